@@ -1,0 +1,258 @@
+"""Any audio in, float32 mono at the wanted rate out; or an `AudioError` that names the file and what is wrong with it.
+
+Decoding is libsndfile's (WAV of any depth, FLAC, OGG/Vorbis, Opus, MP3, NIST SPHERE, AIFF, AU), resampling is soxr's.
+libsndfile reads a cut file without a word as far as it goes. Training on half a recording with the whole transcript
+does harm that nobody sees, so everything here that opens a file also compares what its header promises with what is
+there.
+"""
+
+from __future__ import annotations
+
+import glob
+import io
+import re
+import sys
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import numpy as np
+import numpy.typing as npt
+import soundfile
+import soxr
+
+from asr.errors import AudioError
+
+Waveform = npt.NDArray[np.float32]
+Source = str | Path | bytes | BinaryIO
+
+AUDIO_SUFFIXES = (".wav", ".flac", ".ogg", ".oga", ".opus", ".mp3", ".sph", ".aif", ".aiff", ".au")
+
+# Float files and lossy decoders may pass full scale by a few decibels, and are clipped. Samples this far out (+18 dB)
+# are no recording with overs but integers that somebody stored as floats: clipping them would leave only noise.
+_LOUDEST = 8.0
+# An MP3 without a Xing header only estimates its length: from its size, to within two MPEG frames.
+_MP3_SLACK = 2 * 1152
+# Programs that write to a pipe cannot go back to fill in the size, and leave the largest number instead.
+_UNKNOWN_SIZE = 0x7FFF0000
+# A line of libsndfile's log about a chunk of samples that is longer than the file.
+_CORRECTED = re.compile(r"^ *(?:data|SSND|Data Size|riff|Riff size) *: (\d+) \(should be (\d+)\)", re.MULTILINE)
+_OGG_PAGE = 65307  # bytes in the longest page
+
+
+@dataclass(frozen=True)
+class AudioInfo:
+    """What the header of an audio file says: duration in seconds, sample rate in Hz, number of channels."""
+
+    duration: float
+    sample_rate: int
+    channels: int
+
+
+def read_audio(source: Source, sample_rate: int) -> Waveform:
+    """The whole of an audio file as a waveform.
+
+    Channels are averaged. Samples beyond full scale are clipped to [-1, 1].
+
+    Args:
+        source: A path, the bytes of a file, a binary file object, or "-" for standard input.
+        sample_rate: Wanted rate in Hz; other rates are resampled to it.
+
+    Returns:
+        float32 (samples,), at least one sample.
+
+    Raises:
+        AudioError: Missing, a folder, unreadable, not audio, cut, empty, or with samples that are no numbers.
+    """
+    name = _name(source)
+    with _opened(source, name) as audio:
+        channels = _decoded(audio, name)
+        rate = audio.samplerate
+    waveform = channels[:, 0] if channels.shape[1] == 1 else channels.mean(axis=1)
+    peak = float(np.abs(waveform).max())
+    if not np.isfinite(peak):
+        raise AudioError(f"{name}: holds samples that are NaN or infinite")
+    if peak > _LOUDEST:
+        raise AudioError(f"{name}: samples reach {peak:.6g}; floating-point audio must be scaled to [-1, 1]")
+    if rate != sample_rate:
+        waveform = soxr.resample(waveform, rate, sample_rate)
+    if not len(waveform):
+        raise AudioError(f"{name}: too short to hold a sample at {sample_rate} Hz")
+    return np.ascontiguousarray(np.clip(waveform, -1.0, 1.0), dtype=np.float32)
+
+
+def probe(path: str | Path) -> AudioInfo:
+    """Duration, rate and channels from the header, in a fraction of the time that decoding takes.
+
+    The duration is exact. (But for MP3 without a Xing header, where it is libsndfile's estimate.)
+
+    Raises:
+        AudioError: As `read_audio`, but for what only decoding can show: damage in the middle, NaN.
+    """
+    name = _name(path)
+    with _opened(path, name) as audio:
+        if audio.seekable() and not _holds_its_end(audio):
+            raise AudioError(f"{name}: truncated: its header promises {_seconds(audio)}, but its end is not there")
+        return AudioInfo(audio.frames / audio.samplerate, audio.samplerate, audio.channels)
+
+
+def write_wav(path: str | Path, waveform: npt.ArrayLike, sample_rate: int) -> None:
+    """Write a waveform (samples,) as a 16-bit mono WAV file; `read_audio` gives back what it read from 16 bits."""
+    scaled = np.round(np.asarray(waveform, dtype=np.float64) * 32768)
+    soundfile.write(str(path), np.clip(scaled, -32768, 32767).astype(np.int16), sample_rate, format="WAV")
+
+
+def find_audio(paths: Iterable[str | Path]) -> list[Path]:
+    """Audio files named by files, folders (searched to the bottom) and glob patterns (`**` too), each once.
+
+    A file that is named is taken whatever its suffix; in folders the suffix decides (`AUDIO_SUFFIXES`). "-", standard
+    input, stays as it is. Names come in the order given, and sorted within a folder or pattern.
+
+    Raises:
+        AudioError: A path that is not there, a pattern or folder that yields nothing; all of them at once.
+    """
+    found: dict[Path, None] = {}
+    missing = []
+    for path in paths:
+        files = _expand(path)
+        if not files:
+            missing.append(str(path))
+        found.update(dict.fromkeys(files))
+    if missing:
+        raise AudioError(f"no audio found: {', '.join(missing)}")
+    return list(found)
+
+
+def _expand(path: str | Path) -> list[Path]:
+    """The audio files that one path, folder or pattern stands for."""
+    given = Path(path)
+    if str(path) == "-" or given.is_file():
+        return [given]
+    if given.is_dir():
+        return sorted(file for file in given.rglob("*") if file.suffix.lower() in AUDIO_SUFFIXES and file.is_file())
+    matches = (Path(match) for match in glob.glob(str(path), recursive=True))  # noqa: PTH207 (patterns may be absolute)
+    return sorted(file for match in matches for file in ([match] if match.is_file() else _expand(match)))
+
+
+def _name(source: Source) -> str:
+    """What messages call a source."""
+    if isinstance(source, str | Path):
+        return "standard input" if str(source) == "-" else str(source)
+    name = getattr(source, "name", None)
+    return name if isinstance(name, str) else "audio data"
+
+
+@contextmanager
+def _opened(source: Source, name: str) -> Iterator[Any]:
+    """A source as an open `soundfile.SoundFile` whose header has been checked."""
+    with _stream(source, name) as stream:
+        start = stream.read(1024)
+        if not start:
+            raise AudioError(f"{name}: is empty (0 bytes)")
+        stream.seek(0)
+        try:
+            audio = soundfile.SoundFile(stream)
+        except (soundfile.LibsndfileError, TypeError) as error:  # TypeError: headerless .raw
+            detail = str(getattr(error, "error_string", error)).removeprefix("Error : ").strip(" .")
+            raise AudioError(
+                f"{name}: not audio that can be read ({detail}); WAV, FLAC, OGG, Opus, MP3 and SPHERE can, "
+                "convert others with ffmpeg"
+            ) from None
+        with audio:
+            if not audio.frames:
+                raise AudioError(f"{name}: holds no samples")
+            if lost := _cut_in_header(audio, stream, start):
+                raise AudioError(f"{name}: truncated: {lost}")
+            yield audio
+
+
+@contextmanager
+def _stream(source: Source, name: str) -> Iterator[BinaryIO]:
+    """A source as a seekable binary stream."""
+    if isinstance(source, bytes):
+        yield io.BytesIO(source)
+        return
+    if not isinstance(source, str | Path):
+        yield source if source.seekable() else io.BytesIO(source.read())
+        return
+    if str(source) == "-":
+        yield io.BytesIO(sys.stdin.buffer.read())
+        return
+    try:
+        with Path(source).open("rb") as file:
+            yield file if file.seekable() else io.BytesIO(file.read())
+    except FileNotFoundError:
+        raise AudioError(f"{name}: no such file") from None
+    except IsADirectoryError:
+        raise AudioError(f"{name}: is a folder, not an audio file") from None
+    except (OSError, ValueError) as error:  # ValueError: a path with a null character
+        reason = getattr(error, "strerror", None) or str(error)
+        raise AudioError(f"{name}: cannot be read: {reason.lower()}") from None
+
+
+def _holds_its_end(audio: Any) -> bool:
+    """Whether the last sample that the header promises can be read."""
+    try:
+        audio.seek(max(audio.frames - 1 - _slack(audio), 0))
+        return len(audio.read(1, dtype="float32")) == 1
+    except soundfile.LibsndfileError:
+        return False
+
+
+def _decoded(audio: Any, name: str) -> Waveform:
+    """All samples (samples, channels) of an open file, none missing."""
+    try:
+        samples: Waveform = audio.read(audio.frames, dtype="float32", always_2d=True)
+    except soundfile.LibsndfileError as error:
+        detail = str(error.error_string).removeprefix("Error : ").strip(" .")
+        raise AudioError(f"{name}: truncated or damaged ({detail})") from None
+    if len(samples) < max(audio.frames - _slack(audio), 1):
+        held = len(samples) / audio.samplerate
+        raise AudioError(f"{name}: truncated: its header promises {_seconds(audio)}, it holds {held:.2f} s")
+    return samples
+
+
+def _slack(audio: Any) -> int:
+    """Samples by which a file's length may be wrong for good reason."""
+    return _MP3_SLACK if audio.format == "MP3" else 0
+
+
+def _seconds(audio: Any) -> str:
+    return f"{audio.frames / audio.samplerate:.2f} s"
+
+
+def _cut_in_header(audio: Any, stream: BinaryIO, start: bytes) -> str:
+    """How a file falls short of what its header says, or "" where it does not.
+
+    For these formats libsndfile corrects the length to what is there. Its log tells for WAV (W64, RF64), AIFF and AU,
+    the header itself for SPHERE, and for Ogg the flag that the last page must carry (RFC 3533, 6).
+    """
+    if audio.format == "OGG":
+        return "" if _ogg_ends(stream) else "its last Ogg page is missing or cut"
+    if audio.format == "NIST":
+        count = re.search(rb"sample_count -i (\d+)", start)
+        promised, held = (int(count[1]), audio.frames) if count else (0, 0)
+        unit = "samples"
+    else:
+        size = _CORRECTED.search(audio.extra_info)
+        promised, held = (int(size[1]), int(size[2])) if size else (0, 0)
+        unit = "bytes"
+    if held < promised < _UNKNOWN_SIZE:
+        return f"its header promises {promised:,} {unit}, it holds {held:,}"
+    return ""
+
+
+def _ogg_ends(stream: BinaryIO) -> bool:
+    """Whether an Ogg stream's last page is whole and marked as the last; leaves the stream where it was."""
+    place = stream.tell()
+    size = stream.seek(0, io.SEEK_END)
+    stream.seek(max(size - 2 * _OGG_PAGE, 0))
+    tail = stream.read()
+    stream.seek(place)
+    page = tail.rfind(b"OggS")
+    header, segments = tail[page : page + 27], tail[page + 27 :]
+    if page < 0 or len(header) < 27 or len(segments) < header[26] + sum(segments[: header[26]]):
+        return False
+    return bool(header[5] & 0x04)

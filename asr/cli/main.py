@@ -1,0 +1,46 @@
+"""The `asr` program: its verbs, and how errors become one line and an exit status.
+
+Exit status: 0 all done; 1 some inputs failed, each named on stderr, the rest done; 2 the request itself was wrong.
+"""
+
+from __future__ import annotations
+
+import sys
+
+import typer
+
+from asr.cli import check, config, demo, evaluate, info, prepare, train, transcribe
+from asr.errors import AsrError
+
+app = typer.Typer(
+    name="asr",
+    help="Train a speech recogniser on your own recordings, and trust the numbers it reports.",
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+)
+app.command("demo")(demo.demo)
+app.add_typer(prepare.app, name="prepare")
+app.command("check")(check.check)
+app.command("train")(train.train)
+app.command("evaluate")(evaluate.evaluate)
+app.command("transcribe")(transcribe.transcribe)
+app.command("info")(info.info)
+app.command("config")(config.config)
+
+
+def main() -> None:
+    """Run the program; errors that it raises on purpose end it with one line and status 2."""
+    try:
+        app()
+    except AsrError as error:
+        print(f"asr: error: {error}", file=sys.stderr)
+        sys.exit(2)
+    except BrokenPipeError:  # `asr ... | head`
+        sys.stderr.close()
+        sys.exit(0)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,324 @@
+"""Every setting of a run: its name, type, default, limits and meaning, in one tree.
+
+The descriptions here are the one source: error messages, `asr config NAME` and the commented files in conf/ are all
+made from them. A file is YAML 1.2; `section.field=value` on the command line wins over it.
+"""
+
+from __future__ import annotations
+
+import difflib
+import json
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
+from ruamel.yaml import YAML
+from ruamel.yaml.error import YAMLError
+
+from asr.errors import ConfigError
+
+
+def _ordered(pair: tuple[float, float]) -> tuple[float, float]:
+    if pair[0] > pair[1]:
+        raise ValueError("the first number must not be above the second")
+    return pair
+
+
+Range = Annotated[tuple[float, float], AfterValidator(_ordered)]
+Activation = Literal["relu", "tanh", "sigmoid", "gelu"]
+
+
+class Section(BaseModel):
+    """A group of settings: unknown names are errors, values are fixed once read."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+
+class FeatureConfig(Section):
+    """Log-mel features, from waveform to (frames, mels)."""
+
+    sample_rate: int = Field(16000, ge=4000, le=48000, description="Hz; every recording is resampled to it")
+    window_ms: float = Field(25.0, gt=0, le=100, description="length of the Hann window")
+    hop_ms: float = Field(10.0, gt=0, le=50, description="one frame every so many milliseconds")
+    mels: int = Field(80, ge=8, le=256, description="mel bands")
+    low_hz: float = Field(20.0, ge=0, description="lower edge of the lowest band")
+    high_hz: float | None = Field(None, gt=0, description="upper edge of the highest band; null: half the rate")
+    floor: float = Field(1e-7, gt=0, description="mel power below this counts as this, about the noise of 16 bits")
+    normalize: Literal["corpus", "utterance"] = Field(
+        "corpus", description="zero mean, unit variance a band: of the training set, or of each utterance"
+    )
+
+    @property
+    def window(self) -> int:
+        """Window length in samples."""
+        return round(self.sample_rate * self.window_ms / 1000)
+
+    @property
+    def hop(self) -> int:
+        """Hop length in samples."""
+        return round(self.sample_rate * self.hop_ms / 1000)
+
+    @property
+    def fft(self) -> int:
+        """FFT length in samples: the power of two that holds the window."""
+        return 1 << (self.window - 1).bit_length()
+
+    @model_validator(mode="after")
+    def _band_fits(self) -> Self:
+        high = self.high_hz or self.sample_rate / 2
+        if not self.low_hz < high <= self.sample_rate / 2:
+            raise ValueError(f"low_hz < high_hz <= half the sample rate does not hold ({self.low_hz}, {high})")
+        return self
+
+
+class TextConfig(Section):
+    """How transcripts are normalised before they become targets, and before they are scored."""
+
+    normalizer: Literal["basic", "none"] = Field("basic", description="none leaves the text as it is (but for spaces)")
+    unicode: Literal["NFC", "NFKC"] = Field("NFKC", description="Unicode form: composed, or composed and compatible")
+    case: Literal["lower", "upper", "keep"] = Field("lower", description="fold letters to one case")
+    punctuation: Literal["remove", "keep"] = Field("remove", description="punctuation and symbols become spaces")
+    keep: str = Field("'", description="punctuation kept inside words, as in don't; none at a word's edge")
+
+
+class ConvConfig(Section):
+    """One convolution over time, all mel bands (or channels) together."""
+
+    channels: int = Field(256, ge=1)
+    kernel: int = Field(5, ge=1, description="frames; odd, so that a step is centred on its frames")
+    stride: int = Field(1, ge=1)
+
+    @model_validator(mode="after")
+    def _odd(self) -> Self:
+        if self.kernel % 2 == 0:
+            raise ValueError(f"kernel must be odd, not {self.kernel}")
+        return self
+
+
+class ModelConfig(Section):
+    """The acoustic model: convolutions that shorten time, bidirectional LSTM layers, an output layer."""
+
+    subsample: tuple[ConvConfig, ...] = Field(
+        (ConvConfig(channels=256, kernel=5, stride=3),),
+        description="convolutions over time, first to last; the strides multiply to the frames in one output step",
+    )
+    layers: int = Field(3, ge=1, le=12, description="bidirectional LSTM layers")
+    hidden: int = Field(256, ge=4, description="LSTM cells in each direction")
+    merge: Literal["concat", "sum"] = Field("concat", description="how the two directions join")
+    projection: int = Field(0, ge=0, description="width of a linear layer after each LSTM layer; 0: none")
+    dense: int = Field(0, ge=0, description="width of a hidden layer between LSTM layers; 0: none")
+    dense_top: int = Field(0, ge=0, description="width of a hidden layer under the output layer; 0: none")
+    activation: Activation = Field("relu", description="of the convolutions and hidden layers")
+    norm: Literal["layer", "none"] = Field("layer", description="layer normalisation, step by step, after each layer")
+    dropout: float = Field(0.1, ge=0, lt=1, description="share of values dropped after each layer in training")
+
+    @property
+    def stride(self) -> int:
+        """Frames in one output step."""
+        product = 1
+        for conv in self.subsample:
+            product *= conv.stride
+        return product
+
+
+class AugmentConfig(Section):
+    """Changes made to training examples, drawn anew each epoch from (seed, epoch, utterance id)."""
+
+    speed: Range = Field((0.9, 1.1), description="playing speed, drawn between; pitch moves with it")
+    gain_db: Range = Field((-6.0, 6.0), description="level change in decibels, drawn between")
+    noise: float = Field(0.0, ge=0, le=1, description="share of examples that get noise")
+    noise_snr_db: Range = Field((10.0, 40.0), description="speech level above that noise, drawn between")
+    noise_color: Range = Field((0.0, 1.0), description="spectral slope of the noise: 0 white, 1 pink, 2 brown")
+    join_seconds: float = Field(0.0, ge=0, description="join utterances of one speaker up to this length; 0: never")
+    join_count: int = Field(8, ge=1, description="most utterances in one joined example; drawn from 1 to it")
+    join_text: str = Field(" ", description="what stands between the texts of joined utterances")
+    join_gap_ms: Range = Field((0.0, 300.0), description="silence between joined utterances, drawn between")
+    time_masks: int = Field(2, ge=0, description="SpecAugment: masks over time")
+    time_mask_ms: float = Field(300.0, ge=0, description="longest mask over time")
+    time_mask_share: float = Field(0.2, ge=0, le=1, description="most of an example that one mask may cover")
+    mel_masks: int = Field(2, ge=0, description="SpecAugment: masks over mel bands")
+    mel_mask_bands: int = Field(20, ge=0, description="widest mask over mel bands")
+
+    @model_validator(mode="after")
+    def _speed_is_speed(self) -> Self:
+        if not 0.5 <= self.speed[0] <= self.speed[1] <= 2.0:
+            raise ValueError(f"speed must lie between 0.5 and 2, not {list(self.speed)}")
+        return self
+
+
+class BatchConfig(Section):
+    """How utterances are grouped into batches, and read."""
+
+    max_frames: int = Field(24000, ge=100, description="most frames in a batch, padding included (100 are one second)")
+    max_utterances: int = Field(64, ge=1, description="most examples in a batch")
+    max_seconds: float = Field(30.0, gt=0, description="longer training utterances are left out, and counted out loud")
+    workers: int = Field(0, ge=0, le=64, description="processes that read and augment audio; 0: the training process")
+    cache_mb: int = Field(2000, ge=0, description="memory for 16-bit waveforms, so that a file is read once; 0: none")
+
+
+class TrainConfig(Section):
+    """The training loop."""
+
+    seed: int = Field(1, ge=0, description="every random draw follows from it")
+    epochs: int = Field(30, ge=1, description="passes over the training set; the learning rate ends with the last")
+    optimizer: Literal["adamw"] = Field("adamw", description="how gradients become steps")
+    lr: float = Field(2e-3, gt=0, description="highest learning rate, reached after the warm-up")
+    warmup: float = Field(0.1, ge=0, lt=1, description="share of all steps in which the rate rises from 0")
+    final_lr: float = Field(0.01, ge=0, le=1, description="share of the highest rate left at the end of the cosine")
+    weight_decay: float = Field(0.01, ge=0, description="AdamW's; on matrices only, not on biases and norms")
+    clip: float = Field(1.0, gt=0, description="longest gradient; a longer one is scaled down to it")
+    bf16: Literal["auto", "on", "off"] = Field("auto", description="bfloat16; auto: where the processor has it")
+    device: str = Field("auto", description="cpu, cuda, or auto: cuda where there is one")
+    threads: int = Field(0, ge=0, description="processor threads; 0: one a core")
+    checkpoint_steps: int = Field(200, ge=1, description="a checkpoint every so many steps, and after each epoch")
+    patience: int = Field(0, ge=0, description="stop after so many epochs without a better validation; 0: never")
+    init_from: str | None = Field(None, description="a model file to start the weights from; null: random")
+
+
+class Config(Section):
+    """All settings of a run."""
+
+    name: str = Field("asr", description="shown in logs and reports")
+    features: FeatureConfig = FeatureConfig()
+    text: TextConfig = TextConfig()
+    model: ModelConfig = ModelConfig()
+    augment: AugmentConfig = AugmentConfig()
+    batches: BatchConfig = BatchConfig()
+    train: TrainConfig = TrainConfig()
+
+    @property
+    def step_seconds(self) -> float:
+        """Seconds in one output step of the model."""
+        return self.features.hop * self.model.stride / self.features.sample_rate
+
+    def steps(self, seconds: float) -> int:
+        """Output steps that the model makes of so many seconds."""
+        count = round(seconds * self.features.sample_rate) // self.features.hop + 1
+        for conv in self.model.subsample:
+            count = -(-count // conv.stride)
+        return count
+
+
+def load_config(path: str | Path, overrides: Iterable[str] = ()) -> Config:
+    """A config file with `section.field=value` overrides.
+
+    Args:
+        path: A YAML file, or the name of one that is shipped (`asr config` lists them).
+        overrides: Each `section.field=value`, the value in YAML: `train.lr=1e-3`, `augment.speed=[1, 1]`.
+
+    Raises:
+        ConfigError: No such file, not YAML, or a field that is unknown or out of its limits.
+    """
+    file = find_config(path)
+    try:
+        tree = YAML(typ="safe", pure=True).load(file.read_text(encoding="utf-8"))
+    except (YAMLError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path}: not YAML: {' '.join(str(error).split())}") from None
+    if tree is None:
+        tree = {}
+    if not isinstance(tree, dict):
+        raise ConfigError(f"{path}: a config is a mapping of sections, not {type(tree).__name__}")
+    for override in overrides:
+        _apply(tree, override)
+    return parse_config(tree, source=str(path))
+
+
+def parse_config(tree: Mapping[str, Any], source: str = "config") -> Config:
+    """A mapping as a `Config`; see `load_config` for the errors."""
+    try:
+        return Config.model_validate(tree)
+    except ValidationError as error:
+        raise ConfigError("; ".join(f"{source}: {_explain(item)}" for item in error.errors())) from None
+
+
+def find_config(path: str | Path) -> Path:
+    """The file of a config given by path or by the name of a shipped one.
+
+    Raises:
+        ConfigError: There is neither.
+    """
+    if Path(path).is_file():
+        return Path(path)
+    shipped = shipped_configs()
+    if str(path) in shipped:
+        return shipped[str(path)]
+    if Path(path).is_dir():
+        raise ConfigError(f"{path}: is a folder, not a config file")
+    raise ConfigError(f"{path}: no such file, nor the name of a shipped config ({', '.join(shipped)})")
+
+
+def shipped_configs() -> dict[str, Path]:
+    """Names and files of the configs that come with the package."""
+    here = Path(__file__).parent
+    for folder in (here / "conf", here.parent / "conf"):  # in a wheel, in a checkout
+        if folder.is_dir():
+            return {file.stem: file for file in sorted(folder.glob("*.yaml"))}
+    return {}
+
+
+def config_yaml(config: Config) -> str:
+    """A config as commented YAML, every field with its meaning; `load_config` reads it back unchanged."""
+    lines = [f"name: {_scalar(config.name)}  # {Config.model_fields['name'].description}"]
+    for section in Config.model_fields:
+        value = getattr(config, section)
+        if not isinstance(value, Section):
+            continue
+        lines += ["", f"# {(type(value).__doc__ or '').splitlines()[0]}", f"{section}:"]
+        for name, field in type(value).model_fields.items():
+            lines.append(f"  {name}: {_scalar(getattr(value, name))}  # {field.description}")
+    return "\n".join(lines) + "\n"
+
+
+def _scalar(value: Any) -> str:
+    """A value in YAML's one-line form, which for what configs hold is JSON with bare words."""
+    if isinstance(value, Section):
+        return "{" + ", ".join(f"{k}: {_scalar(v)}" for k, v in value) + "}"
+    if isinstance(value, tuple):
+        return "[" + ", ".join(_scalar(item) for item in value) + "]"
+    if isinstance(value, str) and value.replace("_", "a").replace("-", "a").isalnum() and value[0].isalpha():
+        return value if value not in ("null", "true", "false") else json.dumps(value)
+    return json.dumps(value, ensure_ascii=False)
+
+
+def _apply(tree: dict[str, Any], override: str) -> None:
+    """Set one `section.field=value` in a tree of mappings."""
+    path, equals, text = override.partition("=")
+    if not equals or not path:
+        raise ConfigError(f"{override}: an override is written section.field=value")
+    try:
+        value = YAML(typ="safe", pure=True).load(text)
+    except YAMLError:
+        raise ConfigError(f"{override}: the value is not YAML") from None
+    *parents, name = path.split(".")
+    for parent in parents:
+        branch = tree.setdefault(parent, {})
+        if not isinstance(branch, dict):
+            raise ConfigError(f"{override}: {parent} is not a section")
+        tree = branch
+    tree[name] = value
+
+
+def _explain(item: Any) -> str:
+    """One pydantic error as one line: the field's path, what is wrong, and the nearest valid name."""
+    path = ".".join(str(part) for part in item["loc"])
+    if item["type"] == "extra_forbidden":
+        fields = _fields_at(item["loc"][:-1])
+        near = difflib.get_close_matches(str(item["loc"][-1]), fields, n=1, cutoff=0.5)
+        hint = f"did you mean {near[0]}?" if near else f"there are {', '.join(fields)}"
+        return f"{path}: no such setting; {hint}"
+    message = item["msg"].removeprefix("Value error, ")
+    given = "" if isinstance(item["input"], dict | Section) else f", not {item['input']!r}"
+    return f"{path or 'config'}: {message[0].lower() + message[1:]}{given}"
+
+
+def _fields_at(path: tuple[Any, ...]) -> list[str]:
+    """Names of the settings in the section at a path."""
+    section: type[BaseModel] = Config
+    for part in path:
+        if isinstance(part, int):
+            section = ConvConfig  # the only list of sections
+        else:
+            annotation = section.model_fields[part].annotation
+            section = annotation if isinstance(annotation, type) and issubclass(annotation, BaseModel) else ConvConfig
+    return list(section.model_fields)

@@ -1,0 +1,93 @@
+"""What the corpora share: durations of many files at once, short lists for messages, and the files they write."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+from asr.audio import probe
+from asr.data.manifest import Dataset, Utterance, write_dataset, write_manifest
+from asr.errors import AsrError, AudioError, CorpusError
+
+SPLITS = ("train", "valid", "test")
+
+OnError = Callable[[AsrError], None]
+
+
+def stop(error: AsrError) -> None:
+    """The default of every `on_error`: the first recording that cannot be used ends the preparation."""
+    raise error
+
+
+def source_folder(source: str | Path) -> Path:
+    """The corpus folder as a path.
+
+    Raises:
+        CorpusError: It is missing or not a folder.
+    """
+    path = Path(source)
+    if not path.is_dir():
+        raise CorpusError(f"{path}: {'is a file, not a folder' if path.exists() else 'no such folder'}")
+    return path
+
+
+def read_text(path: Path) -> str:
+    """A UTF-8 text file; a byte-order mark is tolerated.
+
+    Raises:
+        CorpusError: The file is missing, cannot be read, or is not UTF-8.
+    """
+    try:
+        return path.read_text(encoding="utf-8-sig")
+    except UnicodeDecodeError:
+        raise CorpusError(f"{path}: not UTF-8") from None
+    except OSError as error:
+        raise CorpusError(f"{path}: {(error.strerror or 'cannot be read').lower()}") from None
+
+
+def few(names: Iterable[object], shown: int = 3) -> str:
+    """The first few names and a count of the others, for a one-line message: `a, b, c and 7 more`."""
+    listed = [str(name) for name in names]
+    more = f" and {len(listed) - shown} more" if len(listed) > shown else ""
+    return ", ".join(listed[:shown]) + more
+
+
+def durations(paths: Sequence[Path], on_error: OnError = stop) -> dict[Path, float]:
+    """Seconds of every audio file, read from the headers by a pool of threads (the work is waiting for the disk).
+
+    Args:
+        paths: Audio files.
+        on_error: Called with the error of each file that cannot be read, in the order of `paths`; if it returns,
+            that file is left out.
+    """
+
+    def duration(path: Path) -> float | AudioError:
+        try:
+            return probe(path).duration
+        except AudioError as error:
+            return error
+
+    found = {}
+    with ThreadPoolExecutor(max_workers=min(32, 4 * (os.cpu_count() or 1))) as pool:
+        for path, result in zip(paths, pool.map(duration, paths), strict=True):
+            if isinstance(result, AudioError):
+                on_error(result)
+            else:
+                found[path] = result
+    return found
+
+
+def write_corpus(out: str | Path, splits: Mapping[str, Sequence[Utterance]], dataset: Dataset) -> None:
+    """Write train.jsonl, valid.jsonl, test.jsonl and dataset.yaml into the folder `out`.
+
+    Raises:
+        CorpusError: A split holds nothing; no file is written then.
+    """
+    empty = [name for name in SPLITS if not splits.get(name)]
+    if empty:
+        raise CorpusError(f"{dataset.name}: no recording is left for {' and '.join(empty)}")
+    for name in SPLITS:
+        write_manifest(Path(out) / f"{name}.jsonl", splits[name])
+    write_dataset(out, dataset)

@@ -1,0 +1,227 @@
+"""The embedded corpus: digit strings and short commands, spoken by espeak-ng wherever the program runs, no download.
+
+A hundred voices, each a variant of the synthesiser with an accent of English and a room of its own for every utterance.
+The splits share no variant, no near-copy of one, and no sentence: the test set is what was never heard, said by voices
+that were never heard. Equal parameters make equal bytes, whatever the number of processes.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import shutil
+import zlib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+from types import MappingProxyType
+
+import numpy as np
+import soxr
+
+from asr.audio import write_wav
+from asr.corpora.common import SPLITS, write_corpus
+from asr.corpora.espeak import Espeak, espeak_variants
+from asr.corpora.processes import in_fresh_processes
+from asr.corpora.rooms import in_a_room
+from asr.data.manifest import Dataset, Utterance, read_manifest, write_manifest
+from asr.errors import CorpusError
+
+DATASET = Dataset(
+    name="digits",
+    license="CC0-1.0",
+    attribution="made by asr with the speech synthesiser espeak-ng, https://github.com/espeak-ng/espeak-ng",
+)
+
+VOICES: Mapping[str, int] = MappingProxyType({"train": 80, "valid": 8, "test": 12})
+ACCENTS = ("en", "en-us", "en-us-nyc", "en-029", "en-gb-scotland", "en-gb-x-rp", "en-gb-x-gbclan", "en-gb-x-gbcwmd")
+NOT_A_VOICE = ("fast", "whisper", "whisperf", "caleb")  # a speaking rate; three that whisper: no vowel has a pitch
+
+# Every word stands in hundreds of sentences, so that no word can be missing from a split.
+GRAMMAR: Mapping[str, tuple[str, ...]] = {
+    "sentence": (*["{string}"] * 5, "{turn}", "{open}", "{set}", "{play}", "{sum}"),
+    "string": tuple(" ".join(["{digit}"] * length) for length in range(3, 8)),
+    "digit": ("{zero}", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine"),
+    "zero": ("zero", "oh"),
+    "turn": ("turn {switch} the {room} {device}{later}",),
+    "switch": ("on", "off"),
+    "room": ("kitchen", "bedroom", "bathroom", "garage", "hall"),
+    "device": ("light", "heater", "fan", "radio"),
+    "open": ("{move} the {side} {opening}{later}",),
+    "move": ("open", "close", "lock"),
+    "side": ("front", "back", "{room}"),
+    "opening": ("door", "window"),
+    "later": ("", " in {number} {unit}"),
+    "set": ("set {clock} for {number} {unit}",),
+    "clock": ("a timer", "the timer", "an alarm", "the alarm"),
+    "unit": ("seconds", "minutes", "hours"),
+    "play": ("play channel {number}", "play channel {number} in the {room}"),
+    "sum": ("what is {number} {operator} {number}",),
+    "operator": ("plus", "minus", "times"),
+    "number": ("{ones}", "ten", "{tens}", "{tens} {ones}"),
+    "ones": ("two", "three", "four", "five", "six", "seven", "eight", "nine"),
+    "tens": ("twenty", "thirty", "forty", "fifty"),
+}
+
+
+@dataclass(frozen=True)
+class Voice:
+    """One speaker: a variant of the synthesiser with an accent, in one split."""
+
+    variant: str
+    accent: str
+    split: str
+
+    @property
+    def speaker(self) -> str:
+        """The speaker's id, fit for a file name."""
+        return f"{self.variant.replace(' ', '-')}_{self.accent}"
+
+
+def draw_sentence(split: str, generator: random.Random, seed: int) -> str:
+    """A random sentence of those that belong to the split: a hash deals 8, 1 and 1 of ten to train, valid and test."""
+    while True:
+        sentence = "{sentence}"
+        while "{" in sentence:
+            before, _, rest = sentence.partition("{")
+            symbol, _, after = rest.partition("}")
+            sentence = before + generator.choice(GRAMMAR[symbol]) + after
+        tenth = zlib.crc32(f"{seed} {sentence}".encode()) % 10
+        if split == {0: "valid", 1: "test"}.get(tenth, "train"):
+            return sentence
+
+
+def families(variants: Mapping[str, tuple[str, ...]]) -> list[list[str]]:
+    """Groups of variants that sound alike: half of all their settings or more are the same, for one pair at least.
+
+    "robosoft3" and "robosoft4" differ in one setting, "Hugo" and "Henrique" too: near-copies that must not meet across
+    splits.
+    """
+
+    def alike(one: str, other: str) -> bool:
+        ours, theirs = set(variants[one]), set(variants[other])
+        return 2 * len(ours & theirs) >= len(ours | theirs)
+
+    groups: list[list[str]] = []
+    for name in variants:
+        related = [group for group in groups if any(alike(name, other) for other in group)]
+        groups = [group for group in groups if group not in related]
+        groups.append([*(member for group in related for member in group), name])
+    return groups
+
+
+def cast(voices: Mapping[str, int], seed: int) -> list[Voice]:
+    """Who speaks in which split: chance decides, by whole families (see `families`).
+
+    The families are shuffled, and each goes to test if it still has room, else to valid, else to train. Families of
+    more than two would make a monotonous test set: they go to train. Accents are dealt in turn.
+
+    Args:
+        voices: How many voices each split gets.
+        seed: Of the shuffle.
+
+    Raises:
+        CorpusError: The synthesiser has too few variants.
+    """
+    variants = {name: settings for name, settings in espeak_variants().items() if name not in NOT_A_VOICE}
+    generator = random.Random(seed)
+    shuffled = families(variants)
+    generator.shuffle(shuffled)
+    names: dict[str, list[str]] = {split: [] for split in SPLITS}
+    for family in shuffled:
+        fits = [split for split in ("test", "valid") if len(names[split]) + len(family) <= voices[split]]
+        names[fits[0] if fits and len(family) <= 2 else "train"] += family
+    generator.shuffle(names["train"])
+    for split in SPLITS:
+        if not 1 <= voices[split] <= len(names[split]):
+            raise CorpusError(f"digits: {split} can have 1 to {len(names[split])} voices, not {voices[split]}")
+    speakers = [(name, split) for split in SPLITS for name in names[split][: voices[split]]]
+    return [Voice(name, ACCENTS[i % len(ACCENTS)], split) for i, (name, split) in enumerate(speakers)]
+
+
+def record(voice: Voice, folder: Path, utterances: int, sample_rate: int, seed: int) -> None:
+    """Speak all utterances of a voice into `folder`: audio, and a manifest that is written last, when all is there.
+
+    This is the work of one fresh process (see `Espeak`).
+    """
+    generator = random.Random(f"{seed} {voice.speaker}")
+    room = np.random.default_rng(generator.getrandbits(64))
+    espeak = Espeak(f"{voice.accent}+{voice.variant}", seed=generator.getrandbits(31))
+    folder.mkdir(parents=True, exist_ok=True)
+    spoken = []
+    for number in range(utterances):
+        name = f"{voice.speaker}_{number:03d}"
+        text = draw_sentence(voice.split, generator, seed)
+        rate, pitch, intonation = (generator.randint(*limits) for limits in ((130, 200), (30, 70), (20, 80)))
+        speech = espeak.speak(text, rate=rate, pitch=pitch, intonation=intonation)
+        waveform = in_a_room(soxr.resample(speech, espeak.sample_rate, sample_rate), sample_rate, room)
+        path = folder / f"{name}.wav"
+        write_wav(path, waveform, sample_rate)
+        spoken.append(Utterance(name, str(path), text, len(waveform) / sample_rate, voice.speaker))
+    write_manifest(folder / "voice.jsonl", spoken)
+
+
+def prepare(
+    out: str | Path,
+    *,
+    voices: Mapping[str, int] = VOICES,
+    utterances: int = 24,
+    sample_rate: int = 16000,
+    seed: int = 0,
+    workers: int | None = None,
+    on_progress: Callable[[int, int], None] = lambda done, total: None,
+) -> dict[str, list[Utterance]]:
+    """Make the corpus in the folder `out`; or find it there, made earlier with the same parameters.
+
+    What an interrupted call left is completed. A digits corpus of other parameters is made anew.
+
+    Args:
+        out: Gets the manifests, dataset.yaml, recipe.json (the parameters) and audio/.
+        voices: Speakers of train, valid and test.
+        utterances: Of each speaker; they are 2.2 s long on average.
+        sample_rate: Of the audio, Hz.
+        seed: Equal seeds make equal bytes.
+        workers: Processes that work at the same time; None is one a core.
+        on_progress: Called with the voices made so far and their total.
+
+    Returns:
+        The utterances by split.
+
+    Raises:
+        CorpusError: espeakng-loader is not installed, fewer variants than voices, or `out` holds something else.
+    """
+    out = Path(out)
+    plan = {voice: out / "audio" / voice.speaker for voice in cast(voices, seed)}
+    parameters = {"voices": dict(voices), "utterances": utterances, "sample_rate": sample_rate, "seed": seed}
+    _open_folder(out, {"corpus": "digits", "version": 1, "espeakng-loader": version("espeakng-loader")} | parameters)
+    if not (out / "dataset.yaml").exists():  # the last file to be written
+        missing = [(voice, folder) for voice, folder in plan.items() if not (folder / "voice.jsonl").exists()]
+        jobs = [(voice, folder, utterances, sample_rate, seed) for voice, folder in missing]
+        made = len(plan) - len(jobs)
+        workers = workers or os.cpu_count() or 1
+        in_fresh_processes(record, jobs, workers, on_done=lambda done: on_progress(made + done, len(plan)))
+        spoken = {voice: read_manifest(folder / "voice.jsonl") for voice, folder in plan.items()}
+        splits = {name: [u for voice in plan if voice.split == name for u in spoken[voice]] for name in SPLITS}
+        write_corpus(out, splits, DATASET)
+    return {name: read_manifest(out / f"{name}.jsonl") for name in SPLITS}
+
+
+def _open_folder(out: Path, recipe: dict[str, object]) -> None:
+    """Leave in `out` the recipe and nothing that was made by another one.
+
+    Raises:
+        CorpusError: It holds files, but no corpus of ours.
+    """
+    path = out / "recipe.json"
+    written = json.dumps(recipe, indent=2) + "\n"
+    if path.exists() and path.read_text(encoding="utf-8") == written:
+        return
+    if out.is_dir() and any(out.iterdir()):
+        if not path.exists():
+            raise CorpusError(f"{out}: holds other files than a digits corpus; choose another folder")
+        (out / "dataset.yaml").unlink(missing_ok=True)
+        shutil.rmtree(out / "audio", ignore_errors=True)
+    out.mkdir(parents=True, exist_ok=True)
+    path.write_text(written, encoding="utf-8")

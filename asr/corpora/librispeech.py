@@ -1,0 +1,164 @@
+"""LibriSpeech: read English (Panayotov et al., ICASSP 2015; openslr.org/12), or any corpus in its layout.
+
+The layout is SUBSET/SPEAKER/CHAPTER/, each chapter a `SPEAKER-CHAPTER.trans.txt` with a line `ID TEXT` an utterance
+and an audio file `ID.flac` (or another format) for each. A split is a list of subsets, or a list of utterance ids.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+from asr.audio import AUDIO_SUFFIXES
+from asr.corpora.common import SPLITS, OnError, durations, few, read_text, source_folder, stop, write_corpus
+from asr.data.manifest import Dataset, Utterance
+from asr.errors import CorpusError
+
+DEFAULT_SUBSETS = {"train": ("train-clean-100",), "valid": ("dev-clean",), "test": ("test-clean",)}
+
+
+class Index(NamedTuple):
+    """What the folders hold, by utterance id; a sound corpus has the same ids in both."""
+
+    texts: dict[str, str]
+    audio: dict[str, Path]
+
+
+def prepare(
+    source: str | Path,
+    out: str | Path,
+    subsets: Mapping[str, Sequence[str]] | None = None,
+    ids: str | Path | None = None,
+    on_error: OnError = stop,
+) -> dict[str, list[Utterance]]:
+    """Write the manifests of splits given as subsets or as lists of utterance ids.
+
+    Args:
+        source: The folder LibriSpeech/, or the one above it.
+        out: Folder for the manifests and dataset.yaml.
+        subsets: The subsets of train, valid and test; those of `DEFAULT_SUBSETS` where a split is not named.
+        ids: Instead, a folder with train.txt, valid.txt and test.txt, one utterance id a line.
+        on_error: Called with the error of each unreadable file, which is left out; by default the first is raised.
+
+    Returns:
+        The utterances of train, valid and test.
+
+    Raises:
+        CorpusError: The folder is not this corpus, a subset or id is not in it, two splits name the same one, or
+            transcripts lack their audio or audio its transcript.
+        AudioError: A file cannot be read, and `on_error` is the default.
+    """
+    root = source_folder(source)
+    root = root / "LibriSpeech" if (root / "LibriSpeech").is_dir() else root
+    if ids is not None and subsets:
+        raise CorpusError("splits are given by subsets or by id lists, not by both")
+    if ids is not None:
+        index, wanted = _by_ids(root, Path(ids))
+    else:
+        index, wanted = _by_subsets(root, DEFAULT_SUBSETS | dict(subsets or {}))
+    _require_complete(root, index, wanted)
+    seconds = durations([index.audio[id] for chosen in wanted.values() for id in chosen], on_error)
+    splits = {
+        split: [
+            Utterance(id, str(index.audio[id]), index.texts[id], seconds[index.audio[id]], speaker=id.split("-")[0])
+            for id in chosen
+            if index.audio[id] in seconds
+        ]
+        for split, chosen in wanted.items()
+    }
+    write_corpus(out, splits, _dataset(subset=ids is not None))
+    return splits
+
+
+def _by_subsets(root: Path, subsets: Mapping[str, Sequence[str]]) -> tuple[Index, dict[str, list[str]]]:
+    """What the subsets hold, and all their ids for each split."""
+    names = [name for split in SPLITS for name in subsets[split]]
+    repeated = sorted({name for name in names if names.count(name) > 1})
+    if repeated:
+        raise CorpusError(f"subset {few(repeated)} is named twice; a subset belongs to one split")
+    present = _subsets(root)
+    missing = [name for name in names if name not in present]
+    if missing:
+        raise CorpusError(f"{root}: no subset {few(missing)}; it holds {', '.join(present)}")
+    everything = Index({}, {})
+    wanted: dict[str, list[str]] = {}
+    for split in SPLITS:
+        index = _index(root, subsets[split])
+        wanted[split] = sorted(index.texts.keys() | index.audio.keys())
+        everything.texts.update(index.texts)
+        everything.audio.update(index.audio)
+    return everything, wanted
+
+
+def _by_ids(root: Path, folder: Path) -> tuple[Index, dict[str, list[str]]]:
+    """What all subsets hold, and the ids that train.txt, valid.txt and test.txt list."""
+    wanted: dict[str, list[str]] = {}
+    owner: dict[str, Path] = {}
+    for split in SPLITS:
+        path = folder / f"{split}.txt"
+        wanted[split] = read_text(path).split()
+        for id in wanted[split]:
+            if id in owner:
+                raise CorpusError(f"{path}: id {id} stands in {owner[id]} already")
+            owner[id] = path
+    return _index(root, _subsets(root)), wanted
+
+
+def _subsets(root: Path) -> list[str]:
+    """The names of the folders that hold transcripts two levels down.
+
+    Raises:
+        CorpusError: There is none, so this is another corpus.
+    """
+    names = [
+        folder.name
+        for folder in sorted(root.iterdir())
+        if folder.is_dir() and next(folder.glob("*/*/*.trans.txt"), None)
+    ]
+    if not names:
+        raise CorpusError(f"{root}: not LibriSpeech: no SUBSET/SPEAKER/CHAPTER/*.trans.txt below it")
+    return names
+
+
+def _index(root: Path, subsets: Sequence[str]) -> Index:
+    """The transcripts and audio files of some subsets; of two formats of one utterance the first by name counts."""
+    index = Index({}, {})
+    for subset in subsets:
+        for path in sorted((root / subset).glob("*/*/*")):
+            if path.name.endswith(".trans.txt"):
+                index.texts.update(_transcripts(path))
+            elif path.suffix.lower() in AUDIO_SUFFIXES:
+                index.audio.setdefault(path.stem, path)
+    return index
+
+
+def _transcripts(path: Path) -> dict[str, str]:
+    """The texts of one chapter, by utterance id."""
+    pairs = (line.partition(" ") for line in read_text(path).splitlines())
+    return {id: text.strip() for id, _, text in pairs if text.strip()}
+
+
+def _require_complete(root: Path, index: Index, wanted: Mapping[str, Sequence[str]]) -> None:
+    """Refuse utterances that are unknown, or lack their audio or their transcript.
+
+    Raises:
+        CorpusError: There are such; the message names a few of each kind and counts them.
+    """
+    ids = [id for chosen in wanted.values() for id in chosen]
+    without = {
+        "neither audio nor transcript": [id for id in ids if id not in index.texts and id not in index.audio],
+        "no audio": [id for id in ids if id in index.texts and id not in index.audio],
+        "no transcript": [id for id in ids if id not in index.texts and id in index.audio],
+    }
+    found = [f"{len(some)} with {what} ({few(some)})" for what, some in without.items() if some]
+    if found:
+        raise CorpusError(f"{root}: {len(ids)} utterances wanted, {', '.join(found)}")
+
+
+def _dataset(subset: bool) -> Dataset:
+    return Dataset(
+        name="LibriSpeech excerpt" if subset else "LibriSpeech",
+        license="CC BY 4.0",
+        attribution="LibriSpeech ASR corpus, Vassil Panayotov et al. 2015, openslr.org/12, from LibriVox recordings",
+    )

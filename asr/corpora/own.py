@@ -1,0 +1,183 @@
+"""Your own recordings: a folder of audio files with a .txt beside each, or a table of paths and texts.
+
+The splits are made here, seeded: by speaker where every speaker is known and there are at least three, so that the
+figures tell about strangers; else by text, so that no sentence is both learnt and tested (a prompt read ten times
+stays together). What the splits share after that, dataset.yaml declares. A table may also bring its own splits, and
+then only the user can say that they share something on purpose.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from asr.audio import find_audio
+from asr.config import TextConfig
+from asr.corpora.common import SPLITS, OnError, durations, few, read_text, source_folder, stop, write_corpus
+from asr.corpora.divide import divide
+from asr.corpora.table import read_table
+from asr.data.manifest import Dataset, Utterance
+from asr.errors import CorpusError
+from asr.text import Normalizer
+
+_SPLIT_NAMES = {"training": "train", "dev": "valid", "val": "valid", "validation": "valid"}
+
+
+@dataclass(frozen=True)
+class Recording:
+    """A recording of the source; `split` is "" unless a table says it."""
+
+    id: str
+    audio: Path
+    text: str
+    speaker: str | None
+    split: str = ""
+
+
+def prepare(
+    source: str | Path,
+    out: str | Path,
+    *,
+    table: str | Path | None = None,
+    speaker_from_folder: bool = False,
+    valid: float = 0.1,
+    test: float = 0.1,
+    seed: int = 0,
+    dataset: Dataset | None = None,
+    on_error: OnError = stop,
+) -> dict[str, list[Utterance]]:
+    """Write the manifests of a folder of recordings.
+
+    Args:
+        source: Folder of the recordings; the paths in a table start from it.
+        out: Folder for the manifests and dataset.yaml.
+        table: A .csv or .tsv file with the texts, instead of a .txt beside each recording.
+        speaker_from_folder: The speaker is the name of the folder that a recording lies in.
+        valid: Share of the time for validation.
+        test: Share of the time for the test.
+        seed: Another seed is another division.
+        dataset: Name and licence for dataset.yaml, and what a table's own splits share on purpose.
+        on_error: Called with the error of each recording that cannot be used, which is left out; by default the
+            first is raised.
+
+    Returns:
+        The utterances of train, valid and test.
+
+    Raises:
+        CorpusError: There is nothing to prepare, the table cannot be used, or there is too little for three splits.
+    """
+    if not (valid > 0 and test > 0 and valid + test < 1):
+        raise CorpusError(f"valid {valid} and test {test} must be above 0, and below 1 together")
+    folder = source_folder(source)
+    found = _from_folder(folder, on_error) if table is None else _from_table(folder, Path(table), on_error)
+    if speaker_from_folder:
+        found = [replace(recording, speaker=recording.audio.parent.name) for recording in found]
+    found = _unique(found, on_error)
+    seconds = durations([recording.audio for recording in found], on_error)
+    found = [recording for recording in found if recording.audio in seconds]
+    if not found:
+        raise CorpusError(f"{table or folder}: no recording that can be used")
+    dataset = dataset or Dataset()
+    if any(recording.split for recording in found):
+        owner, shared = _given_splits(found), dataset.shared
+    else:
+        owner, shared = _made_splits(found, seconds, {"valid": valid, "test": test}, seed)
+    splits: dict[str, list[Utterance]] = {split: [] for split in SPLITS}
+    for one in found:
+        splits[owner[one.id]].append(Utterance(one.id, str(one.audio), one.text, seconds[one.audio], one.speaker))
+    write_corpus(out, splits, replace(dataset, name=dataset.name or folder.resolve().name, shared=shared))
+    return splits
+
+
+def _from_folder(folder: Path, on_error: OnError) -> list[Recording]:
+    """The audio files of a folder, each with the text of the .txt file beside it."""
+    texts = {path.with_suffix(""): path for path in sorted(folder.rglob("*")) if path.suffix.lower() == ".txt"}
+    audio = find_audio([folder])
+    found = []
+    for path in audio:
+        try:
+            found.append(Recording(_default_id(path, folder), path, _text_beside(path, texts), None))
+        except CorpusError as error:
+            on_error(error)
+    for stem in sorted(texts.keys() - {path.with_suffix("") for path in audio}):
+        on_error(CorpusError(f"{texts[stem]}: no audio file beside it"))
+    return found
+
+
+def _text_beside(audio: Path, texts: Mapping[Path, Path]) -> str:
+    """The text of a recording, from the file of its stem."""
+    path = texts.get(audio.with_suffix(""))
+    if path is None:
+        raise CorpusError(f"{audio}: no .txt file beside it")
+    text = " ".join(read_text(path).split())
+    if not text:
+        raise CorpusError(f"{path}: holds no text")
+    return text
+
+
+def _from_table(folder: Path, table: Path, on_error: OnError) -> list[Recording]:
+    """The rows of a table that have both an audio path and a text."""
+    found = []
+    for row in read_table(table):
+        if row.audio and row.text:
+            path = folder / row.audio
+            found.append(Recording(row.id or _default_id(path, folder), path, row.text, row.speaker or None, row.split))
+        else:
+            on_error(CorpusError(f"{table}:{row.line}: no {'text' if row.audio else 'audio path'}"))
+    return found
+
+
+def _default_id(audio: Path, folder: Path) -> str:
+    """The path below the source folder without its suffix: unique, and the same wherever the folder lies."""
+    return (audio.relative_to(folder) if audio.is_relative_to(folder) else audio).with_suffix("").as_posix()
+
+
+def _unique(recordings: Sequence[Recording], on_error: OnError) -> list[Recording]:
+    """Those whose id and audio file did not occur before."""
+    ids: dict[str, Recording] = {}
+    files: set[Path] = set()
+    for one in recordings:
+        if one.id in ids:
+            on_error(CorpusError(f"{one.audio}: its id {one.id} is that of {ids[one.id].audio}"))
+        elif one.audio in files:
+            on_error(CorpusError(f"{one.audio}: stands twice in the table"))
+        else:
+            ids[one.id] = one
+            files.add(one.audio)
+    return list(ids.values())
+
+
+def _given_splits(recordings: Sequence[Recording]) -> dict[str, str]:
+    """The split of each id as a table's split column says it."""
+    owner = {one.id: _SPLIT_NAMES.get(one.split.lower(), one.split.lower()) for one in recordings}
+    wrong = [f"{id} {split!r}" for id, split in owner.items() if split not in SPLITS]
+    if wrong:
+        raise CorpusError(f"the split column must say train, valid or test, not: {few(wrong)}")
+    return owner
+
+
+def _made_splits(
+    recordings: Sequence[Recording], seconds: Mapping[Path, float], shares: Mapping[str, float], seed: int
+) -> tuple[dict[str, str], tuple[str, ...]]:
+    """The split of each id, and what the splits share then ("speaker", "text")."""
+    normalizer = Normalizer.from_config(TextConfig())
+    texts = {one.id: normalizer(one.text) for one in recordings}
+    speakers = {one.id: one.speaker or "" for one in recordings}
+    enough = len(set(speakers.values())) >= len(SPLITS) and all(speakers.values())
+    groups = speakers if enough else texts
+    length: dict[str, float] = defaultdict(float)
+    for one in recordings:
+        length[groups[one.id]] += seconds[one.audio]
+    if len(length) < len(SPLITS):
+        raise CorpusError(f"{len(length)} different texts are too few for three splits that share no text")
+    split_of = divide(length, shares, seed)
+    owner = {one.id: split_of[groups[one.id]] for one in recordings}
+    return owner, tuple(kind for kind, of in (("speaker", speakers), ("text", texts)) if _cross(owner, of))
+
+
+def _cross(owner: Mapping[str, str], groups: Mapping[str, str]) -> bool:
+    """Whether a group (but the unknown one, "") has ids in several splits."""
+    pairs = {(group, owner[id]) for id, group in groups.items() if group}
+    return len(pairs) > len({group for group, _ in pairs})

@@ -1,0 +1,55 @@
+"""What a room and a microphone add to clean speech: silence around it, another level, and noise."""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+
+_LOWEST = 50  # Hz; below it noise gets no stronger, or most of its power would lie where nobody hears it
+
+
+def coloured_noise(
+    samples: int, sample_rate: int, slope: float, generator: np.random.Generator
+) -> npt.NDArray[np.float32]:
+    """Noise whose power falls with frequency f as f^-slope: 0 is white, 1 pink, 2 brown.
+
+    Args:
+        samples: How many, at least 2.
+        sample_rate: Hz.
+        slope: See above.
+        generator: Source of the noise.
+
+    Returns:
+        float32 (samples,), of power 1 on average.
+    """
+    size = 1 << (samples - 1).bit_length()  # a power of two: with a large prime the FFT takes five times as long
+    frequency = np.fft.rfftfreq(size, 1 / sample_rate)
+    magnitude = np.maximum(frequency, _LOWEST) ** (-slope / 2)
+    magnitude[[0, -1]] = 0  # these two have no phase
+    magnitude *= size / np.sqrt(2 * np.sum(magnitude**2))  # Parseval's theorem
+    phase = generator.uniform(0, 2 * np.pi, len(frequency))
+    return np.fft.irfft(magnitude * np.exp(1j * phase), size)[:samples].astype(np.float32)
+
+
+def in_a_room(
+    speech: npt.NDArray[np.float32], sample_rate: int, generator: np.random.Generator
+) -> npt.NDArray[np.float32]:
+    """Speech as a microphone in some room hears it.
+
+    Silence of 0.1 to 0.4 s before and after, a level of -35 to -18 dB of full scale (the speech's own power), and noise
+    between white and brown, 10 to 40 dB below the speech.
+
+    Args:
+        speech: (samples,) without silence around it.
+        sample_rate: Hz.
+        generator: Decides everything that is random here.
+
+    Returns:
+        float32 (samples,) in [-1, 1]; what would be louder is turned down, not clipped.
+    """
+    level = 10 ** (generator.uniform(-35, -18) / 20)
+    noise_level = level / 10 ** (generator.uniform(10, 40) / 20)
+    before, after = (generator.uniform(0.1, 0.4, size=2) * sample_rate).astype(int)
+    heard = np.pad(speech * (level / np.sqrt(np.mean(speech**2))), (before, after))
+    heard += noise_level * coloured_noise(len(heard), sample_rate, generator.uniform(0, 2), generator)
+    return (heard / max(1.0, np.abs(heard).max())).astype(np.float32)

@@ -1,0 +1,1 @@
+"""Manifests, their checks, and everything between a manifest line and a batch."""

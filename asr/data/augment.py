@@ -1,0 +1,77 @@
+"""Augmentation of waveforms and features: pure functions of their input and a generator, in numpy.
+
+No torch arithmetic here: this runs in loader workers, where it must give the same bits as in the training process.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import soxr
+from numpy.typing import NDArray
+
+from asr.config import AugmentConfig
+
+Waveform = NDArray[np.float32]
+Spans = NDArray[np.int64]
+
+
+def change_speed(waveform: Waveform, speed: float) -> Waveform:
+    """Play a waveform `speed` times as fast; pitch moves with it (Ko et al. 2015, "Audio augmentation")."""
+    if speed == 1.0 or len(waveform) == 0:
+        return waveform
+    changed: Waveform = soxr.resample(waveform, speed, 1.0, quality="LQ")
+    return changed
+
+
+def change_gain(waveform: Waveform, decibels: float) -> Waveform:
+    """Change the level; what would leave [-1, 1] is clipped, as a microphone does."""
+    return np.clip(waveform * np.float32(10 ** (decibels / 20)), -1.0, 1.0)
+
+
+def add_noise(waveform: Waveform, snr_db: float, color: float, rng: np.random.Generator) -> Waveform:
+    """Add stationary noise whose power falls with frequency to the power of `color` (0 white, 1 pink, 2 brown).
+
+    Args:
+        waveform: (samples,).
+        snr_db: Level of the waveform, silence included, above the noise; a silent waveform stays silent.
+        color: Spectral slope.
+        rng: Where the noise comes from.
+    """
+    level = float(np.sqrt(np.mean(np.square(waveform, dtype=np.float64)))) if len(waveform) else 0.0
+    if level == 0.0:
+        return waveform
+    bins = len(waveform) // 2 + 1
+    spectrum = rng.standard_normal((bins, 2)).view(np.complex128)[:, 0]
+    spectrum *= np.maximum(np.arange(bins), bins / 400) ** (-color / 2)  # flat below 20 Hz at 16 kHz
+    noise = np.fft.irfft(spectrum, n=len(waveform))
+    power = float(np.sqrt(np.mean(np.square(noise))))
+    scale = level * 10 ** (-snr_db / 20) / max(power, 1e-12)
+    return np.clip(waveform + (noise * scale).astype(np.float32), -1.0, 1.0)
+
+
+def augment_waveform(waveform: Waveform, config: AugmentConfig, rng: np.random.Generator) -> Waveform:
+    """Noise and gain as the config draws them; speed is part of the plan, since it decides the length."""
+    if rng.random() < config.noise:
+        waveform = add_noise(waveform, rng.uniform(*config.noise_snr_db), rng.uniform(*config.noise_color), rng)
+    return change_gain(waveform, rng.uniform(*config.gain_db))
+
+
+def draw_masks(
+    frames: int, mels: int, hop_ms: float, config: AugmentConfig, rng: np.random.Generator
+) -> tuple[Spans, Spans]:
+    """SpecAugment's masks for one example (Park et al. 2019, section 2).
+
+    Returns:
+        Spans in time (time_masks, 2) and over mel bands (mel_masks, 2), each row [start, end).
+    """
+    longest = min(config.time_mask_ms / hop_ms, config.time_mask_share * frames)
+    return (
+        _spans(config.time_masks, int(longest), frames, rng),
+        _spans(config.mel_masks, min(config.mel_mask_bands, mels), mels, rng),
+    )
+
+
+def _spans(count: int, longest: int, size: int, rng: np.random.Generator) -> Spans:
+    widths = rng.integers(0, longest + 1, count)
+    starts = rng.integers(0, size - widths + 1)
+    return np.stack([starts, starts + widths], axis=-1)

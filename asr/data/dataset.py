@@ -1,0 +1,163 @@
+"""From a plan to batches of tensors: read, join, augment, pad."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset
+
+from asr.audio import read_audio
+from asr.config import Config
+from asr.data.augment import Waveform, augment_waveform, change_speed, draw_masks
+from asr.data.manifest import Utterance
+from asr.data.plan import Example, Item, Plan
+from asr.data.randomness import generator
+from asr.text import Normalizer, Tokenizer
+
+
+@dataclass
+class Batch:
+    """One batch, ready for the model.
+
+    Attributes:
+        ids: Utterance ids of each example, joined ones with "+".
+        waveforms: (batch, samples) float32, zero beyond each length.
+        lengths: (batch,) samples.
+        targets: (sum of target lengths,) tokens, one example after the other.
+        target_lengths: (batch,) tokens.
+        time_masks: (batch, masks, 2) frames [start, end) to blank out.
+        mel_masks: (batch, masks, 2) mel bands [start, end) to blank out.
+    """
+
+    ids: list[str]
+    waveforms: Tensor
+    lengths: Tensor
+    targets: Tensor
+    target_lengths: Tensor
+    time_masks: Tensor
+    mel_masks: Tensor
+
+    def to(self, device: torch.device) -> Batch:
+        """The same batch on a device."""
+        moved = {
+            name: value.to(device, non_blocking=True) if isinstance(value, Tensor) else value
+            for name, value in vars(self).items()
+        }
+        return Batch(**moved)
+
+
+class Waveforms:
+    """Waveforms of a list of utterances, by position; from memory as 16-bit samples where they fit, else from files.
+
+    The cache is one array filled before training: a file that cannot be read shows up in the first minute, and loader
+    processes, forked later, share its memory.
+    """
+
+    def __init__(self, utterances: Sequence[Utterance], sample_rate: int, cache_mb: int) -> None:
+        self.paths = [utterance.audio for utterance in utterances]
+        self.sample_rate = sample_rate
+        self.cache: list[NDArray[np.int16]] | None = None
+        expected = sum(utterance.duration for utterance in utterances) * sample_rate * 2
+        if expected <= cache_mb * 1e6:
+            with ThreadPoolExecutor(os.cpu_count()) as pool:  # decoders release the interpreter's lock
+                self.cache = list(pool.map(lambda path: _to_int16(read_audio(path, sample_rate)), self.paths))
+
+    def __getitem__(self, position: int) -> Waveform:
+        """One waveform, float32 (samples,), the same bits with and without the cache."""
+        samples = self.cache[position] if self.cache is not None else _to_int16(
+            read_audio(self.paths[position], self.sample_rate)
+        )
+        return samples.astype(np.float32) / np.float32(32767)
+
+
+def _to_int16(waveform: Waveform) -> NDArray[np.int16]:
+    return np.rint(np.clip(waveform, -1, 1) * 32767).astype(np.int16)
+
+
+class SpeechData(Dataset[Batch]):
+    """Utterances with their normalised texts and targets, from which batches are made by plan.
+
+    Args:
+        utterances: With readable audio.
+        config: The run's settings.
+        normalizer: Applied to the texts.
+        tokenizer: Makes targets of them; None where only the audio is wanted, as in validation, where a text may hold
+            characters outside the alphabet.
+    """
+
+    def __init__(
+        self, utterances: Sequence[Utterance], config: Config, normalizer: Normalizer, tokenizer: Tokenizer | None
+    ) -> None:
+        self.config = config
+        self.items = [Item(utterance.id, utterance.duration, utterance.speaker) for utterance in utterances]
+        self.texts = [normalizer(utterance.text) for utterance in utterances]
+        self.tokenizer = tokenizer
+        self.waveforms = Waveforms(utterances, config.features.sample_rate, config.batches.cache_mb)
+
+    def batches(self, plan: Plan, epoch: int | None) -> Iterator[Batch]:
+        """Batches in the plan's order, augmented from (seed, epoch, utterance id); `epoch` None: not augmented."""
+        workers = min(self.config.batches.workers, len(plan))
+        loader: DataLoader[Batch] = DataLoader(
+            self,
+            sampler=[(batch, epoch) for batch in plan],  # type: ignore[arg-type]
+            batch_size=None,
+            num_workers=workers,
+            worker_init_fn=_one_thread,
+        )
+        return iter(loader)
+
+    def __getitem__(self, key: tuple[list[Example], int | None]) -> Batch:
+        """The batch of some examples, for an epoch."""
+        examples, epoch = key
+        made = [self._make(example, epoch) for example in examples]
+        waveforms, targets, time_masks, mel_masks = zip(*made, strict=True)
+        lengths = [len(waveform) for waveform in waveforms]
+        padded = np.zeros((len(examples), max(lengths)), np.float32)
+        for row, waveform in zip(padded, waveforms, strict=True):
+            row[: len(waveform)] = waveform
+        return Batch(
+            ids=[self._id(example) for example in examples],
+            waveforms=torch.from_numpy(padded),
+            lengths=torch.tensor(lengths),
+            targets=torch.tensor([token for target in targets for token in target], dtype=torch.long),
+            target_lengths=torch.tensor([len(target) for target in targets]),
+            time_masks=torch.from_numpy(np.stack(time_masks)),
+            mel_masks=torch.from_numpy(np.stack(mel_masks)),
+        )
+
+    def text(self, example: Example) -> str:
+        """The normalised transcript of an example."""
+        return self.config.augment.join_text.join(self.texts[position] for position in example.members)
+
+    def _id(self, example: Example) -> str:
+        return "+".join(self.items[position].id for position in example.members)
+
+    def _make(self, example: Example, epoch: int | None) -> tuple[Waveform, list[int], object, object]:
+        """Waveform, target and masks of one example."""
+        config = self.config
+        rate = config.features.sample_rate
+        parts = [self.waveforms[example.members[0]]]
+        for gap, position in zip(example.gaps, example.members[1:], strict=True):
+            parts += [np.zeros(round(gap * rate), np.float32), self.waveforms[position]]
+        waveform = change_speed(np.concatenate(parts), example.speed)
+        target = self.tokenizer.encode(self.text(example)) if self.tokenizer else []
+        if epoch is None:
+            nothing = np.zeros((0, 2), np.int64)
+            return waveform, target, nothing, nothing
+        rng = generator(config.train.seed, epoch, self._id(example))
+        waveform = augment_waveform(waveform, config.augment, rng)
+        frames = len(waveform) // config.features.hop + 1
+        masks = draw_masks(frames, config.features.mels, config.features.hop_ms, config.augment, rng)
+        return waveform, target, *masks
+
+
+def _one_thread(worker: int) -> None:
+    """Loader workers do no torch arithmetic; threads of their own would only take the trainer's cores."""
+    torch.set_num_threads(1)

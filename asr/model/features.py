@@ -1,0 +1,61 @@
+"""Log-mel features, computed on whatever device the model is on."""
+
+from __future__ import annotations
+
+import torch
+import torchaudio
+from torch import Tensor, nn
+
+from asr.config import FeatureConfig
+from asr.model.masking import zero_padding
+
+
+class LogMel(nn.Module):
+    """Natural logarithm of the power in mel bands.
+
+    Frame i is centred on sample i x hop; where its window reaches beyond the utterance it meets zeros, never a
+    reflection and never a neighbour's samples, so an utterance has the same features alone and in any batch. Equal
+    to `torchaudio.transforms.MelSpectrogram(center=True, pad_mode="constant")` and, with Slaney's filters, librosa's.
+    """
+
+    window: Tensor
+    filters: Tensor
+
+    def __init__(self, config: FeatureConfig) -> None:
+        super().__init__()
+        self.config = config
+        # The window stands in the middle of the FFT, as torch.stft places it.
+        margin = config.fft - config.window
+        window = nn.functional.pad(torch.hann_window(config.window), (margin // 2, margin - margin // 2))
+        filters = torchaudio.functional.melscale_fbanks(
+            n_freqs=config.fft // 2 + 1,
+            f_min=config.low_hz,
+            f_max=config.high_hz or config.sample_rate / 2,
+            n_mels=config.mels,
+            sample_rate=config.sample_rate,
+        )
+        self.register_buffer("window", window, persistent=False)
+        self.register_buffer("filters", filters, persistent=False)
+
+    def frame_lengths(self, lengths: Tensor) -> Tensor:
+        """Frames of so many samples: (batch,) -> (batch,)."""
+        return torch.div(lengths, self.config.hop, rounding_mode="floor") + 1
+
+    def forward(self, waveforms: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
+        """Features of a batch of waveforms.
+
+        Args:
+            waveforms: (batch, samples), float; what lies beyond a length is ignored.
+            lengths: (batch,) samples.
+
+        Returns:
+            (batch, frames, mels) features, zero beyond their length, and (batch,) lengths in frames.
+        """
+        half = self.config.fft // 2
+        padded = nn.functional.pad(zero_padding(waveforms, lengths), (half, half))
+        frames = padded.unfold(1, self.config.fft, self.config.hop) * self.window
+        spectrum = torch.view_as_real(torch.fft.rfft(frames))
+        power = spectrum.square().sum(-1)  # (batch, frames, bins)
+        features = (power @ self.filters).clamp(min=self.config.floor).log()
+        frame_lengths = self.frame_lengths(lengths)
+        return zero_padding(features, frame_lengths), frame_lengths

@@ -1,0 +1,170 @@
+"""The model file: one `model.safetensors` that holds everything needed to transcribe.
+
+Tensors are the weights; under the one metadata key `asr` stands canonical JSON: format version, config, tokenizer,
+normaliser, feature statistics, and what the model was trained on. Reading a stranger's file runs no code.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from pydantic import ValidationError
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor
+
+from asr.atomic import replacing
+from asr.config import Config
+from asr.errors import AsrError, ModelFileError
+from asr.model.acoustic import AcousticModel
+from asr.text import Normalizer, Tokenizer
+
+FORMAT = 1
+MODEL_NAME = "model.safetensors"
+_STATISTICS = ("mean", "std")
+
+
+@dataclass
+class ModelFile:
+    """A model with all that belongs to it.
+
+    Attributes:
+        model: The acoustic model, feature statistics included.
+        tokenizer: Tokens and their text.
+        normalizer: What was done to the transcripts that became targets.
+        training: What it was trained on, and how well that went; shown by `asr info`.
+        model_id: Hash of tensors, config and tokenizer; equal ids transcribe equally.
+    """
+
+    model: AcousticModel
+    tokenizer: Tokenizer
+    normalizer: Normalizer
+    training: dict[str, Any] = field(default_factory=dict)
+    model_id: str = ""
+
+    @property
+    def config(self) -> Config:
+        """The settings that the model was made with."""
+        return self.model.config
+
+
+def save_model(path: str | Path, content: ModelFile) -> str:
+    """Write a model file in one step and return its `model_id`."""
+    state = {name: tensor.detach().cpu().contiguous() for name, tensor in content.model.state_dict().items()}
+    statistics = {name: state.pop(name).tolist() for name in _STATISTICS}
+    header = {
+        "format": FORMAT,
+        "config": content.config.model_dump(mode="json"),
+        "tokenizer": content.tokenizer.to_json(),
+        "normalizer": content.normalizer.to_json(),
+        "features": statistics,
+        "training": content.training,
+    }
+    header["model_id"] = _identify(state, header)
+    with replacing(path) as aside:
+        save_file(state, aside, metadata={"asr": _canonical(header)})
+    return str(header["model_id"])
+
+
+def load_model(path: str | Path, device: str = "cpu") -> ModelFile:
+    """Read a model file.
+
+    Args:
+        path: The file, or a run folder that holds `model.safetensors`.
+        device: Where the weights go.
+
+    Raises:
+        ModelFileError: There is none, it is not a model of this project, it is damaged, or its format is newer.
+    """
+    path = model_path(path)
+    try:
+        with safe_open(path, framework="pt") as file:
+            metadata = file.metadata() or {}
+            state = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+    except (SafetensorError, OSError) as error:
+        raise ModelFileError(f"{path}: not a model file, or damaged: {error}") from None
+    header = _header(path, metadata)
+    try:
+        config = Config.model_validate(header["config"])
+        tokenizer = Tokenizer.from_json(header["tokenizer"])
+        normalizer = Normalizer.from_json(header["normalizer"])
+        state |= {name: torch.tensor(header["features"][name]) for name in _STATISTICS}
+        model = AcousticModel(config, len(tokenizer))
+        model.load_state_dict(state)
+    except (AsrError, ValidationError, KeyError, TypeError, RuntimeError, ValueError) as error:
+        raise ModelFileError(f"{path}: not a usable model: {' '.join(str(error).split())[:300]}") from None
+    return ModelFile(model.to(device).eval(), tokenizer, normalizer, header.get("training", {}), header["model_id"])
+
+
+def model_path(path: str | Path) -> Path:
+    """The model file meant by a path to it or to its run folder.
+
+    Raises:
+        ModelFileError: There is none.
+    """
+    path = Path(path)
+    if path.is_dir():
+        if not (path / MODEL_NAME).exists():
+            raise ModelFileError(f"{path}: no {MODEL_NAME} in this folder (a run writes it after its first epoch)")
+        return path / MODEL_NAME
+    if not path.exists():
+        raise ModelFileError(f"{path}: no such model file or run folder")
+    return path
+
+
+def initialise_from(model: AcousticModel, tokenizer: Tokenizer, path: str | Path) -> tuple[list[str], list[str]]:
+    """Start a model's weights from a model file.
+
+    A tensor is taken where name and shape agree; the output layer only if the alphabets are the same too.
+
+    Returns:
+        Names of the tensors that were taken, and of those that keep their random start.
+    """
+    source = load_model(path)
+    given = source.model.state_dict()
+    taken = {
+        name: given[name]
+        for name, tensor in model.state_dict().items()
+        if name in given
+        and given[name].shape == tensor.shape
+        and (not name.startswith("output.") or source.tokenizer.tokens == tokenizer.tokens)
+    }
+    left = [name for name in model.state_dict() if name not in taken]
+    model.load_state_dict(taken, strict=False)
+    return list(taken), left
+
+
+def _header(path: Path, metadata: Mapping[str, str]) -> dict[str, Any]:
+    """The JSON under the metadata key `asr`, its format checked."""
+    if "asr" not in metadata:
+        raise ModelFileError(f"{path}: a safetensors file, but not a model of this project")
+    try:
+        header = json.loads(metadata["asr"])
+        version = int(header["format"])
+    except (ValueError, KeyError, TypeError):
+        raise ModelFileError(f"{path}: its description cannot be read") from None
+    if version > FORMAT:
+        raise ModelFileError(f"{path}: format {version} is newer than this version of asr reads ({FORMAT})")
+    return dict(header)
+
+
+def _identify(state: Mapping[str, Tensor], header: Mapping[str, Any]) -> str:
+    """Hash of what decides a transcript: tensors, config, tokenizer and feature statistics."""
+    digest = hashlib.sha256()
+    for key in ("config", "tokenizer", "features"):
+        digest.update(_canonical(header[key]).encode())
+    for name in sorted(state):
+        digest.update(name.encode())
+        digest.update(state[name].numpy().tobytes())
+    return digest.hexdigest()[:16]
+
+
+def _canonical(value: Any) -> str:
+    """JSON with one spelling: sorted keys, no spaces, so that equal models are equal files."""
+    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False)

@@ -1,0 +1,22 @@
+"""Padding, and how it is kept from touching anything: lengths are integers, values beyond them are zero."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+
+def valid_mask(lengths: Tensor, size: int) -> Tensor:
+    """Which positions are real: (batch,) lengths -> (batch, size) booleans."""
+    return torch.arange(size, device=lengths.device) < lengths[:, None]
+
+
+def zero_padding(values: Tensor, lengths: Tensor) -> Tensor:
+    """Values with everything beyond each length set to zero.
+
+    Args:
+        values: (batch, time, ...).
+        lengths: (batch,) integers.
+    """
+    mask = valid_mask(lengths, values.shape[1])
+    return values.masked_fill(~mask.reshape(*mask.shape, *[1] * (values.dim() - 2)), 0.0)

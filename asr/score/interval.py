@@ -1,0 +1,123 @@
+"""A 95 % confidence interval for a pooled error rate: how far the rate could be off by the luck of the utterances.
+
+Errors of one utterance come together (one speaker, one noise), so the unit drawn is the utterance (or speaker), never
+the word. With enough errors the interval is bootstrap-t (Efron & Tibshirani 1993, ch. 12; for error rates Bisani & Ney
+2004), which follows the skew that percentile intervals miss. A handful of errors cannot show its own spread:
+there it is a score interval in Wilson's manner (Wilson 1927), widened by a design effect (Kish 1965).
+
+`tests/score/test_interval.py` measures the coverage.
+"""
+
+from __future__ import annotations
+
+import math
+from statistics import NormalDist
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+_LEVEL = 0.95
+_Z = NormalDist().inv_cdf((1 + _LEVEL) / 2)
+_RESAMPLES = 4000
+_MIN_ERRORS = 20  # below either, resamples without any error are frequent enough to spoil the bootstrap's quantiles
+_MIN_UNITS = 8  # units that have an error
+# Smallest intra-utterance correlation assumed where there are too few errors to see one. At 1 % WER and a true 0.2,
+# intervals that assume 0 cover 90 % of the time, with this 94 %.
+_CORRELATION = 0.07
+_CHUNK = 2_000_000  # draws held in memory at once
+
+Array = npt.NDArray[np.float64]
+
+
+class Interval(NamedTuple):
+    """Bounds as fractions, and how they were found, in words."""
+
+    low: float
+    high: float
+    method: str
+
+
+def wer_interval(
+    errors: npt.ArrayLike, words: npt.ArrayLike, seed: int = 0, units: str = "utterances"
+) -> Interval:
+    """95 % confidence interval for sum(errors) / sum(words).
+
+    Args:
+        errors: (units,) errors of each utterance (or speaker).
+        words: (units,) words in its reference; may be 0.
+        seed: Of the resampling; equal seeds give equal intervals.
+        units: What the units are, for the description of the method.
+
+    Returns:
+        The interval; NaN bounds where there is no word.
+    """
+    data = np.stack([np.asarray(errors, dtype=np.float64), np.asarray(words, dtype=np.float64)])
+    total_errors, total_words = data.sum(axis=1)
+    if total_words == 0:
+        return Interval(math.nan, math.nan, "no reference words")
+    if total_errors >= _MIN_ERRORS and np.count_nonzero(data[0]) >= _MIN_UNITS:
+        bounds = _bootstrap_t(*data, seed)
+        if bounds:
+            return Interval(*bounds, f"bootstrap-t over {data.shape[1]:,} {units}, {_RESAMPLES:,} resamples")
+    return _wilson(*data)
+
+
+def _bootstrap_t(errors: Array, words: Array, seed: int) -> tuple[float, float] | None:
+    """Bootstrap-t bounds of the ratio; None where the units do not differ, so that there is nothing to draw."""
+    moments = _moments(errors, words)
+    rate, spread = _ratio(moments.sum(axis=0), len(errors))
+    if spread == 0:
+        return None
+    draws = _resampled(moments, np.random.default_rng(seed))
+    draws = draws[draws[:, 1] > 0]  # at least one word
+    rates, spreads = _ratio(draws, len(errors))
+    usable = spreads > 0
+    t = (rates[usable] - rate) / spreads[usable]
+    low, high = np.quantile(t, [(1 - _LEVEL) / 2, (1 + _LEVEL) / 2])
+    # The quantiles change sides: where resamples came out too high, the truth is likely to be below the estimate.
+    return max(0.0, float(rate - high * spread)), float(rate - low * spread)
+
+
+def _wilson(errors: Array, words: Array) -> Interval:
+    """Score interval: all rates r that are within z standard errors of the estimate, judged by r's own variance.
+
+    The variance of r is taken as effect x r / words (Poisson's, where Wilson has the binomial's r(1 - r)): insertions
+    make more errors than words possible. With n = words / effect the bounds solve (rate - r)^2 = z^2 r / n.
+    """
+    units, total = len(errors), float(words.sum())
+    rate, spread = _ratio(_moments(errors, words).sum(axis=0), units)
+    effect = 1 + _CORRELATION * (float((words**2).sum()) / total - 1)
+    if units > 1 and rate > 0:
+        effect = max(effect, float(spread**2 * total / rate))
+    shift = _Z**2 * effect / (2 * total)
+    reach = math.sqrt(2 * shift * rate + shift**2)
+    method = f"Wilson-type score interval, design effect {effect:.1f}"
+    return Interval(max(0.0, float(rate) + shift - reach), float(rate) + shift + reach, method)
+
+
+def _moments(errors: Array, words: Array) -> Array:
+    """(units, 5): all that a resample's ratio and its standard error need, additive over units."""
+    return np.stack([errors, words, errors**2, errors * words, words**2], axis=1)
+
+
+def _ratio(sums: Array, units: int) -> tuple[Array, Array]:
+    """Ratio and its linearised standard error from summed moments (..., 5) of so many units."""
+    e, w, ee, ew, ww = np.moveaxis(sums, -1, 0)
+    ratio = e / w
+    squares = ee - 2 * ratio * ew + ratio**2 * ww  # sum of (errors - ratio x words)^2
+    squares = np.where(squares > 1e-12 * ee, squares, 0.0)  # less than that is rounding
+    return ratio, np.sqrt(squares * units / max(units - 1, 1)) / w
+
+
+def _resampled(moments: Array, rng: np.random.Generator) -> Array:
+    """(resamples, 5) summed moments of units drawn with replacement."""
+    units = len(moments)
+    rows = max(1, _CHUNK // units)
+    sums = []
+    for start in range(0, _RESAMPLES, rows):
+        count = min(rows, _RESAMPLES - start)
+        picks = rng.integers(units, size=(count, units)) + units * np.arange(count)[:, None]
+        times = np.bincount(picks.ravel(), minlength=count * units).reshape(count, units)
+        sums.append(times @ moments)
+    return np.concatenate(sums)

@@ -1,0 +1,78 @@
+"""Checkpoints: the whole state of a run in one file, from which it goes on exactly.
+
+No generator state is kept, since every draw is a function of (seed, step) or (seed, epoch, utterance).
+"""
+
+from __future__ import annotations
+
+import pickle
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from asr.atomic import replacing
+
+KEPT = 2
+
+
+@dataclass
+class Progress:
+    """Where a run stands.
+
+    Attributes:
+        epoch: The epoch under way, from 0.
+        batch: Batches of it that are done.
+        step: Optimiser steps done in all.
+        best_epoch: The epoch whose weights are the run's model, -1 before the first validation.
+        best_cer: Its validation character error rate.
+        seconds: Time spent training, over all sittings.
+    """
+
+    epoch: int = 0
+    batch: int = 0
+    step: int = 0
+    best_epoch: int = -1
+    best_cer: float = float("inf")
+    seconds: float = 0.0
+
+
+def save_checkpoint(
+    folder: Path, progress: Progress, model: nn.Module, optimizer: torch.optim.Optimizer, data_id: str
+) -> Path:
+    """Write `step-N.pt` and leave the newest `KEPT` checkpoints in the folder."""
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / f"step-{progress.step:08d}.pt"
+    state = {
+        "progress": asdict(progress),
+        "model": model.state_dict(),
+        "optimizer": optimizer.state_dict(),
+        "data_id": data_id,
+    }
+    with replacing(path) as aside:
+        torch.save(state, aside)
+    for old in checkpoints(folder)[KEPT:]:
+        old.unlink()
+    return path
+
+
+def checkpoints(folder: Path) -> list[Path]:
+    """The checkpoints in a folder, newest first."""
+    return sorted(folder.glob("step-*.pt"), reverse=True)
+
+
+def load_checkpoint(folder: Path) -> tuple[dict[str, Any] | None, list[str]]:
+    """The newest checkpoint that can be read.
+
+    Returns:
+        Its state (None where there is none), and a line about each newer one that is damaged.
+    """
+    damaged = []
+    for path in checkpoints(folder):
+        try:
+            return torch.load(path, map_location="cpu", weights_only=True), damaged
+        except (RuntimeError, EOFError, OSError, pickle.UnpicklingError, ValueError, KeyError) as error:
+            damaged.append(f"{path}: damaged, going back to the one before it ({' '.join(str(error).split())[:80]})")
+    return None, damaged

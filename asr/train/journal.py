@@ -1,0 +1,115 @@
+"""What a run tells: `log.jsonl`, TensorBoard, and a progress bar on a terminal or plain lines elsewhere."""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+from torch.utils.tensorboard import SummaryWriter
+
+from asr.atomic import replacing
+
+_SECONDS_BETWEEN_LINES = 30.0
+
+
+class Journal:
+    """The run's log, on disk and on screen.
+
+    Args:
+        folder: The run folder.
+        step: The step that the run goes on from; what was logged after it is cut.
+    """
+
+    def __init__(self, folder: Path, step: int) -> None:
+        self.path = folder / "log.jsonl"
+        _cut(self.path, step)
+        self._file = self.path.open("a", encoding="utf-8", buffering=1)
+        self._board = SummaryWriter(str(folder / "tensorboard"), purge_step=step + 1)
+        self._console = Console(file=sys.stderr)
+        self._bar: Progress | None = None
+        if self._console.is_terminal:
+            columns = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.fields[text]}"))
+            self._bar = Progress(*columns, TimeRemainingColumn(), console=self._console, transient=True)
+            self._task = self._bar.add_task("training", total=1.0, text="")
+        self._said = time.monotonic()
+
+    def __enter__(self) -> Self:
+        if self._bar:
+            self._bar.start()
+        return self
+
+    def __exit__(self, *failure: type[BaseException] | BaseException | TracebackType | None) -> None:
+        if self._bar:
+            self._bar.stop()
+        self._board.close()
+        self._file.close()
+
+    def say(self, text: str) -> None:
+        """A line for the person who waits."""
+        self._console.print(text, markup=False, highlight=False, soft_wrap=True)
+
+    def step(self, record: dict[str, Any], done: float, left: float) -> None:
+        """Log one optimiser step.
+
+        Args:
+            record: Its figures; `step`, `epoch`, `loss` and `audio_per_second` are shown.
+            done: Share of the training that is done, 0 to 1.
+            left: Estimated seconds to go.
+        """
+        self._write("step", record)
+        text = f"loss {record['loss']:.3f}, {record['audio_per_second']:.0f} s of audio a second"
+        if self._bar:
+            self._bar.update(self._task, completed=done, description=f"epoch {record['epoch']}", text=text)
+        elif time.monotonic() - self._said > _SECONDS_BETWEEN_LINES:
+            self._said = time.monotonic()
+            self.say(f"epoch {record['epoch']}, step {record['step']}: {text}, {_clock(left)} left")
+
+    def epoch(self, record: dict[str, Any]) -> None:
+        """Log one epoch with its validation."""
+        self._write("epoch", record)
+        self._said = time.monotonic()
+        better = ", the best so far" if record["best"] else ""
+        self.say(
+            f"epoch {record['epoch']}: loss {record['loss']:.3f}, validation WER {100 * record['wer']:.2f} %, "
+            f"CER {100 * record['cer']:.2f} %, blank {100 * record['blank']:.0f} %, "
+            f"{_clock(record['seconds'])} trained{better}"
+        )
+        self.say(f"  said:  {record['reference']}")
+        self.say(f"  heard: {record['hypothesis']}")
+
+    def _write(self, kind: str, record: dict[str, Any]) -> None:
+        self._file.write(json.dumps({"kind": kind, **record}, ensure_ascii=False) + "\n")
+        for name, value in record.items():
+            if isinstance(value, float):
+                self._board.add_scalar(f"{kind}/{name}", value, record["step"])
+
+
+def read_log(path: Path) -> list[dict[str, Any]]:
+    """The records of a `log.jsonl`; a last line cut short by a crash is passed over."""
+    records = []
+    if path.exists():
+        for line in path.read_text(encoding="utf-8").splitlines():
+            try:
+                records.append(json.loads(line))
+            except ValueError:
+                break
+    return records
+
+
+def _cut(path: Path, step: int) -> None:
+    """Drop what was logged after a step: the resumed run will write it again."""
+    kept = [record for record in read_log(path) if record["step"] <= step]
+    with replacing(path) as aside:
+        aside.write_text("".join(json.dumps(record, ensure_ascii=False) + "\n" for record in kept), encoding="utf-8")
+
+
+def _clock(seconds: float) -> str:
+    minutes, seconds = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02d}:{seconds:02d}"

@@ -1,0 +1,77 @@
+"""Can it learn one batch by heart? The first thing to try when a model does not learn."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import torch
+
+from asr.config import Config
+from asr.data.dataset import SpeechData
+from asr.data.plan import plain_plan
+from asr.data.randomness import generator
+from asr.train.loop import ctc_losses, uses_bf16
+from asr.train.run import choose_device, measure_statistics, new_model, read_data, text_tools
+from asr.train.schedule import make_optimizer
+from asr.train.selection import select
+from asr.train.validate import validate
+
+_EXAMPLES = 8
+_STEPS = 400
+_ADVICE = (
+    "One batch was not learnt by heart, so more data will not help. Look, in this order: do the transcripts match the "
+    "recordings (listen to the ids above); is there speech in them at all (`asr check --decode`); is train.lr too high "
+    "(the loss jumps) or too low (it creeps): try a third and three times; is the model too small (model.hidden)."
+)
+
+
+def overfit_one_batch(config: Config, data: Path, say: Callable[[str], None]) -> bool:
+    """Train on a handful of utterances without augmentation or dropout, and say whether they were learnt.
+
+    Args:
+        config: All settings; augmentation, dropout and weight decay are switched off.
+        data: A data folder.
+        say: Where lines for the reader go.
+
+    Returns:
+        Whether every training transcript came out without an error.
+    """
+    config = config.model_copy(
+        update={
+            "model": config.model.model_copy(update={"dropout": 0.0}),
+            "train": config.train.model_copy(update={"weight_decay": 0.0}),
+            "batches": config.batches.model_copy(update={"workers": 0}),
+        }
+    )
+    device = choose_device(config.train.device, config.train.threads)
+    utterances = read_data(data).train
+    normalizer, tokenizer = text_tools(config, [utterance.text for utterance in utterances])
+    kept = select(utterances, config, normalizer, tokenizer).kept
+    rng = generator(config.train.seed, "overfit")
+    chosen = [kept[position] for position in rng.permutation(len(kept))[:_EXAMPLES]]
+    say(f"learning {len(chosen)} utterances by heart: {', '.join(utterance.id for utterance in chosen)}")
+
+    training = SpeechData(chosen, config, normalizer, tokenizer)
+    plan = plain_plan(training.items, config)
+    model = new_model(config, tokenizer, say)
+    measure_statistics(model, training)
+    model.to(device)
+    optimizer = make_optimizer(model, config.train)
+    bf16 = uses_bf16(config.train.bf16, device)
+    batches = [batch.to(device) for batch in training.batches(plan, epoch=None)]
+    for step in range(1, _STEPS + 1):
+        batch = batches[step % len(batches)]
+        loss = ctc_losses(model, batch, bf16).sum() / batch.target_lengths.sum()
+        optimizer.zero_grad()
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(model.parameters(), config.train.clip)
+        optimizer.step()
+        if step % 25 == 0:
+            result = validate(model, tokenizer, training, plan, device)
+            say(f"step {step}: loss {float(loss.detach()):.4f}, CER {100 * result.cer:.1f} %")
+            if result.cer == 0:
+                say("learnt: the model, the targets and the loss fit together")
+                return True
+    say(_ADVICE)
+    return False

@@ -1,0 +1,229 @@
+"""A training run from its manifests to its model file: set up, or taken up again, then handed to the loop."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from ruamel.yaml import YAML
+
+import asr
+from asr.atomic import replacing
+from asr.config import Config, config_yaml, load_config
+from asr.data.dataset import SpeechData
+from asr.data.manifest import Dataset, Utterance, read_dataset, read_manifest
+from asr.data.plan import plain_plan
+from asr.data.randomness import generator, torch_seed
+from asr.data.splits import refuse_overlaps
+from asr.errors import TrainingError
+from asr.model.acoustic import AcousticModel
+from asr.model.file import MODEL_NAME, ModelFile, initialise_from, load_model, save_model
+from asr.text import Normalizer, Tokenizer
+from asr.train.checkpoint import Progress, load_checkpoint
+from asr.train.curves import draw_curves
+from asr.train.journal import Journal
+from asr.train.loop import Trainer
+from asr.train.schedule import make_optimizer
+from asr.train.selection import select
+from asr.train.validate import Validation
+
+_STATISTICS_UTTERANCES = 1000  # enough for a mean and a variance a band
+_MAY_CHANGE = ("batches.workers", "train.device", "train.epochs")  # between a stop and --resume
+
+
+@dataclass
+class Data:
+    """A data folder read: its splits, and what they are."""
+
+    dataset: Dataset
+    train: list[Utterance]
+    valid: list[Utterance]
+
+    @property
+    def id(self) -> str:
+        """Truncated hash of the training set: ids, texts and durations."""
+        lines = (f"{item.id}\t{item.text}\t{item.duration:.3f}" for item in self.train)
+        return hashlib.sha256("\n".join(lines).encode()).hexdigest()[:16]
+
+
+def read_data(folder: Path) -> Data:
+    """The splits of a data folder, refused where they overlap.
+
+    Raises:
+        ManifestError: A manifest is missing or bad, or splits share what they must not.
+    """
+    splits = {name: read_manifest(folder / f"{name}.jsonl") for name in ("train", "valid")}
+    dataset = read_dataset(folder)
+    test = folder / "test.jsonl"
+    refuse_overlaps(splits | ({"test": read_manifest(test)} if test.exists() else {}), dataset)
+    return Data(dataset, splits["train"], splits["valid"])
+
+
+def train(config: Config, data: Path, out: Path, resume: bool = False) -> Path:
+    """Train a model, or go on with a run that was stopped.
+
+    Args:
+        config: All settings.
+        data: A folder with `train.jsonl`, `valid.jsonl` and, where there is one, `test.jsonl`, which is only read to
+            refuse splits that overlap.
+        out: The run folder.
+        resume: Go on from the last checkpoint if the run exists, start it if not.
+
+    Returns:
+        The model file.
+
+    Raises:
+        TrainingError: The run exists and `resume` is not given, or cannot go on under these settings and data.
+        ManifestError: See `read_data`.
+    """
+    config = _settle(config, out, resume)
+    content = read_data(data)
+    state, damaged = load_checkpoint(out / "checkpoints") if resume else (None, [])
+    if state and state["data_id"] != content.id:
+        raise TrainingError(f"{data}: the training set is not the one that {out} was started with")
+    progress = Progress(**state["progress"]) if state else Progress()
+    with Journal(out, progress.step) as journal:
+        for line in damaged:
+            journal.say(line)
+        trainer = _set_up(config, content, out, progress, state, journal)
+        trainer.fit(journal)
+    if not (out / MODEL_NAME).exists():
+        raise TrainingError(f"{out}: no epoch was better than nothing at all; look at {out / 'log.jsonl'}")
+    return out / MODEL_NAME
+
+
+def choose_device(name: str, threads: int) -> torch.device:
+    """The device that a setting means, threads set.
+
+    Raises:
+        TrainingError: There is no such device.
+    """
+    torch.set_num_threads(threads or os.cpu_count() or 1)
+    if name == "auto":
+        name = "cuda" if torch.cuda.is_available() else "cpu"
+    try:
+        device = torch.device(name)
+        torch.zeros(1, device=device)
+    except (RuntimeError, AssertionError) as error:
+        raise TrainingError(f"device {name!r} cannot be used: {str(error).splitlines()[0]}") from None
+    return device
+
+
+def text_tools(config: Config, texts: Sequence[str]) -> tuple[Normalizer, Tokenizer]:
+    """The normaliser, and the alphabet of the training texts."""
+    normalizer = Normalizer.from_config(config.text)
+    joins = [config.augment.join_text] if config.augment.join_seconds else []
+    return normalizer, Tokenizer.build([*map(normalizer, texts), *joins])
+
+
+def new_model(config: Config, tokenizer: Tokenizer, say: Callable[[str], None]) -> AcousticModel:
+    """A model with its starting weights: random from the seed, or from `init_from`."""
+    torch.manual_seed(torch_seed(config.train.seed, "weights"))
+    model = AcousticModel(config, len(tokenizer))
+    if config.train.init_from:
+        taken, left = initialise_from(model, tokenizer, config.train.init_from)
+        say(f"{len(taken)} tensors from {config.train.init_from}; random: {', '.join(left) or 'none'}")
+    return model
+
+
+@torch.inference_mode()
+def measure_statistics(model: AcousticModel, training: SpeechData) -> None:
+    """Set a model's feature mean and standard deviation from a seeded sample of the training set, unaugmented."""
+    config = training.config
+    rng = generator(config.train.seed, "statistics")
+    chosen = set(rng.permutation(len(training.items))[:_STATISTICS_UTTERANCES].tolist())
+    plan = [[e for e in examples if e.members[0] in chosen] for examples in plain_plan(training.items, config)]
+    count, total, squares = 0, torch.zeros(config.features.mels), torch.zeros(config.features.mels)
+    total, squares = total.double(), squares.double()
+    for batch in training.batches([examples for examples in plan if examples], epoch=None):
+        features, frames = model.log_mel(batch.waveforms, batch.lengths)  # zero beyond each length
+        count += int(frames.sum())
+        total += features.double().sum((0, 1))
+        squares += features.double().square().sum((0, 1))
+    mean = total / count
+    model.set_statistics(mean.float(), (squares / count - mean.square()).clamp(min=1e-4).sqrt().float())
+
+
+def _set_up(
+    config: Config, data: Data, out: Path, progress: Progress, state: dict[str, Any] | None, journal: Journal
+) -> Trainer:
+    """Everything that the loop needs, at its start or as a checkpoint left it."""
+    device = choose_device(config.train.device, config.train.threads)
+    normalizer, tokenizer = text_tools(config, [utterance.text for utterance in data.train])
+    selection = select(data.train, config, normalizer, tokenizer)
+    for line in selection.messages():
+        journal.say(line)
+    if not selection.kept:
+        raise TrainingError("no training utterance is left")
+    training = SpeechData(selection.kept, config, normalizer, tokenizer)
+    validation = SpeechData(data.valid, config, normalizer, None)
+
+    model = new_model(config, tokenizer, journal.say)
+    if state:
+        model.load_state_dict(state["model"])
+    elif not config.train.init_from:  # else its weights expect its own statistics
+        measure_statistics(model, training)
+    model.to(device)
+    optimizer = make_optimizer(model, config.train)
+    if state:
+        optimizer.load_state_dict(state["optimizer"])
+
+    def keep_best(result: Validation, progress: Progress) -> None:
+        facts = {
+            "name": config.name,
+            "dataset": data.dataset.name,
+            "train_utterances": len(selection.kept),
+            "train_seconds": round(sum(utterance.duration for utterance in selection.kept), 1),
+            "train_id": data.id,
+            "epoch": progress.epoch,
+            "step": progress.step,
+            "validation": {"wer": result.wer, "cer": result.cer, "utterances": len(data.valid)},
+            "versions": {"asr": asr.__version__, "torch": torch.__version__},
+        }
+        save_model(out / MODEL_NAME, ModelFile(model, tokenizer, normalizer, facts))
+
+    hours = sum(utterance.duration for utterance in selection.kept) / 3600
+    weights = sum(parameter.numel() for parameter in model.parameters())
+    journal.say(
+        f"{len(selection.kept)} utterances, {hours:.2f} h; {len(tokenizer)} tokens; {weights / 1e6:.2f} M weights; "
+        f"{device.type}, {torch.get_num_threads()} threads" + (f"; from step {progress.step}" if state else "")
+    )
+    return Trainer(
+        model, tokenizer, optimizer, training, validation, progress, out, data.id, keep_best
+    )
+
+
+def _settle(config: Config, out: Path, resume: bool) -> Config:
+    """Make the run folder with its config.yaml, or check that a run that exists may go on under this config."""
+    file = out / "config.yaml"
+    if file.exists():
+        if not resume:
+            raise TrainingError(f"{out}: a run is there already; --resume goes on with it, another --out starts afresh")
+        changed = [line for line in differences(load_config(file), config) if not line.startswith(_MAY_CHANGE)]
+        if changed:
+            raise TrainingError(f"{out}: cannot resume under other settings: {'; '.join(changed)}")
+    elif out.exists() and any(out.iterdir()):
+        raise TrainingError(f"{out}: not empty, and not a run")
+    out.mkdir(parents=True, exist_ok=True)
+    with replacing(file) as aside:
+        aside.write_text(config_yaml(config), encoding="utf-8")
+    return config
+
+
+def differences(before: Config, now: Config) -> list[str]:
+    """Settings that differ, each as `section.field: before -> now`."""
+    lines = []
+    for section, old in before:
+        new = getattr(now, section)
+        if not hasattr(old, "model_fields"):
+            lines += [f"{section}: {old!r} -> {new!r}"] if old != new else []
+            continue
+        for name, value in old:
+            if value != getattr(new, name):
+                lines.append(f"{section}.{name}: {value!r} -> {getattr(new, name)!r}")
+    return lines

@@ -1,0 +1,123 @@
+"""A transcript, how words come out of aligned tokens, and the formats it is written in."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from itertools import groupby
+from typing import Any
+
+from asr.decode.hypothesis import TokenSpan
+
+
+@dataclass(frozen=True)
+class Word:
+    """A recognised word.
+
+    Attributes:
+        word: As in the transcript's text.
+        start: Seconds from the start of the audio.
+        end: Seconds; never before `start`, never after the end of the audio.
+        confidence: Geometric mean of the posteriors of its characters where they were heard, 0 to 1.
+    """
+
+    word: str
+    start: float
+    end: float
+    confidence: float
+
+
+@dataclass(frozen=True)
+class Alternative:
+    """One of the n best readings; `score` is a natural logarithm."""
+
+    text: str
+    score: float
+
+
+@dataclass(frozen=True)
+class Transcript:
+    """What was said in one recording.
+
+    Attributes:
+        audio: Path of the recording, "-" for standard input, None where it came as bytes or samples.
+        duration: Seconds.
+        text: The best reading; "" where nothing was said.
+        confidence: Geometric mean over all characters of all words, 0 to 1; None where there is no word.
+        words: In speaking order; joined by spaces they are `text`.
+        nbest: Best first.
+    """
+
+    audio: str | None
+    duration: float
+    text: str
+    confidence: float | None
+    words: tuple[Word, ...]
+    nbest: tuple[Alternative, ...]
+
+    def to_json(self) -> dict[str, Any]:
+        """The fields of `--format json`; times to a millisecond."""
+        return {
+            "audio": self.audio,
+            "duration": round(self.duration, 3),
+            "text": self.text,
+            "confidence": None if self.confidence is None else round(self.confidence, 4),
+            "words": [
+                {
+                    "word": word.word,
+                    "start": round(word.start, 3),
+                    "end": round(word.end, 3),
+                    "confidence": round(word.confidence, 4),
+                }
+                for word in self.words
+            ],
+            "nbest": [{"text": other.text, "score": round(other.score, 4)} for other in self.nbest],
+        }
+
+
+def words_from(
+    spans: Sequence[TokenSpan], tokens: Sequence[str], step_seconds: float, duration: float
+) -> tuple[Word, ...]:
+    """Words with their times, from the tokens of a text and the steps that they stand on.
+
+    Args:
+        spans: One a token, in speaking order. Tokens of white space separate words; without any there is one word.
+        tokens: Token strings by number.
+        step_seconds: Step i covers the seconds [i, i + 1) x step_seconds.
+        duration: Of the audio, in seconds. The last step may reach beyond it; no time does.
+    """
+    words = []
+    for separates, group in groupby(spans, key=lambda span: tokens[span.token].isspace()):
+        if separates:
+            continue
+        parts = list(group)
+        words.append(
+            Word(
+                word="".join(tokens[span.token] for span in parts),
+                start=min(parts[0].start * step_seconds, duration),
+                end=min(parts[-1].end * step_seconds, duration),
+                confidence=confidence(parts),
+            )
+        )
+    return tuple(words)
+
+
+def confidence(spans: Iterable[TokenSpan]) -> float:
+    """Geometric mean of the posteriors of tokens, each itself the geometric mean over its steps."""
+    scores = [span.score for span in spans]
+    return min(1.0, math.exp(sum(scores) / len(scores)))
+
+
+def to_text(transcript: Transcript) -> str:
+    """The words and nothing else, one line."""
+    return transcript.text + "\n"
+
+
+def to_json(transcript: Transcript) -> str:
+    """Everything, as one indented JSON object."""
+    return json.dumps(transcript.to_json(), ensure_ascii=False, indent=2) + "\n"
+
+
+WRITERS: dict[str, Callable[[Transcript], str]] = {"txt": to_text, "json": to_json}
