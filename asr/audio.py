@@ -35,6 +35,8 @@ AUDIO_SUFFIXES = (".wav", ".flac", ".ogg", ".oga", ".opus", ".mp3", ".sph", ".ai
 _LOUDEST = 8.0
 # An MP3 without a Xing header only estimates its length: from its size, to within two MPEG frames.
 _MP3_SLACK = 2 * 1152
+# Formats in which libsndfile believes the header; in others it corrects the length, and `_cut_in_header` can tell.
+_BELIEVED = ("FLAC", "MP3")
 # Programs that write to a pipe cannot go back to fill in the size, and leave the largest number instead.
 _UNKNOWN_SIZE = 0x7FFF0000
 # A line of libsndfile's log about a chunk of samples that is longer than the file.
@@ -93,7 +95,7 @@ def probe(path: str | Path) -> AudioInfo:
     """
     name = _name(path)
     with _opened(path, name) as audio:
-        if audio.seekable() and not _holds_its_end(audio):
+        if audio.format in _BELIEVED and not _holds_its_end(audio):
             raise AudioError(f"{name}: truncated: its header promises {_seconds(audio)}, but its end is not there")
         return AudioInfo(audio.frames / audio.samplerate, audio.samplerate, audio.channels)
 
@@ -226,7 +228,7 @@ def _seconds(audio: Any) -> str:
 def _cut_in_header(audio: Any, stream: BinaryIO, start: bytes) -> str:
     """How a file falls short of what its header says, or "" where it does not.
 
-    For these formats libsndfile corrects the length to what is there. Its log tells for WAV (W64, RF64), AIFF and AU,
+    libsndfile corrects the length of most formats to what is there. Its log tells for WAV (W64, RF64), AIFF and AU,
     the header itself for SPHERE, and for Ogg the flag that the last page must carry (RFC 3533, 6).
     """
     if audio.format == "OGG":

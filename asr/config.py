@@ -200,6 +200,9 @@ class Config(Section):
         return count
 
 
+_SECTIONS = tuple(name for name, field in Config.model_fields.items() if isinstance(field.default, Section))
+
+
 def load_config(path: str | Path, overrides: Iterable[str] = ()) -> Config:
     """A config file with `section.field=value` overrides.
 
@@ -212,13 +215,18 @@ def load_config(path: str | Path, overrides: Iterable[str] = ()) -> Config:
     """
     file = find_config(path)
     try:
-        tree = YAML(typ="safe", pure=True).load(file.read_text(encoding="utf-8"))
+        tree = YAML(typ="safe", pure=True).load(file.read_text(encoding="utf-8-sig"))
     except (YAMLError, UnicodeDecodeError) as error:
         raise ConfigError(f"{path}: not YAML: {' '.join(str(error).split())}") from None
+    except OSError as error:
+        raise ConfigError(f"{path}: cannot be read: {(error.strerror or str(error)).lower()}") from None
     if tree is None:
         tree = {}
     if not isinstance(tree, dict):
         raise ConfigError(f"{path}: a config is a mapping of sections, not {type(tree).__name__}")
+    for section in _SECTIONS:
+        if tree.get(section, tree) is None:  # its heading stands, its settings are all commented out
+            tree[section] = {}
     for override in overrides:
         _apply(tree, override)
     return parse_config(tree, source=str(path))
@@ -276,9 +284,12 @@ def _scalar(value: Any) -> str:
         return "{" + ", ".join(f"{k}: {_scalar(v)}" for k, v in value) + "}"
     if isinstance(value, tuple):
         return "[" + ", ".join(_scalar(item) for item in value) + "]"
-    if isinstance(value, str) and value.replace("_", "a").replace("-", "a").isalnum() and value[0].isalpha():
-        return value if value not in ("null", "true", "false") else json.dumps(value)
-    return json.dumps(value, ensure_ascii=False)
+    if not isinstance(value, str):
+        return json.dumps(value)
+    bare = value.replace("_", "a").replace("-", "a").isalnum() and value[0].isalpha()
+    if bare and value.lower() not in ("null", "true", "false"):
+        return value
+    return json.dumps(value, ensure_ascii=not value.isprintable())
 
 
 def _apply(tree: dict[str, Any], override: str) -> None:
@@ -289,7 +300,7 @@ def _apply(tree: dict[str, Any], override: str) -> None:
     try:
         value = YAML(typ="safe", pure=True).load(text)
     except YAMLError:
-        raise ConfigError(f"{override}: the value is not YAML") from None
+        value = text  # as in text.keep=', which is no YAML but a good text
     *parents, name = path.split(".")
     for parent in parents:
         branch = tree.setdefault(parent, {})
@@ -299,14 +310,20 @@ def _apply(tree: dict[str, Any], override: str) -> None:
     tree[name] = value
 
 
+_MESSAGES = {"model_type": "must be a section of settings", "tuple_type": "must be a list"}  # in our words
+
+
 def _explain(item: Any) -> str:
     """One pydantic error as one line: the field's path, what is wrong, and the nearest valid name."""
     path = ".".join(str(part) for part in item["loc"])
     if item["type"] == "extra_forbidden":
         fields = _fields_at(item["loc"][:-1])
         near = difflib.get_close_matches(str(item["loc"][-1]), fields, n=1, cutoff=0.5)
+        near = near or [f"{section}.{path}" for section in _SECTIONS if path in _fields_at((section,))]
         hint = f"did you mean {near[0]}?" if near else f"there are {', '.join(fields)}"
         return f"{path}: no such setting; {hint}"
+    if item["type"] in _MESSAGES:
+        return f"{path}: {_MESSAGES[item['type']]}, not {item['input']!r}"
     message = item["msg"].removeprefix("Value error, ")
     given = "" if isinstance(item["input"], dict | Section) else f", not {item['input']!r}"
     return f"{path or 'config'}: {message[0].lower() + message[1:]}{given}"

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -16,13 +16,13 @@ import torch
 from torch import Tensor
 
 from asr.audio import read_audio
-from asr.decode import GreedyDecoder, Hypothesis, TokenSpan
+from asr.decode import DECODERS, GreedyDecoder, Hypothesis, TokenSpan
 from asr.errors import AsrError, AudioError
 from asr.model.file import ModelFile, load_model
 from asr.transcript import Alternative, Transcript, confidence, words_from
 
 Waveform = npt.NDArray[np.float32]
-Source = str | Path | bytes | tuple[npt.NDArray[np.generic], int]
+Source = str | Path | bytes | tuple[npt.NDArray[Any], int]
 
 BATCH_FRAMES = 24_000
 _WINDOW = 4  # batches' worth of audio that is read ahead and sorted by length
@@ -36,26 +36,30 @@ class Recognizer:
         decoder: Turns log-probabilities into text.
     """
 
-    def __init__(self, file: ModelFile, decoder: GreedyDecoder | None = None) -> None:
+    def __init__(self, file: ModelFile, decoder: GreedyDecoder) -> None:
         self.file = file
         self.tokenizer = file.tokenizer
         self.normalizer = file.normalizer
-        self.decoder = decoder or GreedyDecoder(file.tokenizer.tokens, file.tokenizer.blank)
+        self.decoder = decoder
         self.device = next(file.model.parameters()).device
 
     @classmethod
-    def load(cls, path: str | Path, device: str = "cpu") -> Self:
+    def load(cls, path: str | Path, device: str = "cpu", decoder: str = "greedy") -> Self:
         """A recognizer from a model file or run folder.
 
         Args:
             path: `model.safetensors`, or a folder that holds it.
             device: cpu, cuda, cuda:1, ..., or auto: cuda where there is one.
+            decoder: A name in `asr.decode.DECODERS`.
 
         Raises:
             ModelFileError: There is no usable model.
-            AsrError: There is no such device.
+            AsrError: There is no such device or decoder.
         """
-        return cls(load_model(path, _usable(device)))
+        if decoder not in DECODERS:
+            raise AsrError(f"no such decoder: {decoder}; there are {', '.join(DECODERS)}")
+        file = load_model(path, _usable(device))
+        return cls(file, DECODERS[decoder](file.tokenizer.tokens, file.tokenizer.blank))
 
     @property
     def model_id(self) -> str:
@@ -154,16 +158,14 @@ class Recognizer:
             nbest=tuple(Alternative(hypothesis.text, hypothesis.score) for hypothesis in nbest),
         )
 
-    def _batches(
-        self, waveforms: Sequence[Waveform], batch_frames: int
-    ) -> Iterator[tuple[list[int], Tensor, Tensor]]:
+    def _batches(self, waveforms: Sequence[Waveform], batch_frames: int) -> Iterator[tuple[list[int], Tensor, Tensor]]:
         """Waveforms through the model, longest first: their places, (batch, steps, tokens), (batch,) steps."""
         for places in _plan([self._frames(waveform) for waveform in waveforms], batch_frames):
             lengths = torch.tensor([len(waveforms[place]) for place in places])
             padded = torch.zeros(len(places), int(lengths.max()))
             for row, place in zip(padded, places, strict=True):
                 row[: len(waveforms[place])] = torch.as_tensor(waveforms[place])
-            with torch.inference_mode(), torch.backends.cudnn.flags(allow_tf32=False):
+            with torch.inference_mode(), torch.backends.cudnn.flags(enabled=True, allow_tf32=False):
                 log_probs, steps = self.file.model(padded.to(self.device), lengths.to(self.device))
             yield places, log_probs, steps
 
@@ -195,18 +197,20 @@ def _plan(frames: Sequence[int], batch_frames: int) -> list[list[int]]:
     return plan
 
 
-def _resampled(samples: npt.NDArray[np.generic], rate: int, sample_rate: int) -> Waveform:
+def _resampled(samples: npt.NDArray[Any], rate: int, sample_rate: int) -> Waveform:
     """Samples as float32 mono at another rate; integers are scaled to [-1, 1]."""
     scale = np.iinfo(samples.dtype).max + 1.0 if np.issubdtype(samples.dtype, np.integer) else 1.0
     waveform = np.asarray(samples, dtype=np.float32) / np.float32(scale)
     if waveform.ndim == 2:
         waveform = waveform.mean(axis=1)
-    if waveform.ndim != 1 or not len(waveform):
+    if waveform.ndim != 1:
         raise AudioError(f"audio data: samples must be (samples,) or (samples, channels), not {samples.shape}")
     if not np.isfinite(waveform).all():
         raise AudioError("audio data: holds samples that are NaN or infinite")
     if rate != sample_rate:
         waveform = soxr.resample(waveform, rate, sample_rate)
+    if not len(waveform):
+        raise AudioError(f"audio data: holds no sample at {sample_rate} Hz")
     return np.ascontiguousarray(waveform, dtype=np.float32)
 
 

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import json
 import math
+import os
+from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from itertools import groupby
+from pathlib import Path
 from typing import Any
 
+from asr.atomic import replacing
 from asr.decode.hypothesis import TokenSpan
 
 
@@ -121,3 +125,24 @@ def to_json(transcript: Transcript) -> str:
 
 
 WRITERS: dict[str, Callable[[Transcript], str]] = {"txt": to_text, "json": to_json}
+
+
+def save(transcript: Transcript, stem: Path, formats: Iterable[str]) -> None:
+    """Write a transcript as `stem.FORMAT` in each of the formats; the folder is made."""
+    stem.parent.mkdir(parents=True, exist_ok=True)
+    for name in formats:
+        with replacing(stem.with_name(f"{stem.name}.{name}")) as aside:
+            aside.write_text(WRITERS[name](transcript), encoding="utf-8", newline="\n")
+
+
+def output_stems(files: Sequence[Path]) -> list[Path]:
+    """Relative paths without ending for the transcripts of recordings, no two alike.
+
+    Folders below the deepest one that holds all recordings are kept, so that a/1.wav and b/1.wav stay apart; 1.wav
+    and 1.flac in one folder keep their endings. Standard input is `stdin`.
+    """
+    absolute = [Path(os.path.normpath(Path("stdin" if str(file) == "-" else file).absolute())) for file in files]
+    folder = os.path.commonpath([path.parent for path in absolute])
+    names = [path.relative_to(folder) for path in absolute]
+    times = Counter(name.with_suffix("") for name in names)
+    return [name if times[name.with_suffix("")] > 1 else name.with_suffix("") for name in names]

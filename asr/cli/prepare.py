@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import shlex
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from enum import StrEnum
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -15,6 +16,8 @@ from asr.errors import AsrError
 
 if TYPE_CHECKING:  # what reads audio is imported where a command runs: `asr --help` must not need numpy
     from asr.data.manifest import Utterance
+
+    Splits = Mapping[str, Sequence[Utterance]]
 
 app = typer.Typer(
     help="Turn a corpus into train.jsonl, valid.jsonl, test.jsonl and dataset.yaml.",
@@ -48,15 +51,19 @@ def digits(
     utterances: Annotated[int, typer.Option(min=1, help="Utterances of each voice.")] = 24,
     workers: Annotated[int | None, typer.Option(min=1, help="Processes; the number of cores by default.")] = None,
 ) -> None:
-    """Make the embedded corpus: digits and commands, spoken by espeak-ng in a hundred voices.
+    """Make the embedded corpus of synthetic voices.
 
-    Needs no download, only the extra: pip install 'asr-ctc[demo]'. The same options make the same bytes.
+    Digits and commands, spoken by espeak-ng in a hundred voices. Needs no download, only the extra: pip install 'asr-ctc[demo]'. The same options make the same bytes.
 
     Example: asr prepare digits --out data/digits
     """
+    from asr.cli.progress import progress
     from asr.corpora.digits import prepare
 
-    _show(prepare(out, utterances=utterances, seed=seed, workers=workers, on_progress=_progress), out, "digits")
+    with progress() as advance:
+        report = partial(advance, "voices")
+        splits = prepare(out, utterances=utterances, seed=seed, workers=workers, on_progress=report)
+    _show(splits, out, "digits")
 
 
 @app.command("fsdd")
@@ -67,9 +74,9 @@ def fsdd(
         str | None, typer.Option(metavar="SPEAKER", help="Test on all takes of this speaker, who is nowhere else.")
     ] = None,
 ) -> None:
-    """Prepare the Free Spoken Digit Dataset (files like 7_jackson_32.wav).
+    """Prepare the Free Spoken Digit Dataset.
 
-    The official split: takes 0-4 test, 5-9 validation, the others training, so that all splits share the six
+    Its recordings are files like 7_jackson_32.wav. The official split: takes 0-4 test, 5-9 validation, the others training, so that all splits share the six
     speakers. With --hold-out: that speaker is the test, takes 5-9 of the other five validation, the others training.
 
     Example: asr prepare fsdd --source fsdd --out data/fsdd
@@ -78,9 +85,7 @@ def fsdd(
     """
     from asr.corpora.fsdd import prepare
 
-    failures = Failures()
-    _show(prepare(source, out, hold_out, on_error=failures.add), out, "fsdd")
-    failures.exit()
+    _run(prepare, out, "fsdd", source=source, hold_out=hold_out)
 
 
 @app.command("librispeech")
@@ -95,7 +100,10 @@ def librispeech(
         typer.Option(metavar="DIR", help="Instead of subsets: train.txt, valid.txt and test.txt, an id a line."),
     ] = None,
 ) -> None:
-    """Prepare LibriSpeech, or any corpus in its layout (SUBSET/SPEAKER/CHAPTER/*.trans.txt), FLAC or another format.
+    """Prepare LibriSpeech, or a corpus in its layout.
+
+    The layout is SUBSET/SPEAKER/CHAPTER/ with a .trans.txt and the audio, in FLAC or another format. A split is made
+    of subsets, or of the utterances that a list of ids names.
 
     Example: asr prepare librispeech --source LibriSpeech --out data/libri
 
@@ -103,10 +111,8 @@ def librispeech(
     """
     from asr.corpora.librispeech import prepare
 
-    failures = Failures()
-    chosen = {split: names for split, names in (("train", train), ("valid", valid), ("test", test)) if names}
-    _show(prepare(source, out, chosen, ids, on_error=failures.add), out, "librispeech")
-    failures.exit()
+    subsets = {split: names for split, names in (("train", train), ("valid", valid), ("test", test)) if names}
+    _run(prepare, out, "librispeech", source=source, subsets=subsets, ids=ids)
 
 
 @app.command("own")
@@ -129,9 +135,9 @@ def own(
     dataset_name: Annotated[str, typer.Option(help="For dataset.yaml; else the name of the source folder.")] = "",
     license: Annotated[str, typer.Option(help="For dataset.yaml.")] = "",
 ) -> None:
-    """Prepare your own recordings: audio files, each with a .txt of the same name beside it, or a table.
+    """Prepare your own recordings.
 
-    A table has a header with the columns audio (or path, file), text (or transcript, sentence) and, where known,
+    They are audio files, each with a .txt of the same name beside it, or a table. It has a header with the columns audio (or path, file), text (or transcript, sentence) and, where known,
     speaker (or client_id), id and split; or it has no header and two columns, path and text. Paths start from
     --source.
 
@@ -146,41 +152,40 @@ def own(
     from asr.corpora.own import prepare
     from asr.data.manifest import Dataset
 
-    failures = Failures()
-    splits = prepare(
-        source,
+    _run(
+        prepare,
         out,
+        "own",
+        source=source,
         table=table,
         speaker_from_folder=speaker_from is SpeakerFrom.FOLDER,
         valid=valid,
         test=test,
         seed=seed,
         dataset=Dataset(dataset_name, license, shared=tuple(shared or ())),
-        on_error=failures.add,
     )
-    _show(splits, out, "own")
-    failures.exit()
 
 
-class Failures:
-    """Recordings that could not be used: each is named on stderr as it is found, and the exit status tells."""
+def _run(prepare: Callable[..., Splits], out: Path, conf: str, **options: object) -> None:
+    """Prepare a corpus: show the progress, name each recording that is left out, and say what was made."""
+    from asr.cli.progress import progress
 
-    def __init__(self) -> None:
-        self.count = 0
+    left_out = 0
 
-    def add(self, error: AsrError) -> None:
-        """Name one."""
+    def name(error: AsrError) -> None:
+        nonlocal left_out
+        left_out += 1
         print(f"asr: left out: {error}", file=sys.stderr)
-        self.count += 1
 
-    def exit(self) -> None:
-        """End with status 1 if there was any."""
-        if self.count:
-            print(f"asr: {self.count} left out, the others are prepared", file=sys.stderr)
-            raise typer.Exit(1)
+    with progress() as advance:
+        splits = prepare(out=out, on_error=name, on_progress=partial(advance, "recordings"), **options)
+    _show(splits, out, conf)
+    if left_out:
+        print(f"asr: {left_out} left out, each named above; the others are prepared", file=sys.stderr)
+        raise typer.Exit(1)
 
 
-def _show(splits: Mapping[str, Sequence[Utterance]], out: Path, conf: str) -> None:
+def _show(splits: Splits, out: Path, conf: str) -> None:
     """What was written, what the splits share, and the commands that come next."""
     from asr.data.manifest import read_dataset
 
@@ -199,11 +204,3 @@ def _show(splits: Mapping[str, Sequence[Utterance]], out: Path, conf: str) -> No
     check = shlex.join(["asr", "check", *manifests, "--conf", conf])
     train = shlex.join(["asr", "train", conf, "--data", str(out), "--out", f"runs/{out.resolve().name}"])
     print(f"\nnext:  {check}\n       {train}")
-
-
-def _progress(done: int, total: int) -> None:
-    """Voices made so far: one line that counts on a terminal, a line for each quarter elsewhere."""
-    if sys.stderr.isatty():
-        print(f"\rvoices {done}/{total}", end="\n" if done == total else "", file=sys.stderr, flush=True)
-    elif done * 4 // total > (done - 1) * 4 // total:
-        print(f"voices {done}/{total}", file=sys.stderr, flush=True)

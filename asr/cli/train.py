@@ -16,7 +16,7 @@ def train(
     data: Annotated[Path, typer.Option(help="Folder with train.jsonl and valid.jsonl.")] = ...,  # type: ignore[assignment]
     out: Annotated[Path | None, typer.Option(help="Run folder; needed unless --overfit.")] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with the run if it exists, else start it.")] = False,
-    overfit: Annotated[bool, typer.Option("--overfit", help="Only try whether one batch can be learnt by heart.")] = False,
+    overfit: Annotated[bool, typer.Option("--overfit", help="Only try to learn one batch by heart.")] = False,
 ) -> None:
     """Train a model.
 

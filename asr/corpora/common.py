@@ -5,20 +5,28 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from itertools import combinations
 from pathlib import Path
 
 from asr.audio import probe
+from asr.config import TextConfig
 from asr.data.manifest import Dataset, Utterance, write_dataset, write_manifest
 from asr.errors import AsrError, AudioError, CorpusError
+from asr.text import Normalizer
 
 SPLITS = ("train", "valid", "test")
 
 OnError = Callable[[AsrError], None]
+OnProgress = Callable[[int, int], None]  # recordings done, recordings in all
 
 
 def stop(error: AsrError) -> None:
     """The default of every `on_error`: the first recording that cannot be used ends the preparation."""
     raise error
+
+
+def be_silent(_done: int, _total: int) -> None:
+    """The default of every `on_progress`."""
 
 
 def source_folder(source: str | Path) -> Path:
@@ -54,13 +62,16 @@ def few(names: Iterable[object], shown: int = 3) -> str:
     return ", ".join(listed[:shown]) + more
 
 
-def durations(paths: Sequence[Path], on_error: OnError = stop) -> dict[Path, float]:
+def durations(
+    paths: Sequence[Path], on_error: OnError = stop, on_progress: OnProgress = be_silent
+) -> dict[Path, float]:
     """Seconds of every audio file, read from the headers by a pool of threads (the work is waiting for the disk).
 
     Args:
         paths: Audio files.
         on_error: Called with the error of each file that cannot be read, in the order of `paths`; if it returns,
             that file is left out.
+        on_progress: Called after each file with the number done and the number of all.
     """
 
     def duration(path: Path) -> float | AudioError:
@@ -71,12 +82,22 @@ def durations(paths: Sequence[Path], on_error: OnError = stop) -> dict[Path, flo
 
     found = {}
     with ThreadPoolExecutor(max_workers=min(32, 4 * (os.cpu_count() or 1))) as pool:
-        for path, result in zip(paths, pool.map(duration, paths), strict=True):
+        for number, (path, result) in enumerate(zip(paths, pool.map(duration, paths), strict=True), start=1):
+            on_progress(number, len(paths))
             if isinstance(result, AudioError):
                 on_error(result)
             else:
                 found[path] = result
     return found
+
+
+def shared_between(splits: Mapping[str, Sequence[Utterance]]) -> tuple[str, ...]:
+    """Which of "speaker" and "text" (as the basic normaliser writes it) occur in several splits."""
+    normalizer = Normalizer.from_config(TextConfig())
+    speakers = [{one.speaker for one in utterances if one.speaker} for utterances in splits.values()]
+    texts = [{normalizer(one.text) for one in utterances} - {""} for utterances in splits.values()]
+    sets = {"speaker": speakers, "text": texts}
+    return tuple(kind for kind, found in sets.items() if any(a & b for a, b in combinations(found, 2)))
 
 
 def write_corpus(out: str | Path, splits: Mapping[str, Sequence[Utterance]], dataset: Dataset) -> None:

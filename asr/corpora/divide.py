@@ -11,22 +11,23 @@ def divide(seconds: Mapping[str, float], shares: Mapping[str, float], seed: int)
     """A split for every group: "train", or one of `shares`, close to its share of the time.
 
     Groups come in an order drawn by hashing (seed, group), so that new recordings leave most of the others where
-    they were. Each goes to the split that lacks most of its share, if that brings the split closer to it, else to
-    training. A split that is empty in the end gets the smallest group of those that have several.
+    they were. The splits are filled one after the other: each takes every group that brings it closer to its share.
+    Training gets the rest. A split that is empty in the end gets the smallest group of those that have several.
 
     Args:
         seconds: Duration of each group; at least one group a split.
-        shares: Fraction of the whole time for each split but train.
+        shares: Fraction of the whole time for each split but train, in the order of filling.
         seed: Another seed is another division.
     """
     total = sum(seconds.values())
-    lacking = {split: share * total for split, share in shares.items()}
-    owner = {}
-    for group in sorted(seconds, key=lambda group: blake2b(f"{seed} {group}".encode(), digest_size=8).digest()):
-        split = max(lacking, key=lambda split: lacking[split])
-        closer = abs(lacking[split] - seconds[group]) < abs(lacking[split])
-        owner[group] = split if closer else "train"
-        lacking[split] -= seconds[group] if closer else 0.0
+    order = sorted(seconds, key=lambda group: blake2b(f"{seed} {group}".encode(), digest_size=8).digest())
+    owner = dict.fromkeys(order, "train")
+    for split, share in shares.items():
+        lacking = share * total
+        for group in order:
+            if owner[group] == "train" and abs(lacking - seconds[group]) < abs(lacking):
+                owner[group] = split
+                lacking -= seconds[group]
     for split in ("train", *shares):
         sizes = Counter(owner.values())
         if not sizes[split]:

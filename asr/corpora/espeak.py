@@ -9,6 +9,7 @@ import ctypes
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 
 from asr.errors import CorpusError
 
@@ -77,7 +78,7 @@ class Espeak:
             raise CorpusError(f"espeak-ng cannot be loaded: {error}") from None
         self.sample_rate: int = self._library.espeak_Initialize(_SYNCHRONOUS, 0, str(data).encode(), _DO_NOT_EXIT)
         if self.sample_rate <= 0:
-            raise CorpusError(f"espeak-ng cannot read its data in {data}")
+            raise CorpusError(f"espeak-ng cannot read its data in {data} (it takes paths of at most 159 bytes)")
         variant = voice.partition("+")[2]  # an unknown variant would be ignored without a word
         if variant not in espeak_variants() or self._library.espeak_SetVoiceByName(voice.encode()) != _OK:
             raise CorpusError(f"espeak-ng has no voice {voice!r}")
@@ -91,7 +92,7 @@ class Espeak:
             self._chunks.append(ctypes.string_at(samples, 2 * count))
         return 0  # go on
 
-    def speak(self, text: str, *, rate: int = 175, pitch: int = 50, intonation: int = 50) -> np.ndarray:
+    def speak(self, text: str, *, rate: int = 175, pitch: int = 50, intonation: int = 50) -> npt.NDArray[np.float32]:
         """Speech of a text.
 
         Args:
@@ -113,4 +114,5 @@ class Espeak:
         status = self._library.espeak_Synth(encoded, len(encoded) + 1, 0, 1, 0, _CHARACTERS_ARE_UTF8, None, None)
         if status != _OK:
             raise CorpusError(f"espeak-ng cannot speak {text!r} (status {status})")
-        return np.frombuffer(b"".join(self._chunks), dtype=np.int16).astype(np.float32) / 32768
+        samples = np.frombuffer(b"".join(self._chunks), dtype=np.int16)
+        return samples.astype(np.float32) / np.float32(32768)

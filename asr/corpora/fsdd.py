@@ -12,7 +12,7 @@ import re
 from pathlib import Path
 from typing import NamedTuple
 
-from asr.corpora.common import OnError, durations, few, source_folder, stop, write_corpus
+from asr.corpora.common import OnError, OnProgress, be_silent, durations, few, source_folder, stop, write_corpus
 from asr.data.manifest import Dataset, Utterance
 from asr.errors import CorpusError
 
@@ -31,7 +31,11 @@ class Take(NamedTuple):
 
 
 def prepare(
-    source: str | Path, out: str | Path, hold_out: str | None = None, on_error: OnError = stop
+    source: str | Path,
+    out: str | Path,
+    hold_out: str | None = None,
+    on_error: OnError = stop,
+    on_progress: OnProgress = be_silent,
 ) -> dict[str, list[Utterance]]:
     """Write the manifests of the official split, or of the one that holds out a speaker.
 
@@ -40,6 +44,7 @@ def prepare(
         out: Folder for the manifests and dataset.yaml.
         hold_out: A speaker whose takes are all of the test set and in no other split.
         on_error: Called with the error of each unreadable file, which is left out; by default the first is raised.
+        on_progress: Called after each recording with the number done and the number of all.
 
     Returns:
         The utterances of train, valid and test.
@@ -53,7 +58,7 @@ def prepare(
     if hold_out is not None and hold_out not in speakers:
         raise CorpusError(f"{source}: no speaker {hold_out!r}; the speakers are {', '.join(speakers)}")
     splits: dict[str, list[Utterance]] = {"train": [], "valid": [], "test": []}
-    for path, seconds in durations(list(takes), on_error).items():
+    for path, seconds in durations(list(takes), on_error, on_progress).items():
         take = takes[path]
         utterance = Utterance(path.stem, str(path), WORDS[take.digit], seconds, take.speaker)
         splits[_split(take, hold_out)].append(utterance)

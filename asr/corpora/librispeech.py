@@ -11,11 +11,24 @@ from pathlib import Path
 from typing import NamedTuple
 
 from asr.audio import AUDIO_SUFFIXES
-from asr.corpora.common import SPLITS, OnError, durations, few, read_text, source_folder, stop, write_corpus
+from asr.corpora.common import (
+    SPLITS,
+    OnError,
+    OnProgress,
+    be_silent,
+    durations,
+    few,
+    read_text,
+    shared_between,
+    source_folder,
+    stop,
+    write_corpus,
+)
 from asr.data.manifest import Dataset, Utterance
 from asr.errors import CorpusError
 
 DEFAULT_SUBSETS = {"train": ("train-clean-100",), "valid": ("dev-clean",), "test": ("test-clean",)}
+ATTRIBUTION = "LibriSpeech ASR corpus, Vassil Panayotov et al. 2015, openslr.org/12, from LibriVox recordings"
 
 
 class Index(NamedTuple):
@@ -31,6 +44,7 @@ def prepare(
     subsets: Mapping[str, Sequence[str]] | None = None,
     ids: str | Path | None = None,
     on_error: OnError = stop,
+    on_progress: OnProgress = be_silent,
 ) -> dict[str, list[Utterance]]:
     """Write the manifests of splits given as subsets or as lists of utterance ids.
 
@@ -40,6 +54,7 @@ def prepare(
         subsets: The subsets of train, valid and test; those of `DEFAULT_SUBSETS` where a split is not named.
         ids: Instead, a folder with train.txt, valid.txt and test.txt, one utterance id a line.
         on_error: Called with the error of each unreadable file, which is left out; by default the first is raised.
+        on_progress: Called after each recording with the number done and the number of all.
 
     Returns:
         The utterances of train, valid and test.
@@ -58,7 +73,7 @@ def prepare(
     else:
         index, wanted = _by_subsets(root, DEFAULT_SUBSETS | dict(subsets or {}))
     _require_complete(root, index, wanted)
-    seconds = durations([index.audio[id] for chosen in wanted.values() for id in chosen], on_error)
+    seconds = durations([index.audio[id] for chosen in wanted.values() for id in chosen], on_error, on_progress)
     splits = {
         split: [
             Utterance(id, str(index.audio[id]), index.texts[id], seconds[index.audio[id]], speaker=id.split("-")[0])
@@ -67,7 +82,10 @@ def prepare(
         ]
         for split, chosen in wanted.items()
     }
-    write_corpus(out, splits, _dataset(subset=ids is not None))
+    # The subsets are the corpus' own: a sentence that two of them share ("yes") is declared. Lists must answer for it.
+    shared = ("text",) if ids is None and "text" in shared_between(splits) else ()
+    name = "LibriSpeech" if ids is None else "LibriSpeech excerpt"
+    write_corpus(out, splits, Dataset(name, "CC BY 4.0", ATTRIBUTION, shared))
     return splits
 
 
@@ -154,11 +172,3 @@ def _require_complete(root: Path, index: Index, wanted: Mapping[str, Sequence[st
     found = [f"{len(some)} with {what} ({few(some)})" for what, some in without.items() if some]
     if found:
         raise CorpusError(f"{root}: {len(ids)} utterances wanted, {', '.join(found)}")
-
-
-def _dataset(subset: bool) -> Dataset:
-    return Dataset(
-        name="LibriSpeech excerpt" if subset else "LibriSpeech",
-        license="CC BY 4.0",
-        attribution="LibriSpeech ASR corpus, Vassil Panayotov et al. 2015, openslr.org/12, from LibriVox recordings",
-    )

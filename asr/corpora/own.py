@@ -15,7 +15,19 @@ from pathlib import Path
 
 from asr.audio import find_audio
 from asr.config import TextConfig
-from asr.corpora.common import SPLITS, OnError, durations, few, read_text, source_folder, stop, write_corpus
+from asr.corpora.common import (
+    SPLITS,
+    OnError,
+    OnProgress,
+    be_silent,
+    durations,
+    few,
+    read_text,
+    shared_between,
+    source_folder,
+    stop,
+    write_corpus,
+)
 from asr.corpora.divide import divide
 from asr.corpora.table import read_table
 from asr.data.manifest import Dataset, Utterance
@@ -47,6 +59,7 @@ def prepare(
     seed: int = 0,
     dataset: Dataset | None = None,
     on_error: OnError = stop,
+    on_progress: OnProgress = be_silent,
 ) -> dict[str, list[Utterance]]:
     """Write the manifests of a folder of recordings.
 
@@ -61,6 +74,7 @@ def prepare(
         dataset: Name and licence for dataset.yaml, and what a table's own splits share on purpose.
         on_error: Called with the error of each recording that cannot be used, which is left out; by default the
             first is raised.
+        on_progress: Called after each recording with the number done and the number of all.
 
     Returns:
         The utterances of train, valid and test.
@@ -75,18 +89,17 @@ def prepare(
     if speaker_from_folder:
         found = [replace(recording, speaker=recording.audio.parent.name) for recording in found]
     found = _unique(found, on_error)
-    seconds = durations([recording.audio for recording in found], on_error)
+    seconds = durations([recording.audio for recording in found], on_error, on_progress)
     found = [recording for recording in found if recording.audio in seconds]
     if not found:
         raise CorpusError(f"{table or folder}: no recording that can be used")
-    dataset = dataset or Dataset()
-    if any(recording.split for recording in found):
-        owner, shared = _given_splits(found), dataset.shared
-    else:
-        owner, shared = _made_splits(found, seconds, {"valid": valid, "test": test}, seed)
+    given = any(recording.split for recording in found)
+    owner = _given_splits(found) if given else _made_splits(found, seconds, {"test": test, "valid": valid}, seed)
     splits: dict[str, list[Utterance]] = {split: [] for split in SPLITS}
     for one in found:
         splits[owner[one.id]].append(Utterance(one.id, str(one.audio), one.text, seconds[one.audio], one.speaker))
+    dataset = dataset or Dataset()
+    shared = dataset.shared if given else shared_between(splits)
     write_corpus(out, splits, replace(dataset, name=dataset.name or folder.resolve().name, shared=shared))
     return splits
 
@@ -95,6 +108,10 @@ def _from_folder(folder: Path, on_error: OnError) -> list[Recording]:
     """The audio files of a folder, each with the text of the .txt file beside it."""
     texts = {path.with_suffix(""): path for path in sorted(folder.rglob("*")) if path.suffix.lower() == ".txt"}
     audio = find_audio([folder])
+    if not any(path.with_suffix("") in texts for path in audio):
+        raise CorpusError(
+            f"{folder}: none of its {len(audio):,} recordings has a .txt file beside it (or give a table)"
+        )
     found = []
     for path in audio:
         try:
@@ -126,6 +143,10 @@ def _from_table(folder: Path, table: Path, on_error: OnError) -> list[Recording]
             found.append(Recording(row.id or _default_id(path, folder), path, row.text, row.speaker or None, row.split))
         else:
             on_error(CorpusError(f"{table}:{row.line}: no {'text' if row.audio else 'audio path'}"))
+    if found and not any(one.audio.exists() for one in found):
+        raise CorpusError(
+            f"{table}: none of its recordings is there: {found[0].audio}, ... (paths start from the source)"
+        )
     return found
 
 
@@ -160,24 +181,16 @@ def _given_splits(recordings: Sequence[Recording]) -> dict[str, str]:
 
 def _made_splits(
     recordings: Sequence[Recording], seconds: Mapping[Path, float], shares: Mapping[str, float], seed: int
-) -> tuple[dict[str, str], tuple[str, ...]]:
-    """The split of each id, and what the splits share then ("speaker", "text")."""
+) -> dict[str, str]:
+    """The split of each id: by speaker where all are known and enough for every split, else by text."""
     normalizer = Normalizer.from_config(TextConfig())
-    texts = {one.id: normalizer(one.text) for one in recordings}
     speakers = {one.id: one.speaker or "" for one in recordings}
     enough = len(set(speakers.values())) >= len(SPLITS) and all(speakers.values())
-    groups = speakers if enough else texts
+    groups = speakers if enough else {one.id: normalizer(one.text) for one in recordings}
     length: dict[str, float] = defaultdict(float)
     for one in recordings:
         length[groups[one.id]] += seconds[one.audio]
     if len(length) < len(SPLITS):
         raise CorpusError(f"{len(length)} different texts are too few for three splits that share no text")
     split_of = divide(length, shares, seed)
-    owner = {one.id: split_of[groups[one.id]] for one in recordings}
-    return owner, tuple(kind for kind, of in (("speaker", speakers), ("text", texts)) if _cross(owner, of))
-
-
-def _cross(owner: Mapping[str, str], groups: Mapping[str, str]) -> bool:
-    """Whether a group (but the unknown one, "") has ids in several splits."""
-    pairs = {(group, owner[id]) for id, group in groups.items() if group}
-    return len(pairs) > len({group for group, _ in pairs})
+    return {id: split_of[group] for id, group in groups.items()}

@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
+import pickle
+import signal
+import subprocess
+import sys
 from collections import deque
 from collections.abc import Callable, Sequence
-from multiprocessing import get_all_start_methods, get_context
+from multiprocessing import get_context
 from multiprocessing.connection import wait
-from multiprocessing.context import ForkServerContext, SpawnContext
+from multiprocessing.process import BaseProcess
 
 from asr.errors import CorpusError
 
@@ -19,12 +25,13 @@ def in_fresh_processes(
 ) -> None:
     """Call `function(*job)` for every job, each in a process that has done nothing before.
 
-    The processes are forked from a server that has imported the function's module and nothing more: so they start in a
-    few milliseconds, and safely, whatever libraries and threads the caller holds. As always with `multiprocessing`, a
-    script that calls this does so under `if __name__ == "__main__":`.
+    The processes are forked from a helper, itself a new Python that has imported the function's module and nothing
+    more: so they start in a few milliseconds, and safely, whatever libraries and threads the caller holds.
+    (`multiprocessing` has a fork server too, but each of its processes imports the caller's program once more: for
+    `asr demo` that is longer than a voice takes to speak.)
 
     Args:
-        function: A function of a module.
+        function: A function of a module; it prints nothing.
         jobs: Its arguments, one tuple a call.
         workers: Processes that run at the same time.
         on_done: Called with the number of finished jobs, whenever it has grown.
@@ -32,24 +39,41 @@ def in_fresh_processes(
     Raises:
         CorpusError: A process failed (what it said is on stderr) or was killed; the others are stopped.
     """
-    context: ForkServerContext | SpawnContext = get_context("spawn")
-    if "forkserver" in get_all_start_methods():
-        context = get_context("forkserver")
-        context.set_forkserver_preload([function.__module__])
+    one_thread = {"OMP_NUM_THREADS": "1", "PYTHONPATH": os.pathsep.join(sys.path)}  # threads do not survive a fork
+    command = [sys.executable, "-P", "-m", __name__]
+    with subprocess.Popen(command, stdin=-1, stdout=-1, env=os.environ | one_thread) as helper:
+        assert helper.stdin and helper.stdout
+        try:
+            with contextlib.suppress(BrokenPipeError), helper.stdin as stream:
+                pickle.dump((function, list(jobs), workers), stream)
+            for line in helper.stdout:
+                on_done(int(line))
+        except BaseException:
+            helper.kill()
+            raise
+    if helper.returncode != 0:
+        raise CorpusError("a worker process failed, see above")
+
+
+def _fork_for_each(function: Callable[..., None], jobs: Sequence[tuple[object, ...]], workers: int) -> None:
+    """The helper's work; prints the number of finished jobs. Ends the program with status 1 when a process fails."""
+    context = get_context("fork")
     waiting = deque(jobs)
-    running = []
-    try:
-        while waiting or running:
-            while waiting and len(running) < workers:
-                running.append(context.Process(target=function, args=waiting.popleft(), daemon=True))
-                running[-1].start()
-            wait([process.sentinel for process in running])
-            for process in [process for process in running if not process.is_alive()]:
-                running.remove(process)
-                if process.exitcode != 0:
-                    raise CorpusError(f"a worker process failed with exit status {process.exitcode}")
-            on_done(len(jobs) - len(waiting) - len(running))
-    finally:
-        for process in running:
-            process.terminate()
-            process.join()
+    running: list[BaseProcess] = []
+    while waiting or running:
+        while waiting and len(running) < workers:
+            process = context.Process(target=function, args=waiting.popleft(), daemon=True)
+            process.start()
+            running.append(process)
+        ending = wait([process.sentinel for process in running])
+        for ended in [process for process in running if process.sentinel in ending]:
+            ended.join()
+            running.remove(ended)
+            if ended.exitcode != 0:
+                sys.exit(1)  # daemons are stopped
+        print(len(jobs) - len(waiting) - len(running), flush=True)
+
+
+if __name__ == "__main__":
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the caller's affair, who ends this helper
+    _fork_for_each(*pickle.load(sys.stdin.buffer))

@@ -50,6 +50,8 @@ def in_a_room(
     level = 10 ** (generator.uniform(-35, -18) / 20)
     noise_level = level / 10 ** (generator.uniform(10, 40) / 20)
     before, after = (generator.uniform(0.1, 0.4, size=2) * sample_rate).astype(int)
-    heard = np.pad(speech * (level / np.sqrt(np.mean(speech**2))), (before, after))
+    power = np.sqrt(np.mean(speech**2))
+    heard: npt.NDArray[np.float32] = np.pad(speech * (level / power), (before, after))
     heard += noise_level * coloured_noise(len(heard), sample_rate, generator.uniform(0, 2), generator)
-    return (heard / max(1.0, np.abs(heard).max())).astype(np.float32)
+    heard /= np.maximum(np.abs(heard).max(), 1)
+    return heard

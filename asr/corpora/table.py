@@ -20,11 +20,11 @@ COLUMNS = {
 
 
 class Row(NamedTuple):
-    """One row as it is written; "" where the table has no such column."""
+    """One row as it is written; "" where a cell or its column is missing."""
 
     line: int
-    audio: str
-    text: str
+    audio: str = ""
+    text: str = ""
     speaker: str = ""
     id: str = ""
     split: str = ""

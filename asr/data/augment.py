@@ -25,7 +25,8 @@ def change_speed(waveform: Waveform, speed: float) -> Waveform:
 
 def change_gain(waveform: Waveform, decibels: float) -> Waveform:
     """Change the level; what would leave [-1, 1] is clipped, as a microphone does."""
-    return np.clip(waveform * np.float32(10 ** (decibels / 20)), -1.0, 1.0)
+    louder: Waveform = np.clip(waveform * np.float32(10 ** (decibels / 20)), -1.0, 1.0)
+    return louder
 
 
 def add_noise(waveform: Waveform, snr_db: float, color: float, rng: np.random.Generator) -> Waveform:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -46,11 +46,8 @@ class Batch:
 
     def to(self, device: torch.device) -> Batch:
         """The same batch on a device."""
-        moved = {
-            name: value.to(device, non_blocking=True) if isinstance(value, Tensor) else value
-            for name, value in vars(self).items()
-        }
-        return Batch(**moved)
+        tensors = {name: value for name, value in vars(self).items() if isinstance(value, Tensor)}
+        return replace(self, **{name: tensor.to(device, non_blocking=True) for name, tensor in tensors.items()})
 
 
 class Waveforms:
@@ -106,7 +103,7 @@ class SpeechData(Dataset[Batch]):
         workers = min(self.config.batches.workers, len(plan))
         loader: DataLoader[Batch] = DataLoader(
             self,
-            sampler=[(batch, epoch) for batch in plan],  # type: ignore[arg-type]
+            sampler=[(batch, epoch) for batch in plan],
             batch_size=None,
             num_workers=workers,
             worker_init_fn=_one_thread,

@@ -1,11 +1,13 @@
 """Utterances and the JSON-lines manifests that hold them, with the dataset.yaml that lies beside.
 
 One line is one utterance: `{"id", "audio", "text", "duration", "speaker"}`, UTF-8. `audio` is relative to the
-manifest's own folder, so that a prepared corpus can be moved as a whole. Unknown fields are kept.
+manifest's own folder, so that a prepared corpus can be moved as a whole. Unknown fields are kept. NeMo's manifests are
+read too: `audio_filepath` is its name for `audio`, and `id` is then the audio's path without suffix.
 """
 
 from __future__ import annotations
 
+import codecs
 import json
 import os
 from collections.abc import Iterable, Iterator
@@ -16,6 +18,7 @@ from typing import Any
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
+from asr.atomic import replacing
 from asr.errors import ManifestError
 
 _KNOWN = ("id", "audio", "text", "duration", "speaker")
@@ -52,56 +55,93 @@ class Dataset:
     shared: tuple[str, ...] = ()  # of "speaker", "text": declared overlaps between splits
 
 
-def parse_line(line: str, folder: Path) -> Utterance:
+def parse_line(line: bytes, folder: Path) -> Utterance:
     """One manifest line as an utterance; `folder` is the manifest's own, which relative audio paths start from.
 
     Raises:
         ManifestError: The line is not a JSON object with the needed fields of the right types.
     """
-    try:
-        record = json.loads(line)
-    except ValueError as error:
-        raise ManifestError(f"not JSON: {error}") from None
-    if not isinstance(record, dict):
-        raise ManifestError("not a JSON object")
-    if "audio" not in record and "audio_filepath" in record:  # NeMo's name for it
-        record["audio"] = record.pop("audio_filepath")
-    if "id" not in record and isinstance(record.get("audio"), str):
-        record["id"] = Path(record["audio"]).stem
+    record = _parse_record(line)
     for key in ("id", "audio", "text"):
-        if not isinstance(record.get(key), str):
-            raise ManifestError(f'field "{key}" is missing' if key not in record else f'field "{key}" is not text')
-    duration = record.get("duration")
-    if isinstance(duration, bool) or not isinstance(duration, int | float) or not 0 < duration < float("inf"):
-        raise ManifestError(f'field "duration" must be seconds above 0, not {json.dumps(duration)}')
+        value = record.get(key)
+        if not isinstance(value, str):
+            raise ManifestError(f'field "{key}" is not text' if key in record else f'field "{key}" is missing')
+        if not value and key != "text":
+            raise ManifestError(f'field "{key}" is empty')
+        if _half_character(value):
+            raise ManifestError(f'field "{key}" holds half a character (a lone surrogate)')
+    if "duration" not in record:
+        raise ManifestError('field "duration" is missing')
+    if (duration := _seconds(record["duration"])) is None:
+        raise ManifestError(f'field "duration" must be seconds above 0, not {json.dumps(record["duration"]):.40}')
     speaker = record.get("speaker")
-    if speaker is not None and not isinstance(speaker, str | int):
-        raise ManifestError(f'field "speaker" must be text, not {json.dumps(speaker)}')
+    if isinstance(speaker, bool) or not isinstance(speaker, str | int | None):
+        raise ManifestError(f'field "speaker" must be text, not {json.dumps(speaker):.40}')
+    if record.get("offset"):
+        raise ManifestError('field "offset" is not supported: cut the recording into one file an utterance')
     return Utterance(
         id=record["id"],
         audio=os.path.normpath(folder / record["audio"]),
         text=record["text"],
-        duration=float(duration),
+        duration=duration,
         speaker=None if speaker in (None, "") else str(speaker),
         extra={key: value for key, value in record.items() if key not in _KNOWN},
     )
 
 
-def manifest_lines(path: Path) -> Iterator[tuple[int, str]]:
+def _parse_record(line: bytes) -> dict[str, Any]:
+    """A line's JSON object, with NeMo's names replaced by ours."""
+    try:
+        record = json.loads(line.decode("utf-8"))
+    except UnicodeDecodeError as error:
+        raise ManifestError(f"not UTF-8 (byte {error.start + 1} of the line)") from None
+    except (ValueError, RecursionError) as error:
+        raise ManifestError(f"not JSON: {error}") from None
+    if not isinstance(record, dict):
+        raise ManifestError("not a JSON object")
+    if "audio" not in record and "audio_filepath" in record:
+        record["audio"] = record.pop("audio_filepath")
+    if "id" not in record and isinstance(record.get("audio"), str):
+        record["id"] = Path(record["audio"]).with_suffix("").as_posix() if record["audio"] else ""
+    return record
+
+
+def _seconds(value: object) -> float | None:
+    """A JSON value as a finite number above 0, or None."""
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return None
+    try:
+        return float(value) if 0 < float(value) < float("inf") else None
+    except OverflowError:
+        return None
+
+
+def _half_character(text: str) -> bool:
+    """Whether text cannot be written as UTF-8, as from the JSON escape of half a surrogate pair."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return True
+    return False
+
+
+def manifest_lines(path: Path) -> Iterator[tuple[int, bytes]]:
     """Numbered non-empty lines of a manifest (from 1; a byte-order mark and CRLF are tolerated).
 
     Raises:
-        ManifestError: The file is missing or not UTF-8.
+        ManifestError: The file is missing or cannot be read.
     """
     try:
-        text = path.read_text(encoding="utf-8-sig")
+        content = path.read_bytes()
     except FileNotFoundError:
         raise ManifestError(f"{path}: no such file") from None
     except IsADirectoryError:
         raise ManifestError(f"{path}: is a folder, not a manifest") from None
-    except UnicodeDecodeError as error:
-        raise ManifestError(f"{path}: not UTF-8 (byte {error.start})") from None
-    for number, line in enumerate(text.split("\n"), start=1):
+    except OSError as error:
+        raise ManifestError(f"{path}: cannot be read: {(error.strerror or str(error)).lower()}") from None
+    if content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        raise ManifestError(f"{path}: is UTF-16; save it as UTF-8")
+    for number, line in enumerate(content.removeprefix(codecs.BOM_UTF8).split(b"\n"), start=1):
         if line.strip():
             yield number, line
 
@@ -130,12 +170,28 @@ def read_manifest(path: str | Path) -> list[Utterance]:
     return utterances
 
 
+def named_splits(arguments: Iterable[str | Path]) -> dict[str, Path]:
+    """Manifests given as `[name=]path`, by split name, which without `name=` is the file's: test for data/test.jsonl.
+
+    Raises:
+        ManifestError: Two of one name.
+    """
+    splits: dict[str, Path] = {}
+    for argument in map(str, arguments):
+        name, equals, path = argument.partition("=")
+        if not equals or "/" in name or Path(argument).exists():  # a path may hold an equals sign itself
+            name, path = Path(argument).stem, argument
+        if name in splits:
+            raise ManifestError(f"{splits[name]} and {path} are both called {name}: name them, as in other={path}")
+        splits[name] = Path(path)
+    return splits
+
+
 def write_manifest(path: str | Path, utterances: Iterable[Utterance]) -> None:
     """Write a manifest, audio paths made relative to its folder; replaced in one step, never half-written."""
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    aside = path.with_name(path.name + ".tmp")
-    with aside.open("w", encoding="utf-8", newline="\n") as stream:
+    with replacing(path) as aside, aside.open("w", encoding="utf-8", newline="\n") as stream:
         for utterance in utterances:
             record: dict[str, Any] = {
                 "id": utterance.id,
@@ -146,29 +202,28 @@ def write_manifest(path: str | Path, utterances: Iterable[Utterance]) -> None:
             if utterance.speaker is not None:
                 record["speaker"] = utterance.speaker
             stream.write(json.dumps(record | utterance.extra, ensure_ascii=False) + "\n")
-    aside.replace(path)
 
 
 def read_dataset(folder: str | Path) -> Dataset:
     """The dataset.yaml in a folder; an empty `Dataset` where there is none.
 
     Raises:
-        ManifestError: The file is not YAML, or a field is unknown or of the wrong kind.
+        ManifestError: The file is not YAML, or what it declares as shared is not one of the known kinds.
     """
     path = Path(folder) / "dataset.yaml"
     if not path.exists():
         return Dataset()
     try:
-        record = YAML(typ="safe", pure=True).load(path.read_text(encoding="utf-8")) or {}
+        record = YAML(typ="safe", pure=True).load(path.read_text(encoding="utf-8-sig")) or {}
     except (YAMLError, UnicodeDecodeError) as error:
         raise ManifestError(f"{path}: not YAML: {' '.join(str(error).split())}") from None
     if not isinstance(record, dict):
         raise ManifestError(f"{path}: not a mapping")
     shared = record.get("shared") or []
-    if not isinstance(shared, list) or not set(shared) <= {"speaker", "text"}:
+    if not isinstance(shared, list) or not all(kind in ("speaker", "text") for kind in shared):
         raise ManifestError(f"{path}: shared: must be a list of speaker and text, not {shared!r}")
     names = ("name", "license", "attribution")
-    return Dataset(**{key: str(record.get(key, "")) for key in names}, shared=tuple(shared))
+    return Dataset(**{key: str(record.get(key) or "") for key in names}, shared=tuple(shared))
 
 
 def write_dataset(folder: str | Path, dataset: Dataset) -> None:

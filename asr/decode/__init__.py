@@ -3,4 +3,6 @@
 from asr.decode.greedy import GreedyDecoder
 from asr.decode.hypothesis import DecodeError, Hypothesis, TokenSpan
 
-__all__ = ["DecodeError", "GreedyDecoder", "Hypothesis", "TokenSpan"]
+DECODERS = {"greedy": GreedyDecoder}  # by the name that `--decoder` takes
+
+__all__ = ["DECODERS", "DecodeError", "GreedyDecoder", "Hypothesis", "TokenSpan"]

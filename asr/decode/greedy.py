@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -64,41 +64,32 @@ class GreedyDecoder:
             return []
         check_log_probs(packed, len(self.tokens))
         best, numbers = packed.max(dim=1)
-        return [[hypothesis] for hypothesis in self._collapse(numbers.cpu().numpy(), best.float().cpu().numpy(), sizes)]
+        borders = np.cumsum(sizes)[:-1]
+        paths = np.split(numbers.cpu().numpy(), borders)
+        scores = np.split(best.double().cpu().numpy(), borders)
+        return [[self._hypothesis(*row)] for row in zip(paths, scores, strict=True)]
 
-    def _collapse(
-        self, numbers: npt.NDArray[np.int64], scores: npt.NDArray[np.float32], sizes: list[int]
-    ) -> Iterator[Hypothesis]:
-        """Hypotheses from the best token and its log-probability at every step, (steps of all utterances,) each."""
-        borders = np.cumsum([0, *sizes])
-        new_run = np.ones(len(numbers), dtype=bool)
-        new_run[1:] = numbers[1:] != numbers[:-1]
-        new_run[borders[:-1][borders[:-1] < len(numbers)]] = True
-        starts = np.flatnonzero(new_run)
-        ends = np.append(starts[1:], len(numbers))
-        sums = np.add.reduceat(scores.astype(np.float64), starts) if len(starts) else np.zeros(0)
-        first_runs = np.searchsorted(starts, borders)
-        for i, (low, high) in enumerate(zip(first_runs[:-1], first_runs[1:], strict=True)):
-            runs = np.arange(low, high)
-            spoken = runs[numbers[starts[runs]] != self.blank]
-            spans = tuple(
-                TokenSpan(
-                    token=int(numbers[starts[run]]),
-                    start=int(starts[run] - borders[i]),
-                    end=int(ends[run] - borders[i]),
-                    score=float(sums[run] / (ends[run] - starts[run])),
-                )
-                for run in spoken
+    def _hypothesis(self, path: npt.NDArray[np.int64], scores: npt.NDArray[np.float64]) -> Hypothesis:
+        """The hypothesis of one utterance's path: (steps,) best tokens and their log-probabilities."""
+        borders = np.append(np.flatnonzero(np.diff(path, prepend=-1)), len(path))
+        starts, ends = borders[:-1], borders[1:]
+        means = np.add.reduceat(scores, starts) / (ends - starts)
+        spans = tuple(
+            TokenSpan(token, start, end, score)
+            for token, start, end, score in zip(
+                path[starts].tolist(), starts.tolist(), ends.tolist(), means.tolist(), strict=True
             )
-            path = float(sums[low:high].sum())
-            text = "".join(self.tokens[span.token] for span in spans)
-            yield Hypothesis(
-                text=" ".join(text.split()),
-                tokens=tuple(span.token for span in spans),
-                score=path,
-                acoustic=path,
-                spans=spans,
-            )
+            if token != self.blank
+        )
+        total = float(scores.sum())
+        text = "".join(self.tokens[span.token] for span in spans)
+        return Hypothesis(
+            text=" ".join(text.split()),
+            tokens=tuple(span.token for span in spans),
+            score=total,
+            acoustic=total,
+            spans=spans,
+        )
 
 
 def _packed(

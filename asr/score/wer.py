@@ -17,7 +17,7 @@ import jiwer
 
 from asr.errors import ScoreError
 
-Texts = Mapping[str, str] | Sequence[str] | Sequence[tuple[str, str]]
+Texts = Mapping[str, str] | Sequence[str | tuple[str, str]]
 _NAMED = 5  # ids that an error message names
 
 
@@ -190,7 +190,7 @@ def _keyed(texts: Texts, what: str) -> dict[str, str]:
         return dict(texts)
     if isinstance(texts, str):
         raise ScoreError(f"{what}: a list of texts is wanted, not one text")
-    pairs = [(str(i), item) if isinstance(item, str) else item for i, item in enumerate(texts, start=1)]
+    pairs = [(str(number), item) if isinstance(item, str) else item for number, item in enumerate(texts, start=1)]
     repeated = [key for key, count in Counter(key for key, _ in pairs).items() if count > 1]
     if repeated:
         raise ScoreError(f"{what}: more than one text for id {_some(repeated)}")
@@ -224,7 +224,7 @@ def _characters(sentences: Sequence[Sequence[str]], separator: str) -> list[list
 
 
 def _align(references: list[list[str]], hypotheses: list[list[str]]) -> list[list[Any]]:
-    """jiwer's alignment of each pair of sequences, in chunks of one kind (equal, replace, insert, delete)."""
+    """Alignment of each pair of sequences by jiwer, in chunks of one kind (equal, substitute, insert, delete)."""
     # Given as lists of units and passed through as they are: jiwer's default transforms would split the text anew.
     output = jiwer.process_words(references, hypotheses, _as_is, _as_is)
     return list(output.alignments)

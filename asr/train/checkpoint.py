@@ -69,7 +69,7 @@ def load_checkpoint(folder: Path) -> tuple[dict[str, Any] | None, list[str]]:
     Returns:
         Its state (None where there is none), and a line about each newer one that is damaged.
     """
-    damaged = []
+    damaged: list[str] = []
     for path in checkpoints(folder):
         try:
             return torch.load(path, map_location="cpu", weights_only=True), damaged

@@ -17,7 +17,6 @@ from asr.data.plan import epoch_plan, plain_plan
 from asr.data.randomness import torch_seed
 from asr.errors import TrainingError
 from asr.model.acoustic import AcousticModel
-from asr.model.masking import valid_mask
 from asr.text import Tokenizer
 from asr.train.checkpoint import Progress, save_checkpoint
 from asr.train.journal import Journal
@@ -170,8 +169,9 @@ def blank_out(features: Tensor, time_masks: Tensor, mel_masks: Tensor) -> Tensor
 
 def _covered(spans: Tensor, size: int) -> Tensor:
     """(batch, masks, 2) spans -> (batch, size) booleans: covered by any of them."""
-    start, end = (valid_mask(edge.flatten(), size).unflatten(0, edge.shape) for edge in spans.unbind(-1))
-    return (end & ~start).any(1)
+    position = torch.arange(size, device=spans.device)
+    covered = (position >= spans[..., :1]) & (position < spans[..., 1:])  # (batch, masks, size)
+    return covered.any(1)
 
 
 def uses_bf16(setting: str, device: torch.device) -> bool:
@@ -180,4 +180,4 @@ def uses_bf16(setting: str, device: torch.device) -> bool:
         return setting == "on"
     if device.type == "cuda":
         return torch.cuda.is_bf16_supported(including_emulation=False)
-    return torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()
+    return bool(torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported())

@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from ruamel.yaml import YAML
 
 import asr
 from asr.atomic import replacing
@@ -22,7 +21,7 @@ from asr.data.randomness import generator, torch_seed
 from asr.data.splits import refuse_overlaps
 from asr.errors import TrainingError
 from asr.model.acoustic import AcousticModel
-from asr.model.file import MODEL_NAME, ModelFile, initialise_from, load_model, save_model
+from asr.model.file import MODEL_NAME, ModelFile, initialise_from, save_model
 from asr.text import Normalizer, Tokenizer
 from asr.train.checkpoint import Progress, load_checkpoint
 from asr.train.curves import draw_curves
@@ -81,7 +80,7 @@ def train(config: Config, data: Path, out: Path, resume: bool = False) -> Path:
         TrainingError: The run exists and `resume` is not given, or cannot go on under these settings and data.
         ManifestError: See `read_data`.
     """
-    config = _settle(config, out, resume)
+    _settle(config, out, resume)
     content = read_data(data)
     state, damaged = load_checkpoint(out / "checkpoints") if resume else (None, [])
     if state and state["data_id"] != content.id:
@@ -90,8 +89,8 @@ def train(config: Config, data: Path, out: Path, resume: bool = False) -> Path:
     with Journal(out, progress.step) as journal:
         for line in damaged:
             journal.say(line)
-        trainer = _set_up(config, content, out, progress, state, journal)
-        trainer.fit(journal)
+        _set_up(config, content, out, progress, state, journal).fit(journal)
+    draw_curves(out)
     if not (out / MODEL_NAME).exists():
         raise TrainingError(f"{out}: no epoch was better than nothing at all; look at {out / 'log.jsonl'}")
     return out / MODEL_NAME
@@ -198,7 +197,7 @@ def _set_up(
     )
 
 
-def _settle(config: Config, out: Path, resume: bool) -> Config:
+def _settle(config: Config, out: Path, resume: bool) -> None:
     """Make the run folder with its config.yaml, or check that a run that exists may go on under this config."""
     file = out / "config.yaml"
     if file.exists():
@@ -212,7 +211,6 @@ def _settle(config: Config, out: Path, resume: bool) -> Config:
     out.mkdir(parents=True, exist_ok=True)
     with replacing(file) as aside:
         aside.write_text(config_yaml(config), encoding="utf-8")
-    return config
 
 
 def differences(before: Config, now: Config) -> list[str]:

@@ -55,8 +55,8 @@ def validate(
     result = score(references, hypotheses)
     sample = len(references) // 2  # of middling length: the plan goes from long to short
     return Validation(
-        wer=result.wer,
-        cer=result.cer,
+        wer=1.0 if result.wer is None else result.wer,  # None: not a word in the references
+        cer=1.0 if result.cer is None else result.cer,
         blank=blanks / total,
         reference=references[sample],
         hypothesis=hypotheses[sample],

@@ -8,6 +8,7 @@ import soundfile
 
 from asr.corpora import fsdd
 from asr.data.manifest import read_dataset, read_manifest
+from asr.data.splits import refuse_overlaps
 from asr.errors import AudioError, CorpusError
 
 SPEAKERS = ("anna", "bert", "cleo")
@@ -18,11 +19,12 @@ def corpus(tmp_path: Path) -> Path:
     """A corpus of three speakers, two digits and twelve takes, each of its own length."""
     folder = tmp_path / "fsdd" / "recordings"
     folder.mkdir(parents=True)
+    generator = np.random.default_rng(1)
     for digit in (0, 7):
         for place, speaker in enumerate(SPEAKERS):
             for take in range(12):
                 samples = 800 + 100 * take + 10 * place + digit
-                soundfile.write(folder / f"{digit}_{speaker}_{take}.wav", np.full(samples, 0.1), 8000, subtype="PCM_16")
+                soundfile.write(folder / f"{digit}_{speaker}_{take}.wav", generator.uniform(-0.1, 0.1, samples), 8000)
     return folder.parent
 
 
@@ -69,6 +71,14 @@ def test_hold_out_tests_on_a_speaker_nobody_else_heard(corpus, tmp_path):
     assert takes(splits["train"]) == {0, 1, 2, 3, 4, 10, 11}
 
 
+def test_only_what_is_declared_is_shared_and_the_test_speaker_with_nobody(corpus, tmp_path):
+    splits = fsdd.prepare(corpus, tmp_path / "a")
+    assert refuse_overlaps(splits, read_dataset(tmp_path / "a"))
+    splits = fsdd.prepare(corpus, tmp_path / "b", hold_out="bert")
+    shared = refuse_overlaps(splits, read_dataset(tmp_path / "b"))
+    assert [overlap.splits for overlap in shared if overlap.kind == "speaker"] == [("train", "valid")]
+
+
 def test_dataset_names_licence_and_what_splits_share(corpus, tmp_path):
     fsdd.prepare(corpus, tmp_path / "out")
     dataset = read_dataset(tmp_path / "out")
@@ -93,7 +103,7 @@ def test_sources_that_are_not_the_corpus_are_refused(corpus, tmp_path):
     with pytest.raises(CorpusError, match="is a file"):
         fsdd.prepare(corpus / "recordings" / "0_anna_0.wav", tmp_path / "out")
     (tmp_path / "empty").mkdir()
-    with pytest.raises(CorpusError, match="not FSDD.*no .wav file"):
+    with pytest.raises(CorpusError, match=r"not FSDD.*no \.wav file"):
         fsdd.prepare(tmp_path / "empty", tmp_path / "out")
     (corpus / "recordings" / "0_anna_0.wav").rename(corpus / "recordings" / "hello.wav")
     with pytest.raises(CorpusError, match=r"not FSDD.*1 files have other names \(hello.wav\)"):
@@ -118,9 +128,16 @@ def test_an_unreadable_file_is_raised_or_left_out_by_name(corpus, tmp_path):
     assert len(splits["test"]) == 29
 
 
+@pytest.fixture
+def real(data: Path) -> Path:
+    if not (data / "fsdd").is_dir():
+        pytest.skip("the folder of real data holds no fsdd")
+    return data / "fsdd"
+
+
 @pytest.mark.parametrize("hold_out", [None, "theo"])
-def test_the_real_corpus(real_data, tmp_path, hold_out):
-    splits = fsdd.prepare(real_data("fsdd"), tmp_path, hold_out)
+def test_the_real_corpus(real, tmp_path, hold_out):
+    splits = fsdd.prepare(real, tmp_path, hold_out)
     sizes = {name: len(utterances) for name, utterances in splits.items()}
     if hold_out is None:
         assert sizes == {"train": 2400, "valid": 300, "test": 300}

@@ -1,0 +1,41 @@
+# make demo   the whole path on the embedded corpus: speech made, model trained, report written (about 5 minutes)
+# make test   lint, types and the whole test suite
+# Both set up .venv first where that is not done yet; nothing but Python 3.11 or newer is needed.
+
+PYTHON ?= python3
+VENV ?= .venv
+BIN = $(VENV)/bin
+OUT ?= demo
+
+.PHONY: demo test lint check-long benchmark wheel clean
+
+demo: $(VENV)/.installed
+	$(BIN)/asr demo --out $(OUT)
+
+test: lint
+	$(BIN)/python -m pytest -n 2 -m "not long"
+
+lint: $(VENV)/.installed
+	$(BIN)/ruff check .
+	$(BIN)/mypy --strict -p asr
+
+check-long: $(VENV)/.installed
+	$(BIN)/python -m pytest
+
+benchmark: $(VENV)/.installed
+	$(BIN)/python benchmarks/lstm.py
+	$(BIN)/python benchmarks/features.py
+
+wheel: $(VENV)/.installed
+	$(BIN)/pip wheel --quiet --no-deps --wheel-dir dist .
+
+clean:
+	rm -rf $(VENV) build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache
+
+# The stamp is written last: an installation that was interrupted is done again. It is as new as pyproject.toml, so a
+# second call installs nothing.
+$(VENV)/.installed: pyproject.toml
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed: make PYTHON=python3.11")'
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev]'
+	touch $@

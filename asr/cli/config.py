@@ -1,0 +1,23 @@
+"""`asr config`: the configs that come with the program."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+
+def config(
+    name: Annotated[str | None, typer.Argument(help="Name of a shipped config, or a config file.")] = None,
+) -> None:
+    """Print a config with every setting explained, to start your own from; without a name, list the shipped ones.
+
+    Example: asr config digits > my.yaml
+    """
+    from asr.config import config_yaml, load_config, shipped_configs
+
+    if name is None:
+        for shipped in shipped_configs():
+            typer.echo(shipped)
+    else:
+        typer.echo(config_yaml(load_config(name)), nl=False)

@@ -1,0 +1,45 @@
+"""`asr evaluate`: the word error rate of a model on any number of splits."""
+
+from __future__ import annotations
+
+import shlex
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from asr.cli.options import BatchFrames, Decoder, DecoderName, Device, Model
+
+
+def evaluate(
+    model: Model,
+    manifests: Annotated[
+        list[str], typer.Argument(metavar="[NAME=]MANIFEST...", help="Splits; a name defaults to the file's.")
+    ],
+    out: Annotated[Path, typer.Option("--out", help="Folder for report.json, report.md, hypotheses.jsonl.")],
+    decoder: Decoder = DecoderName.GREEDY,
+    device: Device = "auto",
+    batch_frames: BatchFrames = 24_000,
+) -> None:
+    """Measure the word error rate of a model, with counts and confidence intervals.
+
+    Example: asr evaluate runs/digits valid=data/digits/valid.jsonl data/digits/test.jsonl --out runs/digits/report
+    """
+    from asr.cli.progress import progress
+    from asr.evaluate import evaluate as run
+    from asr.evaluate import read_splits
+    from asr.evaluate.markdown import summary
+    from asr.recognizer import Recognizer
+
+    splits = read_splits(manifests)
+    recognizer = Recognizer.load(model, device, decoder)
+    with progress() as advance:
+        report = run(recognizer, splits, out, batch_frames, shlex.join(["asr", *sys.argv[1:]]), advance)
+    unreadable = [(name, item) for name, split in report["splits"].items() for item in split["unreadable"]]
+    for name, item in unreadable:
+        typer.echo(f"asr: {name}: {item['id']}: {item['error']}", err=True)
+    typer.echo(summary(report))
+    typer.echo(f"report: {out / 'report.md'}")
+    if unreadable:
+        raise typer.Exit(1)

@@ -1,0 +1,52 @@
+"""`asr info`: what is in a model file."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import typer
+
+from asr.cli.options import Model
+
+
+def info(model: Model) -> None:
+    """Show what a model is, what it was trained on, and with which settings.
+
+    Example: asr info runs/digits
+    """
+    from asr.config import config_yaml
+    from asr.model.file import load_model
+
+    file = load_model(model)
+    weights = sum(parameter.numel() for parameter in file.model.parameters())
+    options = ", ".join(f"{key} {value!r}" for key, value in file.normalizer.options.items())
+    facts = {
+        "name": file.config.name,
+        "model_id": file.model_id,
+        "parameters": f"{weights:,}",
+        "sample rate": f"{file.config.features.sample_rate} Hz",
+        "output step": f"{1000 * file.config.step_seconds:g} ms",
+        "alphabet": f"{len(file.tokenizer)} tokens: {' '.join(file.tokenizer.tokens).replace('   ', ' ␣ ')}",
+        "normaliser": f"{file.normalizer.name} version {file.normalizer.version} ({options})",
+        **_training(file.training),
+    }
+    for label, fact in facts.items():
+        typer.echo(f"{label + ':':<13}{fact}")
+    typer.echo("\n" + config_yaml(file.config), nl=False)
+
+
+def _training(facts: dict[str, Any]) -> dict[str, str]:
+    """What a model file says about its training, as far as it says it."""
+    lines = {}
+    if "train_utterances" in facts:
+        hours = facts.get("train_seconds", 0) / 3600
+        name = facts.get("dataset") or "unnamed data"
+        lines["trained on"] = f"{name}, {facts['train_utterances']:,} utterances, {hours:.2f} h"
+    if "epoch" in facts:
+        lines["trained for"] = f"{facts['epoch']} epochs, {facts.get('step', 0):,} steps"
+    if validation := facts.get("validation"):
+        rates = [f"{rate.upper()} {100 * validation[rate]:.2f} %" for rate in ("wer", "cer") if rate in validation]
+        lines["validation"] = f"{', '.join(rates)} on {validation.get('utterances', 0):,} utterances"
+    if versions := facts.get("versions"):
+        lines["made with"] = ", ".join(f"{package} {number}" for package, number in versions.items())
+    return lines

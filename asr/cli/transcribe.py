@@ -1,0 +1,77 @@
+"""`asr transcribe`: audio files to text."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from asr.cli.options import BatchFrames, Decoder, DecoderName, Device, Model
+
+if TYPE_CHECKING:
+    from asr.transcript import Transcript
+
+
+def transcribe(
+    model: Model,
+    audio: Annotated[
+        list[str], typer.Argument(metavar="AUDIO...", help="Files, folders, globs; - reads standard input.")
+    ],
+    format: Annotated[str, typer.Option("--format", help="txt, json, or both: txt,json (needs --out).")] = "txt",
+    out: Annotated[Path | None, typer.Option("--out", help="Folder for a file a recording and format.")] = None,
+    decoder: Decoder = DecoderName.GREEDY,
+    device: Device = "auto",
+    batch_frames: BatchFrames = 24_000,
+) -> None:
+    """Write down what is said in recordings.
+
+    Without --out the text goes to standard output: the bare text of one recording, `path<TAB>text` a line of several;
+    with --format json one JSON object a line. What cannot be read is named on standard error, the rest is done, and
+    the exit status is 1.
+
+    Example: asr transcribe runs/digits recordings/ --format txt,json --out transcripts
+    """
+    from asr.audio import find_audio
+    from asr.errors import AudioError
+    from asr.recognizer import Recognizer
+    from asr.transcript import output_stems, save
+
+    formats = _formats(format, out)
+    files = find_audio(audio)
+    stems = output_stems(files)
+    recognizer = Recognizer.load(model, device, decoder)
+    failed = 0
+    for stem, result in zip(stems, recognizer.transcribe_many(files, batch_frames), strict=True):
+        if isinstance(result, AudioError):
+            failed += 1
+            typer.echo(f"asr: {result}", err=True)
+        elif out:
+            save(result, out / stem, formats)
+        else:
+            _print(result, formats[0], alone=len(files) == 1)
+    if out:
+        typer.echo(f"{len(files) - failed} of {len(files)} transcribed: {out}", err=True)
+    if failed:
+        raise typer.Exit(1)
+
+
+def _formats(text: str, out: Path | None) -> list[str]:
+    """The formats of a comma-separated list."""
+    from asr.transcript import WRITERS
+
+    formats = [name.strip() for name in text.split(",")]
+    if unknown := [name for name in formats if name not in WRITERS]:
+        raise typer.BadParameter(f"{', '.join(unknown)}: there are {', '.join(WRITERS)}", param_hint="--format")
+    if len(formats) > 1 and out is None:
+        raise typer.BadParameter("several formats need a folder, --out", param_hint="--format")
+    return formats
+
+
+def _print(transcript: Transcript, form: str, alone: bool) -> None:
+    """One line on standard output."""
+    if form == "json":
+        typer.echo(json.dumps(transcript.to_json(), ensure_ascii=False))
+    else:
+        typer.echo(transcript.text if alone else f"{transcript.audio}\t{transcript.text}")

@@ -1,0 +1,300 @@
+"""Everything that is wrong with manifests, found at once and named by line; and a copy without it."""
+
+from __future__ import annotations
+
+import shutil
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field, replace
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+
+from asr.audio import AudioInfo, probe, read_audio
+from asr.config import Config
+from asr.data.manifest import Dataset, Utterance, manifest_lines, parse_line, write_manifest
+from asr.data.splits import overlaps, shared_dataset
+from asr.errors import AudioError, ManifestError
+from asr.text import Normalizer, Tokenizer, describe_characters, steps_needed
+
+_FASTEST_SPEECH = 40  # characters a second; nobody speaks so fast, so such a text is not that of its audio
+_SILENCE = 1e-4  # -80 dB: nothing but the last bits of 16
+_RARE = 2  # utterances; a character in so few of many is more often a typing error than something to learn
+_MANY = 100
+_SHOWN = 100  # characters of an alphabet
+_THREADS = 8
+
+
+@dataclass(frozen=True)
+class Problem:
+    """Something wrong with a manifest.
+
+    Attributes:
+        manifest: Its path.
+        line: From 1; 0 where it is about the whole.
+        message: What is wrong.
+        warning: Whether one can live with it.
+    """
+
+    manifest: str
+    line: int
+    message: str
+    warning: bool = False
+
+    def __str__(self) -> str:
+        """One line in the form that editors jump to."""
+        place = f"{self.manifest}:{self.line}" if self.line else self.manifest
+        return f"{place}: {'warning' if self.warning else 'error'}: {self.message}"
+
+
+@dataclass(frozen=True)
+class Target:
+    """What utterances are checked against: a config, its normaliser, and the alphabet if there is one already."""
+
+    config: Config
+    normalizer: Normalizer
+    tokenizer: Tokenizer | None = None
+
+
+@dataclass(frozen=True)
+class Measured:
+    """An audio file looked at: what its header says, or what is wrong with it; and whether it is silent."""
+
+    info: AudioInfo | None = None
+    error: str = ""
+    silent: bool = False
+
+
+@dataclass
+class Checked:
+    """One manifest with what was found.
+
+    Attributes:
+        path: The manifest.
+        utterances: Those of all lines that could be read, with their line numbers.
+        lines: Lines that are not empty.
+        problems: What is wrong.
+        usable: Utterances without errors, durations corrected.
+        corrected: How many durations were.
+        rates: Sample rates of the audio files in Hz, with their number of utterances.
+        characters: Of the usable texts (normalised if there is a target), with their number of utterances.
+    """
+
+    path: Path
+    utterances: list[tuple[int, Utterance]] = field(default_factory=list)
+    lines: int = 0
+    problems: list[Problem] = field(default_factory=list)
+    usable: list[Utterance] = field(default_factory=list)
+    corrected: int = 0
+    rates: Counter[int] = field(default_factory=Counter)
+    characters: Counter[str] = field(default_factory=Counter)
+
+    def report(self, line: int, message: str, warning: bool = False) -> None:
+        """Note a problem."""
+        self.problems.append(Problem(str(self.path), line, message, warning))
+
+    def __str__(self) -> str:
+        """One line: how much there is that can be used."""
+        hours = sum(utterance.duration for utterance in self.usable) / 3600
+        speakers = len({utterance.speaker for utterance in self.usable} - {None})
+        nameless = sum(utterance.speaker is None for utterance in self.usable)
+        utterances = f"{len(self.usable):,}" + (f" of {self.lines:,}" if len(self.usable) < self.lines else "")
+        unknown = f" ({nameless:,} utterances without)" if nameless else ""
+        rates = ", ".join(f"{rate} Hz" for rate in sorted(self.rates)) or "no audio"
+        characters = "".join(sorted(self.characters)).replace(" ", "␣")
+        shown = characters if len(characters) <= _SHOWN else f"{characters[:_SHOWN]} ..."
+        return (
+            f"{self.path}: utterances {utterances}, hours {hours:.2f}, speakers {speakers:,}{unknown}, {rates}, "
+            f"characters {len(characters):,}: {shown}"
+        )
+
+
+def check_manifests(
+    splits: Mapping[str, Path],
+    target: Target | None = None,
+    decode: bool = False,
+    track: Callable[[Iterable[Measured], int], Iterable[Measured]] = lambda items, total: items,
+) -> tuple[list[Checked], list[Problem]]:
+    """All problems of manifests that belong together.
+
+    Args:
+        splits: Manifests by split name. Where the target has no tokenizer, the alphabet is that of the manifest called
+            train, or else of the first.
+        target: Check characters, lengths and sample rates against this too.
+        decode: Read audio to its end instead of only its header, which also finds damage in the middle, samples that
+            are no numbers, and silence.
+        track: Shows progress; gets what is to be done and how much that is.
+
+    Returns:
+        What was found in each manifest; and between them: what they share, as warnings where dataset.yaml declares it.
+
+    Raises:
+        ManifestError: A manifest cannot be read at all.
+    """
+    manifests = {name: _parse(path) for name, path in splits.items()}
+    audio = _measure_all(manifests.values(), decode, track)
+    if target and not target.tokenizer:
+        training = manifests.get("train") or next(iter(manifests.values()))
+        target = replace(target, tokenizer=_alphabet(training, target.normalizer))
+    for checked in manifests.values():
+        _check_utterances(checked, audio, target)
+        _check_rates(checked, target)
+        checked.problems.sort(key=lambda problem: problem.line)
+    return list(manifests.values()), _between(manifests, target)
+
+
+def write_repaired(checked: Checked, out: Path) -> str:
+    """Write a manifest without the lines that have errors, with durations corrected; dataset.yaml goes with it.
+
+    Returns:
+        One line that says what was done.
+
+    Raises:
+        ManifestError: It would replace the manifest itself, or nothing usable is left.
+    """
+    if out.resolve() == checked.path.resolve():
+        raise ManifestError(f"{out}: is the manifest itself; write the repaired one elsewhere")
+    if not checked.usable:
+        raise ManifestError(f"{checked.path}: no line can be used, so there is nothing to write")
+    write_manifest(out, checked.usable)
+    declared = checked.path.parent / "dataset.yaml"
+    if declared.exists() and not (out.parent / declared.name).exists():
+        shutil.copyfile(declared, out.parent / declared.name)
+    dropped = checked.lines - len(checked.usable)
+    return f"{out}: utterances {len(checked.usable):,}, dropped {dropped:,}, durations corrected {checked.corrected:,}"
+
+
+def _parse(path: Path) -> Checked:
+    """A manifest's lines read, those that cannot be read reported."""
+    checked = Checked(path)
+    for number, line in manifest_lines(path):
+        checked.lines += 1
+        try:
+            checked.utterances.append((number, parse_line(line, path.parent)))
+        except ManifestError as error:
+            checked.report(number, str(error))
+    if not checked.lines:
+        checked.report(0, "holds no utterance")
+    return checked
+
+
+def _measure_all(
+    manifests: Iterable[Checked], decode: bool, track: Callable[[Iterable[Measured], int], Iterable[Measured]]
+) -> dict[str, Measured]:
+    """Every audio file of the manifests looked at once, by threads: the work is mostly waiting for the disk."""
+    files = list(dict.fromkeys(item.audio for checked in manifests for _, item in checked.utterances))
+    with ThreadPoolExecutor(_THREADS) as pool:
+        return dict(zip(files, track(pool.map(partial(_measure, decode=decode), files), len(files)), strict=True))
+
+
+def _measure(path: str, decode: bool) -> Measured:
+    try:
+        info = probe(path)
+        silent = decode and float(np.abs(read_audio(path, info.sample_rate)).max()) < _SILENCE
+    except AudioError as error:
+        return Measured(error=str(error))
+    return Measured(info, silent=silent)
+
+
+def _check_utterances(checked: Checked, audio: Mapping[str, Measured], target: Target | None) -> None:
+    """Report what is wrong with single lines, and collect those that can be used."""
+    ids: dict[str, int] = {}
+    files: dict[str, int] = {}
+    for line, utterance in checked.utterances:
+        measured = audio[utterance.audio]
+        info = measured.info
+        wrong = info is not None and _disagree(utterance.duration, info.duration)
+        if info and wrong:
+            checked.report(line, f"duration is {utterance.duration:.3f} s, the audio's {info.duration:.3f} s")
+            utterance = replace(utterance, duration=info.duration)
+        errors = list(_errors(utterance, measured, target))
+        if (first := ids.setdefault(utterance.id, line)) != line:
+            errors.append(f"id {utterance.id!r} stands on line {first} already")
+        for message in errors:
+            checked.report(line, message)
+        for message in _warnings(utterance, target):
+            checked.report(line, message, warning=True)
+        if (first := files.setdefault(utterance.audio, line)) != line:
+            checked.report(line, f"audio is that of line {first} too", warning=True)
+        if info and not errors:
+            checked.usable.append(utterance)
+            checked.corrected += wrong
+            checked.rates[info.sample_rate] += 1
+            checked.characters.update(set(_normalized(utterance, target)))
+
+
+def _disagree(stated: float, measured: float) -> bool:
+    """Whether a stated duration is wrong by more than rounding: 30 ms or, in long recordings, 1 %."""
+    return abs(stated - measured) > max(0.030, 0.01 * measured)
+
+
+def _normalized(utterance: Utterance, target: Target | None) -> str:
+    return target.normalizer(utterance.text) if target else utterance.text.strip()
+
+
+def _errors(utterance: Utterance, measured: Measured, target: Target | None) -> Iterator[str]:
+    """Why an utterance cannot be used."""
+    text = _normalized(utterance, target)
+    if measured.error:
+        yield f"audio: {measured.error}"
+    if measured.silent and text:
+        yield f"audio: {utterance.audio}: is silent, and has a text"
+    if not target:
+        return
+    if target.tokenizer and (unknown := target.tokenizer.unknown(text)):
+        yield f"not in the alphabet: {describe_characters(unknown)}, in {text!r:.80}"
+    speed = target.config.augment.speed[1]
+    steps = target.config.steps(utterance.duration / speed)
+    if (needed := steps_needed(list(map(ord, text)))) > steps:  # one token a character
+        at_speed = f" at {speed:g} times the speed" if speed != 1 else ""
+        yield f"text needs {needed} output steps, {utterance.duration:.2f} s{at_speed} give {steps}"
+
+
+def _warnings(utterance: Utterance, target: Target | None) -> Iterator[str]:
+    """What is odd about an utterance."""
+    text = _normalized(utterance, target)
+    if not text:
+        yield f"text is empty{' when normalised' if utterance.text.strip() else ''}"
+    if "\ufffd" in utterance.text:
+        yield f"text holds U+FFFD, the mark of a wrong encoding: {utterance.text!r:.80}"
+    if len(text) > _FASTEST_SPEECH * utterance.duration:
+        yield f"text of {len(text)} characters is too long for {utterance.duration:.2f} s of speech"
+    if target and utterance.duration > target.config.batches.max_seconds:
+        limit = target.config.batches.max_seconds
+        yield f"{utterance.duration:.2f} s is longer than batches.max_seconds = {limit:g}: training leaves it out"
+
+
+def _alphabet(training: Checked, normalizer: Normalizer) -> Tokenizer | None:
+    """The alphabet that training would build, None where there are no texts; warn of characters hardly used."""
+    texts = {line: normalizer(utterance.text) for line, utterance in training.utterances}
+    uses = Counter(character for text in texts.values() for character in set(text))
+    rare = {character for character, count in uses.items() if count <= _RARE and len(texts) >= _MANY}
+    for line, text in texts.items():
+        if found := rare & set(text):
+            training.report(line, f"in hardly any other line: {describe_characters(found)}, in {text!r:.80}", True)
+    return Tokenizer.build(texts.values()) if uses else None
+
+
+def _check_rates(checked: Checked, target: Target | None) -> None:
+    """Warn of audio whose upper band is empty."""
+    wanted = target.config.features.sample_rate if target else 0
+    if low := sum(count for rate, count in checked.rates.items() if rate < wanted):
+        message = f"{low:,} utterances have less than the model's {wanted} Hz: they hold nothing in its upper band"
+        checked.report(0, message, warning=True)
+
+
+def _between(manifests: Mapping[str, Checked], target: Target | None) -> list[Problem]:
+    """What manifests share, and what is wrong with their dataset.yaml."""
+    problems = []
+    try:
+        dataset = shared_dataset(checked.path for checked in manifests.values())
+    except ManifestError as error:
+        path, _, message = str(error).partition(": ")
+        problems.append(Problem(path, 0, message))
+        dataset = Dataset()
+    splits = {name: [utterance for _, utterance in checked.utterances] for name, checked in manifests.items()}
+    for overlap in overlaps(splits, dataset, target.normalizer if target else None):
+        problems.append(Problem(str(manifests[overlap.splits[1]].path), 0, str(overlap), overlap.declared))
+    return problems

@@ -1,0 +1,57 @@
+"""The whole path on the embedded corpus: speech made, a model trained, evaluated and used, with no download."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from asr.config import load_config
+from asr.corpora import digits
+from asr.evaluate import evaluate, read_splits
+from asr.recognizer import Recognizer
+from asr.train.run import train
+
+SPLITS = ("train", "valid", "test")
+
+
+def demo(out: Path, settings: list[str], say: Callable[[str], None], command: str | None = None) -> dict[str, Any]:
+    """Run the demonstration; what an interrupted one left is used.
+
+    Args:
+        out: Gets data/ (the corpus), run/ (the model) and report/.
+        settings: `section.field=value`, which win over conf/digits.yaml.
+        say: Where lines for the reader go.
+        command: What the report says it was made by.
+
+    Returns:
+        The content of report.json.
+
+    Raises:
+        CorpusError: The synthesiser is not installed.
+    """
+    start = time.monotonic()
+
+    def stage(text: str) -> None:
+        say(f"[{time.monotonic() - start:4.0f} s] {text}")
+
+    data, run = out / "data", out / "run"
+    stage(f"making speech in {data}: digit strings and short commands")
+    spoken = digits.prepare(data)
+    for name, utterances in spoken.items():
+        minutes = sum(utterance.duration for utterance in utterances) / 60
+        voices = len({utterance.speaker for utterance in utterances})
+        say(f"  {name}: {len(utterances)} utterances, {minutes:.1f} min, {voices} voices")
+    stage(f"training in {run}")
+    train(load_config("digits", settings), data, run, resume=True)
+    stage("evaluating: the test voices were never heard, neither in training nor in choosing the model")
+    recognizer = Recognizer.load(run)
+    splits = read_splits([str(data / f"{name}.jsonl") for name in SPLITS])
+    report = evaluate(recognizer, splits, out / "report", command=command)
+    sample = spoken["test"][0]
+    stage(f"transcribing {sample.audio}")
+    say(f"  said:  {sample.text}")
+    say(f"  heard: {recognizer.transcribe(sample.audio).text}")
+    stage("done")
+    return report

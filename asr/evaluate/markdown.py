@@ -1,0 +1,174 @@
+"""report.md: what a person wants to know of an evaluation, the numbers first."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from itertools import zip_longest
+from typing import Any
+
+from rich.cells import cell_len  # columns on a screen: two for a Chinese character, none for a combining mark
+
+from asr.evaluate.report import Result
+from asr.score import Counts, Pair, UtteranceScore
+
+_RATES = ("WER % (95 % interval)", "CER %", "CER % without spaces", "SER %")
+_WORST = 10
+_FREQUENT = 10
+_SPEAKERS = 50
+_COLUMNS = 100  # of an aligned line
+_NONE = "*"  # fills the place of a word that is not there
+
+
+def markdown(report: dict[str, Any], results: Sequence[Result]) -> str:
+    """The report as Markdown."""
+    lines = [f"# Evaluation of {report['model']['name']}", ""]
+    lines += _table(
+        ["split", *_RATES, "words", "utterances", "audio", "speed"],
+        [_summary(name, split) for name, split in report["splits"].items()],
+    )
+    lines += ["", *_provenance(report)]
+    for result in results:
+        lines += ["", f"## {result.split.name}", "", *_section(report["splits"][result.split.name], result)]
+    return "\n".join(lines) + "\n"
+
+
+def summary(report: dict[str, Any]) -> str:
+    """One line a split: Kaldi's counts, the interval, the character error rate."""
+    lines = []
+    for name, split in report["splits"].items():
+        bounds = split["wer_ci95"]
+        interval = f", 95 % interval {_percent(bounds[0])} – {_percent(bounds[1])}" if bounds else ""
+        lines.append(f"{name}: {kaldi(split)}{interval}, CER {_percent(split['cer'])}")
+    return "\n".join(lines)
+
+
+def kaldi(split: dict[str, Any]) -> str:
+    """The word errors of a split in Kaldi's form."""
+    return Counts(split["words"], split["substitutions"], split["insertions"], split["deletions"]).kaldi()
+
+
+def aligned(pairs: Iterable[Pair], columns: int = _COLUMNS) -> list[str]:
+    """An alignment as lines of text: reference above hypothesis, errors in capitals, S, I or D under each.
+
+    Long alignments go on in a further block of three lines.
+    """
+    blocks: list[tuple[str, str, str]] = [("REF ", "HYP ", "    ")]
+    for pair in pairs:
+        wrong = pair.reference != pair.hypothesis
+        mark = " " if not wrong else "I" if pair.reference is None else "D" if pair.hypothesis is None else "S"
+        words = [(word or "").upper() if wrong else word or "" for word in pair]
+        width = max(map(cell_len, words))
+        cells = [word + (" " if word else _NONE) * (width - cell_len(word)) for word in words]
+        if cell_len(blocks[-1][0]) + width > columns and len(blocks[-1][0]) > 4:
+            blocks.append(("REF ", "HYP ", "    "))
+        top, middle, bottom = blocks[-1]
+        blocks[-1] = (f"{top} {cells[0]}", f"{middle} {cells[1]}", f"{bottom} {mark}{' ' * (width - 1)}")
+    return [line.rstrip() for block in blocks for line in block if line.strip()]
+
+
+def _summary(name: str, split: dict[str, Any]) -> list[str]:
+    wer = f"**{_percent(split['wer'])}**"
+    if split["wer_ci95"]:
+        wer += f" ({_percent(split['wer_ci95'][0])} – {_percent(split['wer_ci95'][1])})"
+    seconds = split["decode_seconds"]
+    return [
+        name,
+        wer,
+        *(_percent(split[rate]) for rate in ("cer", "cer_no_space", "ser")),
+        f"{split['words']:,}",
+        f"{split['utterances']:,}",
+        f"{split['audio_seconds'] / 60:.1f} min",
+        f"{split['audio_seconds'] / seconds:.0f} × real time" if seconds else "",
+    ]
+
+
+def _provenance(report: dict[str, Any]) -> list[str]:
+    normalizer = report["normalizer"]
+    options = ", ".join(f"{key} {value!r}" for key, value in normalizer["options"].items())
+    decoding = ", ".join(f"{key} {value}" for key, value in report["decoding"].items())
+    return [
+        f"- model `{report['model_id']}`, trained on {report['model']['training'].get('dataset') or 'unknown data'}",
+        f"- {decoding}; batches of at most {report['batch_frames']:,} frames, on {report['device']}",
+        f"- both sides normalised by {normalizer['name']} version {normalizer['version']} ({options})",
+        "- counts are pooled over utterances; an utterance that cannot be read counts as deleted",
+        "- " + ", ".join(f"{package} {number}" for package, number in report["versions"].items()),
+        f"- {report['created']}" + (f", `{report['command']}`" if report["command"] else ""),
+    ]
+
+
+def _section(split: dict[str, Any], result: Result) -> list[str]:
+    """Everything about one split."""
+    lines = ["    " + kaldi(split), "", f"Interval: {split['ci_method']}; over speakers: "]
+    bounds = split["wer_ci95_by_speaker"]
+    if bounds:
+        lines[-1] += f"{_percent(bounds[0])} – {_percent(bounds[1])} % ({split['ci_by_speaker_method']})."
+    else:
+        lines[-1] += f"{split['ci_by_speaker_method']}."
+    if shared := split["dataset"]["shared"]:
+        lines += ["", f"**The splits of this data set share {' and '.join(shared)}**, as its dataset.yaml declares."]
+    if split["overlaps"]:
+        lines += ["", *(f"- {overlap}" for overlap in split["overlaps"])]
+    if outside := split["outside_alphabet"]:
+        found = ", ".join(f"{char!r} (U+{ord(char):04X}) {count} times" for char, count in outside.items())
+        lines += ["", f"In the references, but not in the model's alphabet, so always errors: {found}."]
+    if split["unreadable"]:
+        lines += ["", f"**{len(split['unreadable'])} utterances could not be read**, and count as deleted:", ""]
+        lines += [f"- {item['id']}: {item['error']}" for item in split["unreadable"]]
+    return lines + _errors(split["frequent_errors"]) + _worst(result) + _speakers(split["speakers"])
+
+
+def _errors(errors: dict[str, list[list[Any]]]) -> list[str]:
+    """The most frequent errors of each kind, side by side."""
+    columns = [
+        [f"{reference} → {hypothesis} ({count})" for reference, hypothesis, count in errors["substitutions"]],
+        *([f"{word} ({count})" for word, count in errors[kind]] for kind in ("deletions", "insertions")),
+    ]
+    rows = list(zip_longest(*(column[:_FREQUENT] for column in columns), fillvalue=""))
+    if not rows:
+        return []
+    return ["", "### Most frequent errors", "", *_table(["substituted", "deleted", "inserted"], rows, align="---")]
+
+
+def _worst(result: Result) -> list[str]:
+    """The utterances with the most word errors, aligned."""
+    wrong = [item for item in result.score.per_utterance if item.words.errors]
+    if not wrong:
+        return []
+    lines = ["", "### Utterances with the most errors"]
+    for item in sorted(wrong, key=lambda item: (-item.words.errors, item.words.length))[:_WORST]:
+        lines += ["", f"{_cell(item.id)}: {_described(item)}", "", *("    " + line for line in aligned(item.alignment))]
+    return lines
+
+
+def _described(item: UtteranceScore) -> str:
+    return f"{item.words.errors} errors in {item.words.length} words"
+
+
+def _speakers(speakers: Sequence[dict[str, Any]]) -> list[str]:
+    if all(speaker["speaker"] is None for speaker in speakers):
+        return []
+    rows = [
+        [
+            "(unknown)" if speaker["speaker"] is None else speaker["speaker"],
+            _percent(speaker["wer"]),
+            *(f"{speaker[key]:,}" for key in ("errors", "words", "utterances")),
+        ]
+        for speaker in speakers[:_SPEAKERS]
+    ]
+    left = len(speakers) - len(rows)
+    table = _table(["speaker", "WER %", "errors", "words", "utterances"], rows)
+    return ["", "### Speakers", "", *table, *(["", f"and {left} more, in report.json"] if left else [])]
+
+
+def _table(header: Sequence[str], rows: Iterable[Sequence[str]], align: str = "---:") -> list[str]:
+    """A Markdown table; the first column to the left, the others as `align` says."""
+    rule = ["---", *[align] * (len(header) - 1)]
+    return ["| " + " | ".join(row) + " |" for row in (header, rule, *([_cell(text) for text in row] for row in rows))]
+
+
+def _cell(text: str) -> str:
+    return text.replace("|", "\\|")
+
+
+def _percent(rate: float | None) -> str:
+    return "n/a" if rate is None else f"{100 * rate:.2f}"

@@ -1,0 +1,77 @@
+"""One evaluation from its manifests to its report: recognise every utterance, score, write."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from asr.errors import AudioError
+from asr.evaluate.markdown import markdown
+from asr.evaluate.report import Result, build_report, write_report
+from asr.evaluate.splits import Split
+from asr.recognizer import BATCH_FRAMES, Recognizer
+from asr.score import score
+
+Progress = Callable[[str, float, float], None]
+
+
+def evaluate(
+    recognizer: Recognizer,
+    splits: Sequence[Split],
+    out: str | Path,
+    batch_frames: int = BATCH_FRAMES,
+    command: str | None = None,
+    progress: Progress = lambda split, done, total: None,
+) -> dict[str, Any]:
+    """Measure a recognizer on any number of splits.
+
+    Every utterance counts: one that cannot be read has all its words deleted, and is listed. References are the
+    normalised transcripts as they are, so characters outside the model's alphabet are errors.
+
+    Args:
+        recognizer: What is measured.
+        splits: What it is measured on.
+        out: Folder for report.json, report.md and hypotheses.jsonl.
+        batch_frames: Most frames in a batch; changes the speed, not the result.
+        command: What the report says it was made by.
+        progress: Called with a split's name and its audio seconds done and in all.
+
+    Returns:
+        The content of report.json.
+    """
+    results = [_recognise(recognizer, split, batch_frames, progress) for split in splits]
+    report = build_report(recognizer, results, batch_frames, command)
+    write_report(Path(out), report, markdown(report, results), results)
+    return report
+
+
+def _recognise(recognizer: Recognizer, split: Split, batch_frames: int, progress: Progress) -> Result:
+    """The score of one split."""
+    # Longest first: little padding, and a batch that does not fit in memory fails in the first second.
+    order = sorted(split.utterances, key=lambda utterance: -utterance.duration)
+    total = sum(utterance.duration for utterance in order)
+    texts: dict[str, str] = {}
+    unreadable: dict[str, str] = {}
+    heard = done = 0.0
+    start = time.perf_counter()
+    transcripts = recognizer.transcribe_many((utterance.audio for utterance in order), batch_frames)
+    for utterance, result in zip(order, transcripts, strict=True):
+        if isinstance(result, AudioError):
+            unreadable[utterance.id] = str(result)
+            texts[utterance.id] = ""
+        else:
+            texts[utterance.id] = result.text
+            heard += result.duration
+        done += utterance.duration
+        progress(split.name, done, total)
+    seconds = time.perf_counter() - start
+    references = {utterance.id: utterance.text for utterance in split.utterances}
+    return Result(
+        split=split,
+        score=score(references, texts, recognizer.normalizer),
+        unreadable={item.id: unreadable[item.id] for item in split.utterances if item.id in unreadable},
+        audio_seconds=heard,
+        decode_seconds=seconds,
+    )

@@ -1,0 +1,71 @@
+"""The splits that an evaluation is asked for, `[name=]manifest.jsonl` each."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from asr.data.manifest import Dataset, Utterance, read_dataset, read_manifest
+from asr.data.splits import refuse_overlaps
+from asr.errors import ManifestError
+
+
+@dataclass(frozen=True)
+class Split:
+    """A named manifest, read.
+
+    Attributes:
+        name: Unique among the splits of an evaluation.
+        manifest: Its path.
+        utterances: What it holds.
+        dataset: The description of the data set that it lies in.
+        overlaps: What it shares with the other splits of an evaluation, as dataset.yaml declares; a line each.
+    """
+
+    name: str
+    manifest: Path
+    utterances: list[Utterance]
+    dataset: Dataset
+    overlaps: tuple[str, ...] = ()
+
+
+def read_splits(arguments: Iterable[str]) -> list[Split]:
+    """Read the splits named on a command line.
+
+    Args:
+        arguments: Each `name=path`, or `path` alone, whose name is then the file's without its ending.
+
+    Raises:
+        ManifestError: Two of one name, a manifest that cannot be used, or splits of one data set that share what they
+            must not (an utterance; a speaker or text that its dataset.yaml does not declare).
+    """
+    splits: dict[str, Split] = {}
+    for argument in arguments:
+        name, path = _named(argument)
+        if name in splits:
+            raise ManifestError(f"{argument}: a second split named {name}; write name=path to name them apart")
+        splits[name] = Split(name, path, read_manifest(path), read_dataset(path.parent))
+    folders: dict[Path, list[Split]] = defaultdict(list)
+    for split in splits.values():
+        folders[split.manifest.parent.resolve()].append(split)
+    found = [
+        overlap
+        for together in folders.values()
+        for overlap in refuse_overlaps({split.name: split.utterances for split in together}, together[0].dataset)
+    ]
+    return [
+        replace(split, overlaps=tuple(str(overlap) for overlap in found if split.name in overlap.splits))
+        for split in splits.values()
+    ]
+
+
+def _named(argument: str) -> tuple[str, Path]:
+    """The name and path that an argument means; a path that exists may hold an equals sign itself."""
+    name, equals, path = argument.partition("=")
+    if not equals or Path(argument).exists():
+        return Path(argument).stem, Path(argument)
+    if not name or not path:
+        raise ManifestError(f"{argument}: a split is written name=manifest.jsonl")
+    return name, Path(path)

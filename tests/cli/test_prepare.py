@@ -1,0 +1,126 @@
+"""`asr prepare`: what it prints, its exit status, and the corpora behind its subcommands."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+from typer.testing import CliRunner, Result
+
+from asr.cli.prepare import app
+from asr.data.manifest import read_dataset, read_manifest
+from asr.errors import CorpusError
+
+
+def run(*arguments: object) -> Result:
+    return CliRunner().invoke(app, [str(argument) for argument in arguments])
+
+
+def record(path: Path, samples: int) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    soundfile.write(path, np.full(samples, 0.1), 8000)
+
+
+@pytest.fixture
+def digits(tmp_path: Path) -> Path:
+    """A corpus in FSDD's layout: two speakers, one digit, eleven takes."""
+    for place, speaker in enumerate(("anna", "bert")):
+        for take in range(11):
+            record(tmp_path / "fsdd" / "recordings" / f"4_{speaker}_{take}.wav", 1000 + 100 * take + place)
+    return tmp_path / "fsdd"
+
+
+@pytest.fixture
+def recordings(tmp_path: Path) -> Path:
+    """Five recordings with texts beside them."""
+    for number in range(5):
+        record(tmp_path / "own" / f"{number}.wav", 1000 + 100 * number)
+        (tmp_path / "own" / f"{number}.txt").write_text(f"text {number}")
+    return tmp_path / "own"
+
+
+def test_help_lists_the_corpora_and_each_has_an_example():
+    assert all(corpus in run("--help").output for corpus in ("digits", "fsdd", "librispeech", "own"))
+    for corpus in ("digits", "fsdd", "librispeech", "own"):
+        assert f"Example: asr prepare {corpus} --" in run(corpus, "--help").output
+
+
+def test_the_table_what_is_shared_and_the_next_commands(digits, tmp_path):
+    result = run("fsdd", "--source", digits, "--out", tmp_path / "out")
+    assert result.exit_code == 0
+    lines = result.output.splitlines()
+    assert lines[0].split() == ["split", "utterances", "hours", "speakers"]
+    assert [line.split() for line in lines[1:4]] == [
+        ["train", "2", "0.00", "2"],
+        ["valid", "10", "0.00", "2"],
+        ["test", "10", "0.00", "2"],
+    ]
+    assert "The splits share speaker and text" in result.output
+    assert f"asr train fsdd --data {tmp_path / 'out'} --out runs/out" in result.output
+    assert f"asr check {tmp_path / 'out' / 'train.jsonl'} " in result.output
+
+
+def test_hold_out(digits, tmp_path):
+    result = run("fsdd", "--source", digits, "--out", tmp_path / "out", "--hold-out", "bert")
+    assert result.exit_code == 0
+    assert {one.speaker for one in read_manifest(tmp_path / "out" / "test.jsonl")} == {"bert"}
+
+
+def test_librispeech_options(tmp_path):
+    for subset, speaker in (("a", 1), ("b", 2), ("c", 3), ("d", 4)):
+        chapter = tmp_path / "in" / subset / str(speaker) / "5"
+        record(chapter / f"{speaker}-5-0000.flac", 1000 + speaker)
+        (chapter / f"{speaker}-5.trans.txt").write_text(f"{speaker}-5-0000 TEXT {speaker}\n")
+    options = ("--train", "a", "--train", "b", "--valid", "c", "--test", "d")
+    result = run("librispeech", "--source", tmp_path / "in", "--out", tmp_path / "out", *options)
+    assert result.exit_code == 0
+    assert [one.id for one in read_manifest(tmp_path / "out" / "train.jsonl")] == ["1-5-0000", "2-5-0000"]
+    for split, speaker in (("train", 4), ("valid", 2), ("test", 1)):
+        (tmp_path / f"{split}.txt").write_text(f"{speaker}-5-0000\n")
+    result = run("librispeech", "--source", tmp_path / "in", "--out", tmp_path / "out", "--ids", tmp_path)
+    assert result.exit_code == 0
+    assert [one.id for one in read_manifest(tmp_path / "out" / "train.jsonl")] == ["4-5-0000"]
+
+
+def test_own_options(recordings, tmp_path):
+    named = ("--dataset-name", "mine", "--license", "CC0-1.0", "--speaker-from", "folder", "--seed", 3)
+    result = run("own", "--source", recordings, "--out", tmp_path / "out", *named)
+    assert result.exit_code == 0
+    dataset = read_dataset(tmp_path / "out")
+    assert (dataset.name, dataset.license, dataset.shared) == ("mine", "CC0-1.0", ("speaker",))
+
+
+def test_unknown_speakers_are_said(recordings, tmp_path):
+    result = run("own", "--source", recordings, "--out", tmp_path / "out")
+    assert result.exit_code == 0
+    assert "unknown" in result.output and "Not every speaker is known" in result.output
+
+
+def test_what_is_left_out_is_named_on_stderr_and_the_status_is_1(recordings, tmp_path):
+    (recordings / "2.wav").write_bytes(b"RIFF")
+    (recordings / "4.txt").unlink()
+    result = run("own", "--source", recordings, "--out", tmp_path / "out")
+    assert result.exit_code == 1
+    assert "2.wav: " in result.stderr and "4.wav: no .txt file beside it" in result.stderr
+    assert "2 left out" in result.stderr
+    ids = {one.id for split in ("train", "valid", "test") for one in read_manifest(tmp_path / "out" / f"{split}.jsonl")}
+    assert ids == {"0", "1", "3"}
+
+
+def test_a_wrong_source_is_one_line(tmp_path):
+    for corpus in ("fsdd", "librispeech", "own"):
+        result = run(corpus, "--source", tmp_path / "nowhere", "--out", tmp_path / "out")
+        assert isinstance(result.exception, CorpusError)
+        assert "\n" not in str(result.exception)
+        assert "nowhere: no such folder" in str(result.exception)
+
+
+def test_a_missing_option_is_a_usage_error():
+    assert run("fsdd", "--out", "somewhere").exit_code == 2
+
+
+def test_the_module_needs_no_numpy():
+    code = "import asr.cli.prepare, sys; sys.exit(any(name in sys.modules for name in ('numpy', 'torch', 'soundfile')))"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

@@ -1,0 +1,231 @@
+"""Own recordings: folders and tables, how they are divided, and what is said about those that cannot be used."""
+
+from itertools import combinations
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+
+from asr.corpora import own
+from asr.data.manifest import Dataset, read_dataset, read_manifest
+from asr.data.splits import refuse_overlaps
+from asr.errors import AudioError, CorpusError
+
+
+def record(path: Path, seconds: float = 0.2) -> None:
+    """A recording that no other equals: noise seeded by its path."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    noise = np.random.default_rng(list(str(path).encode())).uniform(-0.1, 0.1, round(8000 * seconds))
+    soundfile.write(path, noise, 8000)
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """Four speakers, each a folder of six recordings with a text beside; no text twice."""
+    for speaker in ("anna", "bert", "cleo", "dora"):
+        for number in range(6):
+            path = tmp_path / "source" / speaker / f"{number}.wav"
+            record(path, 0.2 + 0.05 * number)
+            path.with_suffix(".txt").write_text(f"sentence {number} of {speaker}\n")
+    return tmp_path / "source"
+
+
+def table(folder: Path, header: str, rows: list[str]) -> Path:
+    """A table, and the recordings that the first cell of each row names."""
+    path = folder / "table.tsv"
+    path.parent.mkdir(exist_ok=True)
+    path.write_text("\n".join([header, *rows]) + "\n")
+    for row in rows:
+        record(folder / row.split("\t")[0])
+    return path
+
+
+def of(splits, field: str) -> dict[str, set[str]]:
+    return {name: {getattr(one, field) for one in utterances} for name, utterances in splits.items()}
+
+
+def overlapping(sets: dict[str, set[str]]) -> bool:
+    return any(a & b for a, b in combinations(sets.values(), 2))
+
+
+def test_a_folder_of_recordings_with_texts_beside_them(folder, tmp_path):
+    splits = own.prepare(folder, tmp_path / "out")
+    everything = {one.id: one for utterances in splits.values() for one in utterances}
+    assert len(everything) == 24 and all(splits.values())
+    assert everything["cleo/3"].text == "sentence 3 of cleo"
+    assert everything["cleo/3"].duration == pytest.approx(0.35)
+    assert everything["cleo/3"].speaker is None
+    read = read_manifest(tmp_path / "out" / "train.jsonl")
+    assert all(Path(one.audio).is_file() for one in read)
+    assert read_dataset(tmp_path / "out") == Dataset(name="source")
+    assert refuse_overlaps(splits, read_dataset(tmp_path / "out")) == []
+
+
+def test_the_folder_may_name_the_speaker_and_then_splits_share_none(folder, tmp_path):
+    splits = own.prepare(folder, tmp_path / "out", speaker_from_folder=True)
+    assert set.union(*of(splits, "speaker").values()) == {"anna", "bert", "cleo", "dora"}
+    assert not overlapping(of(splits, "speaker"))
+    assert read_dataset(tmp_path / "out").shared == ()
+
+
+def test_one_or_two_speakers_are_split_by_text_and_declared(folder, tmp_path):
+    splits = own.prepare(folder / "anna", tmp_path / "out", speaker_from_folder=True)
+    assert of(splits, "speaker") == {name: {"anna"} for name in ("train", "valid", "test")}
+    assert read_dataset(tmp_path / "out").shared == ("speaker",)
+
+
+def test_a_repeated_prompt_stays_in_one_split(tmp_path):
+    rows = [f"{prompt}-{take}.wav\tPrompt {prompt}{'.!?'[take]}" for prompt in range(12) for take in range(3)]
+    splits = own.prepare(tmp_path / "in", tmp_path / "out", table=table(tmp_path / "in", "path\tsentence", rows))
+    prompts = {name: {text.rstrip(".!?") for text in texts} for name, texts in of(splits, "text").items()}
+    assert set(map(len, prompts.values())) == {10, 1}
+    assert not overlapping(prompts)
+    assert read_dataset(tmp_path / "out").shared == ()
+
+
+def test_prompts_that_speakers_share_are_declared(tmp_path):
+    rows = [f"{speaker}{prompt}.wav\t{speaker}\tprompt {prompt}" for speaker in "abcd" for prompt in range(3)]
+    source = table(tmp_path / "in", "audio\tspeaker\ttext", rows)
+    splits = own.prepare(tmp_path / "in", tmp_path / "out", table=source)
+    assert not overlapping(of(splits, "speaker"))
+    assert read_dataset(tmp_path / "out").shared == ("text",)
+    assert {overlap.kind for overlap in refuse_overlaps(splits, read_dataset(tmp_path / "out"))} == {"text"}
+
+
+def test_where_a_speaker_is_missing_texts_decide(tmp_path):
+    rows = [f"{number}.wav\t{'abcd'[number % 4] if number else ''}\ttext {number}" for number in range(20)]
+    source = table(tmp_path / "in", "audio\tspeaker\ttext", rows)
+    splits = own.prepare(tmp_path / "in", tmp_path / "out", table=source)
+    assert {name: len(utterances) for name, utterances in splits.items()} == {"train": 16, "valid": 2, "test": 2}
+    assert read_dataset(tmp_path / "out").shared == ("speaker",)
+
+
+def test_a_split_column_decides_and_nothing_is_declared_behind_the_user_s_back(tmp_path):
+    rows = [
+        f"{number}.wav\tann\ttext {number}\t{split}" for number, split in enumerate(["train", "dev", "Test", "train"])
+    ]
+    source = table(tmp_path / "in", "audio\tspeaker\ttext\tsplit", rows)
+    splits = own.prepare(tmp_path / "in", tmp_path / "out", table=source)
+    assert of(splits, "id") == {"train": {"0", "3"}, "valid": {"1"}, "test": {"2"}}
+    assert read_dataset(tmp_path / "out").shared == ()
+    own.prepare(
+        tmp_path / "in", tmp_path / "out", table=source, dataset=Dataset("mine", "CC0-1.0", shared=("speaker",))
+    )
+    assert read_dataset(tmp_path / "out") == Dataset("mine", "CC0-1.0", shared=("speaker",))
+
+
+def test_a_split_column_must_name_splits(tmp_path):
+    rows = ["a.wav\tyes\ttrain", "b.wav\tno\tother", "c.wav\tperhaps\t"]
+    with pytest.raises(CorpusError, match="must say train, valid or test, not: b 'other', c ''"):
+        own.prepare(tmp_path / "in", tmp_path / "out", table=table(tmp_path / "in", "path\ttext\tsplit", rows))
+
+
+def test_sizes_follow_the_durations_and_the_seed_decides_who(tmp_path):
+    rows = [f"{number}.wav\ttext {number}" for number in range(40)]
+    source = table(tmp_path / "in", "path\ttext", rows)
+
+    def division(seed: int) -> dict[str, set[str]]:
+        out = tmp_path / f"out{seed}"
+        return of(own.prepare(tmp_path / "in", out, table=source, valid=0.1, test=0.25, seed=seed), "id")
+
+    assert {name: len(ids) for name, ids in division(0).items()} == {"train": 26, "valid": 4, "test": 10}
+    assert division(0) == division(0) != division(1)
+
+
+def test_a_table_says_ids_and_speakers_and_paths_start_from_the_source(folder, tmp_path):
+    rows = ["id;file;text;client_id"]
+    rows += [f"u{number};anna/{number}.wav;Satz {number};s{number}" for number in range(6)]
+    (tmp_path / "table.csv").write_bytes("\r\n".join(rows).encode("utf-8-sig"))
+    splits = own.prepare(folder, tmp_path / "out", table=tmp_path / "table.csv")
+    assert set.union(*of(splits, "id").values()) == {f"u{number}" for number in range(6)}
+    assert set.union(*of(splits, "speaker").values()) == {f"s{number}" for number in range(6)}
+
+
+def test_recordings_that_cannot_be_used_are_named_and_the_rest_is_done(folder, tmp_path):
+    (folder / "anna" / "0.txt").unlink()
+    (folder / "anna" / "1.txt").write_text(" \n")
+    (folder / "anna" / "2.txt").write_bytes(b"\xff\xfe")
+    (folder / "anna" / "3.wav").write_bytes(b"RIFF")
+    (folder / "anna" / "4.wav").unlink()
+    soundfile.write(folder / "anna" / "5.flac", np.zeros(800), 8000)
+    errors = []
+    splits = own.prepare(folder, tmp_path / "out", on_error=lambda error: errors.append(str(error)))
+    assert sum(map(len, splits.values())) == 19
+    expected = {
+        "0.wav: no .txt file beside it",
+        "1.txt: holds no text",
+        "2.txt: not UTF-8",
+        "3.wav: ",
+        "4.txt: no audio file beside it",
+        "5.wav: its id anna/5 is that of",
+    }
+    assert len(errors) == len(expected)
+    assert all(any(wanted in error for error in errors) for wanted in expected), errors
+
+
+def test_rows_that_cannot_be_used_are_named_by_line(tmp_path):
+    rows = [f"{number}.wav\ttext {number}" for number in range(9)] + ["9.wav\t", "0.wav\tagain"]
+    source = table(tmp_path / "in", "path\ttext", rows)
+    (tmp_path / "in" / "5.wav").unlink()
+    with source.open("a") as stream:
+        stream.write("\tno audio\n")
+    errors = []
+    splits = own.prepare(
+        tmp_path / "in", tmp_path / "out", table=source, on_error=lambda error: errors.append(str(error))
+    )
+    assert sum(map(len, splits.values())) == 8
+    assert [error.rsplit("/", 1)[1] for error in errors] == [
+        "table.tsv:11: no text",
+        "table.tsv:13: no audio path",
+        "0.wav",
+        "5.wav: no such file",
+    ]
+
+
+def test_by_default_the_first_problem_is_raised(folder, tmp_path):
+    (folder / "anna" / "3.wav").write_bytes(b"RIFF")
+    with pytest.raises(AudioError, match=r"3\.wav"):
+        own.prepare(folder, tmp_path / "out")
+
+
+def test_what_cannot_be_three_splits_is_refused(folder, tmp_path):
+    with pytest.raises(CorpusError, match="no such folder"):
+        own.prepare(tmp_path / "nowhere", tmp_path / "out")
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(AudioError, match="no audio found"):
+        own.prepare(tmp_path / "empty", tmp_path / "out")
+    for number in range(6):
+        (folder / "anna" / f"{number}.txt").write_text("Yes!" if number % 2 else "yes")
+    with pytest.raises(CorpusError, match="1 different texts are too few"):
+        own.prepare(folder / "anna", tmp_path / "out")
+    with pytest.raises(CorpusError, match="below 1 together"):
+        own.prepare(folder, tmp_path / "out", valid=0.5, test=0.5)
+    for path in folder.rglob("*.txt"):
+        path.unlink()
+    with pytest.raises(CorpusError, match=r"none of its 24 recordings has a \.txt file beside it"):
+        own.prepare(folder, tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_table_with_the_wrong_source_is_one_error_not_one_a_row(tmp_path):
+    source = table(tmp_path / "in", "path\ttext", [f"{number}.wav\ttext {number}" for number in range(5)])
+    errors = []
+    with pytest.raises(CorpusError, match=r"none of its recordings is there: .*0\.wav"):
+        own.prepare(tmp_path, tmp_path / "out", table=source, on_error=errors.append)
+    assert errors == []
+
+
+@pytest.fixture
+def real(data: Path) -> Path:
+    if not (data / "kathleen").is_dir():
+        pytest.skip("the folder of real data holds no kathleen")
+    return data / "kathleen"
+
+
+def test_one_real_speaker_with_repeated_prompts(real, tmp_path):
+    splits = own.prepare(real, tmp_path, table=real / "transcripts.tsv")
+    assert sum(map(len, splits.values())) == 1620
+    seconds = {name: sum(one.duration for one in utterances) for name, utterances in splits.items()}
+    assert seconds["test"] / sum(seconds.values()) == pytest.approx(0.1, abs=0.005)
+    assert not overlapping(of(splits, "text"))

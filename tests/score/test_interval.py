@@ -1,0 +1,86 @@
+"""Confidence intervals: by simulation they must cover the truth as often as they say."""
+
+import math
+
+import numpy as np
+import pytest
+
+from asr.score import wer_interval
+
+
+def simulate(rng: np.random.Generator, rate: float, utterances: int, correlation: float):
+    """Errors and words of a test set whose utterances differ in difficulty (beta-binomial, plus insertions)."""
+    words = np.minimum(rng.geometric(1 / 5, size=utterances) + 1, 30)
+    a, b = rate * (1 - correlation) / correlation, (1 - rate) * (1 - correlation) / correlation
+    difficulty = rng.beta(a, b, size=utterances)
+    return rng.binomial(words, 0.85 * difficulty) + rng.poisson(0.15 * difficulty * words), words
+
+
+@pytest.mark.parametrize(("rate", "least"), [(0.01, 0.92), (0.05, 0.91), (0.3, 0.91)])
+def test_covers_the_true_rate(rate, least):
+    rng = np.random.default_rng(11)
+    hits = 0
+    for trial in range(200):
+        errors, words = simulate(rng, rate, 130, correlation=0.1)
+        low, high, _ = wer_interval(errors, words, seed=trial)
+        hits += low <= rate <= high
+    # 200 sets place the coverage within +- 3 %: enough to catch an interval over words, which covers 85 % here.
+    assert hits / 200 >= least
+
+
+def test_method_follows_the_number_of_errors():
+    words = np.full(100, 10)
+    few, many = np.zeros(100), np.zeros(100)
+    few[:19] = 1
+    many[:10] = [1, 2, 3] * 3 + [2]
+    assert wer_interval(few, words).method.startswith("Wilson-type")
+    assert wer_interval(many, words).method == "bootstrap-t over 100 utterances, 4,000 resamples"
+    assert "over 100 speakers" in wer_interval(many, words, units="speakers").method
+
+
+def test_errors_in_one_utterance_are_not_left_to_the_bootstrap():
+    errors = np.zeros(100)
+    errors[3] = 25  # a third of all resamples would show no error at all
+    low, high, method = wer_interval(errors, np.full(100, 30))
+    assert method.startswith("Wilson-type")
+    assert low < 25 / 3000 < high < 0.1
+
+
+@pytest.mark.parametrize("errors", [[0] * 5, [1] * 40, [3], [30] * 12, [0] * 11 + [1]])
+def test_holds_the_estimate_and_is_never_a_point(errors):
+    words = [10] * len(errors)
+    low, high, _ = wer_interval(errors, words)
+    assert 0 <= low <= sum(errors) / sum(words) < high
+
+
+def test_clustered_errors_make_it_wider():
+    words = np.full(200, 10)
+    spread, clustered = np.zeros(200), np.zeros(200)
+    spread[:100] = 1
+    clustered[:10] = 10
+    bounds = [wer_interval(errors, words) for errors in (spread, clustered)]
+    widths = [interval.high - interval.low for interval in bounds]
+    assert widths[1] > 2 * widths[0]
+
+
+def test_long_utterances_count_for_less_when_no_error_is_seen():
+    short, long = wer_interval([0] * 1000, [1] * 1000), wer_interval([0] * 10, [100] * 10)
+    assert long.high > 2 * short.high > 0
+
+
+def test_equal_seeds_give_equal_intervals():
+    errors, words = simulate(np.random.default_rng(2), 0.2, 50, correlation=0.1)
+    assert wer_interval(errors, words, seed=1) == wer_interval(errors, words, seed=1)
+    assert wer_interval(errors, words, seed=1) != wer_interval(errors, words, seed=2)
+
+
+def test_utterances_without_words_count_their_insertions():
+    errors, words = [1, 0, 2, 1, 0, 3] * 10, [5, 4, 6, 5, 5, 0] * 10
+    low, high, _ = wer_interval(errors, words)
+    assert low < 70 / 250 < high
+
+
+def test_pitfall_no_reference_word_has_no_interval():
+    low, high, method = wer_interval([1, 2], [0, 0])
+    assert math.isnan(low) and math.isnan(high)
+    assert method == "no reference words"

@@ -1,0 +1,111 @@
+"""The recipes against the real command line: every command in their scripts and READMEs must parse.
+
+The scripts run with a stand-in for `asr` on the PATH, which writes down its arguments and the files that scripts read.
+"""
+
+import json
+import os
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import typer
+
+from asr.config import load_config
+
+RECIPES = Path(__file__).parents[1] / "recipes"
+NAMES = ("digits", "fsdd", "librispeech", "own")
+
+STAND_IN = f"""#!{sys.executable} -IS
+import json, os, pathlib, sys
+arguments = sys.argv[1:]
+with open(os.environ["LOG"], "a") as log:
+    log.write(json.dumps(arguments) + "\\n")
+if arguments[0] in ("prepare", "evaluate"):
+    out = pathlib.Path(arguments[arguments.index("--out") + 1])
+    out.mkdir(parents=True, exist_ok=True)
+    (out / "test.jsonl").write_text('{{"id": "a", "audio": "b/a c.wav", "text": "x"}}\\n')
+    (out / "report.json").write_text('{{"splits": {{"test": {{"wer": 0.0125}}}}}}')
+"""
+
+
+def run(recipe: str, tmp_path: Path, *arguments: str, settings: str = "") -> tuple[list[list[str]], str]:
+    """The commands that a recipe gives, and what it prints."""
+    (tmp_path / "bin").mkdir()
+    (tmp_path / "bin" / "asr").write_text(STAND_IN)
+    (tmp_path / "bin" / "asr").chmod(0o755)
+    (tmp_path / "bin" / "python").symlink_to(sys.executable)
+    path = f"{tmp_path / 'bin'}{os.pathsep}{os.environ['PATH']}"
+    environment = os.environ | {"PATH": path, "LOG": str(tmp_path / "log"), "SETTINGS": settings}
+    script = [str(RECIPES / recipe / "run.sh"), *arguments]
+    done = subprocess.run(script, cwd=tmp_path, env=environment, capture_output=True, text=True, check=True)
+    return [json.loads(line) for line in (tmp_path / "log").read_text().splitlines()], done.stdout
+
+
+def assert_parses(arguments: list[str]) -> None:
+    """That `asr` takes these arguments, and that a config it trains with exists and takes the settings."""
+    from asr.cli.main import app
+
+    command = typer.main.get_command(app)
+    name, rest = "asr", arguments
+    while hasattr(command, "commands"):
+        name, *rest = rest
+        command = command.commands[name]
+    parameters = command.make_context(name, list(rest)).params
+    if name == "train":
+        load_config(parameters["conf"], parameters["settings"] or [])
+
+
+@pytest.mark.parametrize("recipe", NAMES)
+def test_a_script_goes_from_preparation_to_a_transcript(recipe, tmp_path):
+    arguments = ["out"] if recipe == "digits" else ["source", "out"]
+    (tmp_path / "source").mkdir()
+    (tmp_path / "source" / "7_jackson_0.wav").touch()
+    commands, _ = run(recipe, tmp_path, *arguments, settings="train.epochs=1")
+    for command in commands:
+        assert_parses(command)
+    verbs = [command[0] for command in commands]
+    assert list(dict.fromkeys(verbs)) == ["prepare", "check", "train", "evaluate", "transcribe"]
+    trainings = [command for command in commands if command[0] == "train"]
+    assert all("--resume" in command and "train.epochs=1" in command for command in trainings)
+    heard = "source/7_jackson_0.wav" if recipe == "fsdd" else "out/data/b/a c.wav"
+    assert commands[-1][-1] == heard
+
+
+@pytest.mark.parametrize("recipe", ["librispeech", "own"])
+def test_options_after_the_folders_go_to_the_preparation(recipe, tmp_path):
+    option = ["--ids", "a b"] if recipe == "librispeech" else ["--table", "a b.tsv"]
+    commands, _ = run(recipe, tmp_path, "source", "out", *option)
+    assert commands[0] == ["prepare", recipe, "--source", "source", "--out", "out/data", *option]
+
+
+def test_fsdd_runs_three_seeds_and_six_hold_outs_and_prints_their_means(tmp_path):
+    (tmp_path / "source").mkdir()
+    commands, printed = run("fsdd", tmp_path, "source", "out")
+    trainings = [command for command in commands if command[0] == "train"]
+    assert [command[2] for command in trainings] == [f"train.seed={seed}" for seed in (1, 2, 3, 1, 1, 1, 1, 1, 1)]
+    held_out = [command[-1] for command in commands if "--hold-out" in command]
+    assert held_out == ["george", "jackson", "lucas", "nicolas", "theo", "yweweler"]
+    data = [command[command.index("--data") + 1] for command in trainings]
+    assert data == ["out/official/data"] * 3 + [f"out/hold-out/{speaker}/data" for speaker in held_out]
+    assert len(set(command[command.index("--out") + 1] for command in trainings)) == 9
+    assert printed.count("mean") == 2 and printed.count("1.25%") == 11
+
+
+@pytest.mark.parametrize("recipe", NAMES)
+def test_a_script_says_how_it_is_used(recipe):
+    script = RECIPES / recipe / "run.sh"
+    done = subprocess.run([str(script)], capture_output=True, text=True, check=False)
+    assert done.returncode != 0
+    assert f"usage: recipes/{recipe}/run.sh" in done.stderr
+
+
+@pytest.mark.parametrize("recipe", NAMES)
+def test_commands_in_the_readme_parse(recipe):
+    for line in (RECIPES / recipe / "README.md").read_text(encoding="utf-8").splitlines():
+        if line.startswith("asr "):
+            assert_parses(shlex.split(line, comments=True)[1:])
+        elif line.startswith("recipes/"):
+            assert (RECIPES.parent / line.split()[0]).is_file()

@@ -1,0 +1,192 @@
+"""The recognizer on an untrained model: what holds for any weights."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+
+import asr
+from asr.audio import write_wav
+from asr.errors import AsrError, AudioError, ModelFileError
+from asr.recognizer import Recognizer
+from asr.transcript import Transcript
+
+
+@pytest.fixture(scope="module")
+def recognizer(tiny_model) -> Recognizer:
+    return asr.load(tiny_model)
+
+
+@pytest.fixture(scope="module")
+def waveforms(babble) -> list[np.ndarray]:
+    return [babble(seconds, seed=seed) for seed, seconds in enumerate((1.0, 3.0, 0.2, 5.0, 2.0, 0.7, 4.0, 0.005))]
+
+
+def test_properties(recognizer, tiny_model):
+    assert recognizer.sample_rate == 8000
+    assert recognizer.step_seconds == pytest.approx(0.02)
+    assert recognizer.tokenizer.tokens == ("<blank>", " ", "a", "b", "c", "d", "e")
+    assert len(recognizer.model_id) == 16
+    assert recognizer.model_id == asr.load(tiny_model / "model.safetensors").model_id
+
+
+def test_log_probs(recognizer, waveforms):
+    rows = recognizer.log_probs(waveforms)
+    assert [row.dtype for row in rows] == [np.float32] * len(waveforms)
+    assert [len(row) for row in rows] == [recognizer.file.config.steps(len(w) / 8000) for w in waveforms]
+    for row in rows:
+        np.testing.assert_allclose(np.exp(row.astype(np.float64)).sum(axis=1), 1, atol=1e-5)
+
+
+def test_pitfall_batch_size_does_not_change_transcripts(recognizer, waveforms):
+    alone = [recognizer.transcribe((waveform, 8000)) for waveform in waveforms]
+    assert len({transcript.text for transcript in alone}) > 5  # or the test could not fail
+    for batch_frames in (1, 700, 24_000):
+        together = list(recognizer.transcribe_many([(w, 8000) for w in waveforms], batch_frames))
+        assert [transcript.text for transcript in together] == [transcript.text for transcript in alone]
+        assert [transcript.duration for transcript in together] == [len(w) / 8000 for w in waveforms]
+        for one, other in zip(recognizer.log_probs(waveforms, batch_frames), waveforms, strict=True):
+            np.testing.assert_allclose(one, recognizer.log_probs([other])[0], atol=5e-5)
+
+
+def test_words_join_to_the_text_and_lie_in_the_audio(recognizer, waveforms):
+    for waveform in waveforms:
+        transcript = recognizer.transcribe((waveform, 8000))
+        assert " ".join(word.word for word in transcript.words) == transcript.text == transcript.nbest[0].text
+        times = [time for word in transcript.words for time in (word.start, word.end)]
+        assert times == sorted(times)
+        assert all(0 <= time <= transcript.duration for time in times)
+        assert all(0 < word.confidence <= 1 for word in transcript.words)
+
+
+def test_words_stand_where_their_tokens_were_decoded(recognizer, waveforms):
+    transcript = recognizer.transcribe((waveforms[1], 8000))
+    path = recognizer.log_probs([waveforms[1]])[0].argmax(axis=1)
+    first = next(step for step, token in enumerate(path) if token >= 2)
+    assert transcript.words[0].start == pytest.approx(first * recognizer.step_seconds)
+
+
+def test_path_bytes_and_samples_say_the_same(recognizer, waveforms, tmp_path):
+    write_wav(tmp_path / "x.wav", waveforms[1], 8000)
+    samples, rate = soundfile.read(tmp_path / "x.wav", dtype="int16")
+    texts = {
+        recognizer.transcribe(source).text
+        for source in (
+            tmp_path / "x.wav",
+            str(tmp_path / "x.wav"),
+            (tmp_path / "x.wav").read_bytes(),
+            (samples, rate),
+            (np.stack([samples, samples], axis=1), rate),
+            (samples / 32768, rate),
+        )
+    }
+    assert len(texts) == 1 and texts != {""}
+    assert recognizer.transcribe(tmp_path / "x.wav").audio == str(tmp_path / "x.wav")
+    assert recognizer.transcribe((samples, rate)).audio is None
+
+
+def test_pitfall_other_sample_rates_are_resampled(recognizer, babble):
+    transcript = recognizer.transcribe((babble(1.0, rate=44_100), 44_100))
+    assert transcript.duration == pytest.approx(1.0, abs=0.001)
+
+
+@pytest.mark.parametrize("samples", [1, 40, 799])
+def test_very_short_audio(recognizer, samples):
+    transcript = recognizer.transcribe((np.full(samples, 0.1, dtype=np.float32), 8000))
+    assert transcript.duration == samples / 8000
+
+
+def test_ten_minutes(recognizer, babble):
+    transcript = recognizer.transcribe((babble(600.0), 8000))
+    assert transcript.duration == 600
+    assert 590 < transcript.words[-1].end <= 600
+
+
+def test_no_words_no_confidence(recognizer):
+    with_blanks = Recognizer(recognizer.file, recognizer.decoder)
+    with_blanks.decoder = type(recognizer.decoder)(recognizer.tokenizer.tokens, blank=0)
+    bias = recognizer.file.model.output.bias
+    before = bias.detach().clone()
+    try:
+        bias.data[0] += 1000  # nothing but blank at every step
+        transcript = recognizer.transcribe((np.zeros(8000, dtype=np.float32), 8000))
+    finally:
+        bias.data.copy_(before)
+    assert (transcript.text, transcript.words, transcript.confidence) == ("", (), None)
+
+
+def test_unreadable_file_is_an_error_for_that_file_alone(recognizer, waveforms, tmp_path):
+    write_wav(tmp_path / "good.wav", waveforms[0], 8000)
+    (tmp_path / "bad.wav").write_bytes(b"this is no audio")
+    sources = [tmp_path / "bad.wav", tmp_path / "good.wav", tmp_path / "none.wav", (waveforms[0], 8000)]
+    results = list(recognizer.transcribe_many(sources))
+    assert [type(result) for result in results] == [AudioError, Transcript, AudioError, Transcript]
+    assert "bad.wav" in str(results[0]) and "none.wav" in str(results[2])
+    with pytest.raises(AudioError, match="none.wav"):
+        recognizer.transcribe(tmp_path / "none.wav")
+
+
+@pytest.mark.parametrize(
+    ("samples", "message"),
+    [([], "no sample"), ([0.1, float("nan")], "NaN"), (np.zeros((1, 2, 3)), "must be")],
+)
+def test_unusable_samples(recognizer, samples, message):
+    with pytest.raises(AudioError, match=message):
+        recognizer.transcribe((np.asarray(samples, dtype=np.float32), 8000))
+
+
+def test_many_are_read_as_they_are_needed(recognizer, babble):
+    read = []
+
+    def sources():
+        for number in range(20):
+            read.append(number)
+            yield babble(1.0, seed=number), 8000
+
+    results = recognizer.transcribe_many(sources(), batch_frames=200)
+    next(results)
+    assert len(read) < 20
+    assert len(list(results)) == 19
+
+
+def test_nothing_gives_nothing(recognizer):
+    assert list(recognizer.transcribe_many([])) == []
+    assert recognizer.log_probs([]) == []
+
+
+def test_what_cannot_be_loaded(tmp_path, tiny_model):
+    with pytest.raises(ModelFileError):
+        asr.load(tmp_path)
+    with pytest.raises(AsrError, match="no such decoder: beams"):
+        asr.load(tiny_model, decoder="beams")
+    with pytest.raises(AsrError, match="'abacus' cannot be used"):
+        asr.load(tiny_model, device="abacus")
+
+
+def test_auto_device(tiny_model):
+    assert str(asr.load(tiny_model, device="auto").device).startswith(("cpu", "cuda"))
+
+
+def test_importing_the_package_imports_nothing_heavy():
+    code = "import sys, asr; print(sorted({'torch', 'numpy', 'pydantic', 'asr.recognizer'} & set(sys.modules)))"
+    output = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert output.stdout.strip() == "[]"
+
+
+def test_the_package_offers_what_it_says():
+    assert asr.Recognizer is Recognizer
+    assert asr.Transcript is Transcript
+    assert asr.load == Recognizer.load
+    assert asr.__version__[0].isdigit()
+    assert set(dir(asr)) == {"Recognizer", "Transcript", "__version__", "load"}
+    with pytest.raises(AttributeError, match="wer"):
+        asr.wer  # noqa: B018
+
+
+def test_fsdd_file(recognizer, data):
+    (file, *_) = sorted(Path(data, "fsdd", "recordings").glob("*.wav"))
+    transcript = recognizer.transcribe(file)
+    assert transcript.duration == pytest.approx(soundfile.info(file).duration)
