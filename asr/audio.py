@@ -33,8 +33,8 @@ AUDIO_SUFFIXES = (".wav", ".flac", ".ogg", ".oga", ".opus", ".mp3", ".sph", ".ai
 # Float files and lossy decoders may pass full scale by a few decibels, and are clipped. Samples this far out (+18 dB)
 # are no recording with overs but integers that somebody stored as floats: clipping them would leave only noise.
 _LOUDEST = 8.0
-# An MP3 without a Xing header only estimates its length: from its size, to within two MPEG frames.
-_MP3_SLACK = 2 * 1152
+_MP3_SLACK = 2 * 1152  # samples; encoders differ in whether the frame that says how many there are counts
+_LONGEST_TAG = 4096  # bytes that may follow the sound of an MP3 unread
 # Formats in which libsndfile believes the header; in others it corrects the length, and `_cut_in_header` can tell.
 _BELIEVED = ("FLAC", "MP3")
 # Programs that write to a pipe cannot go back to fill in the size, and leave the largest number instead.
@@ -69,13 +69,13 @@ def read_audio(source: Source, sample_rate: int) -> Waveform:
         AudioError: Missing, a folder, unreadable, not audio, cut, empty, or with samples that are no numbers.
     """
     name = _name(source)
-    with _opened(source, name) as audio:
-        channels = _decoded(audio, name)
+    with _opened(source, name) as (audio, stream):
+        channels = _decoded(audio, stream, name)
         rate = audio.samplerate
+    if not np.isfinite(channels).all():
+        raise AudioError(f"{name}: holds samples that are NaN or infinite")
     waveform = channels[:, 0] if channels.shape[1] == 1 else channels.mean(axis=1)
     peak = float(np.abs(waveform).max())
-    if not np.isfinite(peak):
-        raise AudioError(f"{name}: holds samples that are NaN or infinite")
     if peak > _LOUDEST:
         raise AudioError(f"{name}: samples reach {peak:.6g}; floating-point audio must be scaled to [-1, 1]")
     if rate != sample_rate:
@@ -88,14 +88,14 @@ def read_audio(source: Source, sample_rate: int) -> Waveform:
 def probe(path: str | Path) -> AudioInfo:
     """Duration, rate and channels from the header, in a fraction of the time that decoding takes.
 
-    The duration is exact. (But for MP3 without a Xing header, where it is libsndfile's estimate.)
+    The duration is exact. (But for an MP3 that does not say how long it is, where it is libsndfile's estimate.)
 
     Raises:
         AudioError: As `read_audio`, but for what only decoding can show: damage in the middle, NaN.
     """
     name = _name(path)
-    with _opened(path, name) as audio:
-        if audio.format in _BELIEVED and not _holds_its_end(audio):
+    with _opened(path, name) as (audio, stream):
+        if audio.format in _BELIEVED and not _holds_its_end(audio, stream):
             raise AudioError(f"{name}: truncated: its header promises {_seconds(audio)}, but its end is not there")
         return AudioInfo(audio.frames / audio.samplerate, audio.samplerate, audio.channels)
 
@@ -147,8 +147,8 @@ def _name(source: Source) -> str:
 
 
 @contextmanager
-def _opened(source: Source, name: str) -> Iterator[Any]:
-    """A source as an open `soundfile.SoundFile` whose header has been checked."""
+def _opened(source: Source, name: str) -> Iterator[tuple[Any, BinaryIO]]:
+    """A source as an open `soundfile.SoundFile` whose header has been checked, and the stream under it."""
     with _stream(source, name) as stream:
         start = stream.read(1024)
         if not start:
@@ -167,7 +167,7 @@ def _opened(source: Source, name: str) -> Iterator[Any]:
                 raise AudioError(f"{name}: holds no samples")
             if lost := _cut_in_header(audio, stream, start):
                 raise AudioError(f"{name}: truncated: {lost}")
-            yield audio
+            yield audio, stream
 
 
 @contextmanager
@@ -194,31 +194,43 @@ def _stream(source: Source, name: str) -> Iterator[BinaryIO]:
         raise AudioError(f"{name}: cannot be read: {reason.lower()}") from None
 
 
-def _holds_its_end(audio: Any) -> bool:
+def _holds_its_end(audio: Any, stream: BinaryIO) -> bool:
     """Whether the last sample that the header promises can be read."""
     try:
-        audio.seek(max(audio.frames - 1 - _slack(audio), 0))
+        audio.seek(max(_promised(audio, stream), 1) - 1)
         return len(audio.read(1, dtype="float32")) == 1
     except soundfile.LibsndfileError:
         return False
 
 
-def _decoded(audio: Any, name: str) -> Waveform:
+def _decoded(audio: Any, stream: BinaryIO, name: str) -> Waveform:
     """All samples (samples, channels) of an open file, none missing."""
+    promised = _promised(audio, stream)
     try:
         samples: Waveform = audio.read(audio.frames, dtype="float32", always_2d=True)
     except soundfile.LibsndfileError as error:
         detail = str(error.error_string).removeprefix("Error : ").strip(" .")
         raise AudioError(f"{name}: truncated or damaged ({detail})") from None
-    if len(samples) < max(audio.frames - _slack(audio), 1):
+    if len(samples) < max(promised, 1):
         held = len(samples) / audio.samplerate
         raise AudioError(f"{name}: truncated: its header promises {_seconds(audio)}, it holds {held:.2f} s")
+    if not promised and len(stream.read(_LONGEST_TAG + 1)) > _LONGEST_TAG:
+        raise AudioError(f"{name}: an MP3 of variable bit rate that does not say how long it is; convert it")
     return samples
 
 
-def _slack(audio: Any) -> int:
-    """Samples by which a file's length may be wrong for good reason."""
-    return _MP3_SLACK if audio.format == "MP3" else 0
+def _promised(audio: Any, stream: BinaryIO) -> int:
+    """Samples that the header says there are; 0 for an MP3 without a Xing header, whose length is a guess by size."""
+    if audio.format != "MP3":
+        return int(audio.frames)
+    place = stream.tell()
+    stream.seek(0)
+    tag = stream.read(10)
+    if tag[:3] == b"ID3":  # its length stands in the lower seven bits of four bytes
+        stream.seek(10 + sum(byte << shift for byte, shift in zip(tag[6:], (21, 14, 7, 0), strict=True)))
+    first = stream.read(256)
+    stream.seek(place)
+    return max(audio.frames - _MP3_SLACK, 1) if re.search(b"Xing|Info|VBRI", first) else 0
 
 
 def _seconds(audio: Any) -> str:

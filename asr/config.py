@@ -46,7 +46,7 @@ class FeatureConfig(Section):
     high_hz: float | None = Field(None, gt=0, description="upper edge of the highest band; null: half the rate")
     floor: float = Field(1e-7, gt=0, description="mel power below this counts as this, about the noise of 16 bits")
     normalize: Literal["corpus", "utterance"] = Field(
-        "corpus", description="zero mean, unit variance a band: of the training set, or of each utterance"
+        "corpus", description="what is taken off each band: its mean over the training set, or over the utterance"
     )
 
     @property
@@ -216,7 +216,7 @@ def load_config(path: str | Path, overrides: Iterable[str] = ()) -> Config:
     file = find_config(path)
     try:
         tree = YAML(typ="safe", pure=True).load(file.read_text(encoding="utf-8-sig"))
-    except (YAMLError, UnicodeDecodeError) as error:
+    except (YAMLError, ValueError) as error:  # ValueError: not UTF-8, or a date like 2020-99-99
         raise ConfigError(f"{path}: not YAML: {' '.join(str(error).split())}") from None
     except OSError as error:
         raise ConfigError(f"{path}: cannot be read: {(error.strerror or str(error)).lower()}") from None
@@ -289,7 +289,12 @@ def _scalar(value: Any) -> str:
     bare = value.replace("_", "a").replace("-", "a").isalnum() and value[0].isalpha()
     if bare and value.lower() not in ("null", "true", "false"):
         return value
-    return json.dumps(value, ensure_ascii=not value.isprintable())
+    return '"' + "".join(map(_quoted, value)) + '"'
+
+
+def _quoted(character: str) -> str:
+    """A character inside YAML's double quotes."""
+    return json.dumps(character, ensure_ascii=False)[1:-1] if character.isprintable() else f"\\U{ord(character):08X}"
 
 
 def _apply(tree: dict[str, Any], override: str) -> None:
@@ -299,7 +304,7 @@ def _apply(tree: dict[str, Any], override: str) -> None:
         raise ConfigError(f"{override}: an override is written section.field=value")
     try:
         value = YAML(typ="safe", pure=True).load(text)
-    except YAMLError:
+    except (YAMLError, ValueError):
         value = text  # as in text.keep=', which is no YAML but a good text
     *parents, name = path.split(".")
     for parent in parents:

@@ -135,15 +135,21 @@ class Recognizer:
         self, window: Sequence[tuple[str | None, Waveform | AudioError]], batch_frames: int
     ) -> Iterator[Transcript | AudioError]:
         """Results for recordings that have been read."""
-        results: list[Transcript | AudioError | None] = [a if isinstance(a, AudioError) else None for _, a in window]
-        readable = [(place, audio) for place, (_, audio) in enumerate(window) if not isinstance(audio, AudioError)]
-        for chosen, log_probs, steps in self._batches([audio for _, audio in readable], batch_frames):
+        results: dict[int, Transcript | AudioError] = {}
+        readable: dict[int, Waveform] = {}
+        for place, (_, audio) in enumerate(window):
+            if isinstance(audio, AudioError):
+                results[place] = audio
+            else:
+                readable[place] = audio
+        places = list(readable)
+        for chosen, log_probs, steps in self._batches(list(readable.values()), batch_frames):
             for number, nbest in zip(chosen, self.decoder.decode_batch(log_probs, steps), strict=True):
-                place, audio = readable[number]
-                results[place] = self._transcript(window[place][0], len(audio) / self.sample_rate, nbest)
-        for result in results:
-            assert result is not None
-            yield result
+                place = places[number]
+                duration = len(readable[place]) / self.sample_rate
+                results[place] = self._transcript(window[place][0], duration, nbest)
+        for place in range(len(window)):
+            yield results[place]
 
     def _transcript(self, name: str | None, duration: float, nbest: Sequence[Hypothesis]) -> Transcript:
         spans = _align(nbest[0])

@@ -45,7 +45,8 @@ class Normalizer:
     to stand on go; white space collapses. `none` only collapses white space. Applied twice equals applied once.
 
     Case follows Unicode's default, which is wrong for Turkish and Azeri: I becomes i, not ı, and İ becomes i with a
-    combining dot. For these languages lower the transcripts yourself and set `case: keep`.
+    combining dot. For these languages lower the transcripts yourself and set `case: keep`. For Thai and Lao prefer NFC:
+    NFKC takes their vowel am apart.
 
     Attributes:
         name: basic or none.

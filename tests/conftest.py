@@ -5,6 +5,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import settings
+
+settings.register_profile("asr", deadline=None, database=None)  # a busy machine is no failure
+settings.load_profile("asr")
 
 
 @pytest.fixture(scope="session")
@@ -66,3 +70,26 @@ def babble(seconds: float, rate: int = 8000, seed: int = 0) -> np.ndarray:
 def babble_fixture():  # type: ignore[no-untyped-def]
     """The function `babble`."""
     return babble
+
+
+@pytest.fixture(scope="session")
+def write_split():  # type: ignore[no-untyped-def]
+    """A function that writes recordings of `texts` and their manifest `folder/name.jsonl`, and returns its utterances.
+
+    Every recording sounds different, each of a second or more; the ids are name-0, name-1, ...
+    """
+    from asr.audio import write_wav
+    from asr.data.manifest import Utterance, write_manifest
+
+    def write(folder: Path, name: str, texts: list[str], speaker: str = "", rate: int = 8000) -> list[Utterance]:
+        utterances = []
+        for number, text in enumerate(texts):
+            seconds = 1.0 + 0.1 * number
+            path = folder / "audio" / f"{name}-{number}.wav"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            write_wav(path, babble(seconds, rate, seed=sum(path.stem.encode()) * 1000 + number), rate)
+            utterances.append(Utterance(path.stem, str(path), text, seconds, speaker or f"{name} speaker"))
+        write_manifest(folder / f"{name}.jsonl", utterances)
+        return utterances
+
+    return write

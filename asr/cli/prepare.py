@@ -53,7 +53,8 @@ def digits(
 ) -> None:
     """Make the embedded corpus of synthetic voices.
 
-    Digits and commands, spoken by espeak-ng in a hundred voices. Needs no download, only the extra: pip install 'asr-ctc[demo]'. The same options make the same bytes.
+    Digits and commands, spoken by espeak-ng in a hundred voices. Needs no download, only the extra:
+    pip install 'asr-ctc[demo]'. The same options make the same bytes.
 
     Example: asr prepare digits --out data/digits
     """
@@ -76,8 +77,9 @@ def fsdd(
 ) -> None:
     """Prepare the Free Spoken Digit Dataset.
 
-    Its recordings are files like 7_jackson_32.wav. The official split: takes 0-4 test, 5-9 validation, the others training, so that all splits share the six
-    speakers. With --hold-out: that speaker is the test, takes 5-9 of the other five validation, the others training.
+    Its recordings are files like 7_jackson_32.wav. The official split: takes 0-4 test, 5-9 validation, the others
+    training, so that all splits share the six speakers. With --hold-out: that speaker is the test, takes 5-9 of the
+    other five validation, the others training.
 
     Example: asr prepare fsdd --source fsdd --out data/fsdd
 
@@ -137,9 +139,9 @@ def own(
 ) -> None:
     """Prepare your own recordings.
 
-    They are audio files, each with a .txt of the same name beside it, or a table. It has a header with the columns audio (or path, file), text (or transcript, sentence) and, where known,
-    speaker (or client_id), id and split; or it has no header and two columns, path and text. Paths start from
-    --source.
+    They are audio files, each with a .txt of the same name beside it; or a table with the columns audio (or path,
+    file), text (or transcript, sentence) and, where known, speaker (or client_id), id and split. A table of two
+    columns, path and text, needs no header. Paths in it start from --source.
 
     With a split column the table decides. Else the splits are made by speaker, if all are known and there are three
     or more: no speaker is in two splits. With one or two speakers, or unknown ones, they are made by text: no text is

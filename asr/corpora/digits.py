@@ -41,7 +41,7 @@ NOT_A_VOICE = ("fast", "whisper", "whisperf", "caleb")  # a speaking rate; three
 
 # Every word stands in hundreds of sentences, so that no word can be missing from a split.
 GRAMMAR: Mapping[str, tuple[str, ...]] = {
-    "sentence": (*["{string}"] * 4, *["{turn}"] * 2, "{open}", "{set}", "{play}", "{sum}"),
+    "sentence": (*["{string}"] * 3, *["{turn}"] * 2, *["{open}"] * 2, "{set}", "{play}", "{sum}"),
     "string": tuple(" ".join(["{digit}"] * length) for length in range(3, 8)),
     "digit": ("{zero}", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine"),
     "zero": ("zero", "oh"),

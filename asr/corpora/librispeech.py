@@ -153,7 +153,7 @@ def _index(root: Path, subsets: Sequence[str]) -> Index:
 
 def _transcripts(path: Path) -> dict[str, str]:
     """The texts of one chapter, by utterance id."""
-    pairs = (line.partition(" ") for line in read_text(path).splitlines())
+    pairs = (line.partition(" ") for line in read_text(path).split("\n"))
     return {id: text.strip() for id, _, text in pairs if text.strip()}
 
 

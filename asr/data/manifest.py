@@ -215,7 +215,7 @@ def read_dataset(folder: str | Path) -> Dataset:
         return Dataset()
     try:
         record = YAML(typ="safe", pure=True).load(path.read_text(encoding="utf-8-sig")) or {}
-    except (YAMLError, UnicodeDecodeError) as error:
+    except (YAMLError, ValueError) as error:
         raise ManifestError(f"{path}: not YAML: {' '.join(str(error).split())}") from None
     if not isinstance(record, dict):
         raise ManifestError(f"{path}: not a mapping")

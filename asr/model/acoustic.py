@@ -90,10 +90,10 @@ class AcousticModel(nn.Module):
         if self.config.features.normalize == "corpus":
             features = (features - self.mean) / self.std
         else:
-            count = frames[:, None, None]
-            mean = features.sum(1, keepdim=True) / count
-            centred = zero_padding(features - mean, frames)
-            features = centred / (centred.square().sum(1, keepdim=True) / count).add(1e-5).sqrt()
+            # The mean removes the microphone; the variance stays the corpus', since a second of speech has too few
+            # frames to tell its own. In float64 the sum does not depend on how many zeros of padding are in it.
+            mean = features.sum(1, keepdim=True, dtype=torch.float64) / frames[:, None, None]
+            features = (features - mean.to(features.dtype)) / self.std
         return zero_padding(features, frames), frames
 
     def encode(self, features: Tensor, frames: Tensor) -> tuple[Tensor, Tensor]:

@@ -47,7 +47,7 @@ class _Reverse(torch.autograd.Function):
 
 
 def _reverse(values: Tensor, rows: Tensor) -> Tensor:
-    reversed_values: Tensor = _Reverse.apply(values, rows)
+    reversed_values: Tensor = _Reverse.apply(values, rows)  # type: ignore[no-untyped-call]
     return reversed_values
 
 

@@ -179,5 +179,5 @@ def uses_bf16(setting: str, device: torch.device) -> bool:
     if setting != "auto":
         return setting == "on"
     if device.type == "cuda":
-        return torch.cuda.is_bf16_supported(including_emulation=False)
+        return bool(torch.cuda.is_bf16_supported(including_emulation=False))
     return bool(torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported())

@@ -1,0 +1,31 @@
+"""Running the program in the test's own process."""
+
+import sys
+from collections.abc import Callable
+from typing import NamedTuple
+
+import pytest
+
+
+class Run(NamedTuple):
+    """What a command left behind."""
+
+    status: int
+    out: str
+    err: str
+
+
+@pytest.fixture
+def run_asr(monkeypatch, capsys) -> Callable[..., Run]:
+    """A function that runs `asr` with arguments as a shell would, errors and exit status included."""
+    from asr.cli.main import main
+
+    def run(*arguments: object) -> Run:
+        monkeypatch.setattr(sys, "argv", ["asr", *map(str, arguments)])
+        with pytest.raises(SystemExit) as stop:
+            main()
+            sys.exit(0)
+        out, err = capsys.readouterr()
+        return Run(int(stop.value.code or 0), out, err)
+
+    return run

@@ -1,0 +1,105 @@
+"""`asr transcribe`: what goes to standard output, to files and to standard error, and the exit status."""
+
+import io
+import json
+import subprocess
+import sys
+
+import pytest
+
+from asr.audio import write_wav
+
+
+@pytest.fixture
+def recordings(tmp_path, babble):
+    for name, seconds in (("a/one.wav", 1.0), ("a/two.wav", 2.0), ("b/one.wav", 0.5)):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        write_wav(tmp_path / name, babble(seconds, seed=len(name)), 8000)
+    return tmp_path
+
+
+def test_one_recording_prints_its_bare_text(run_asr, tiny_model, recordings):
+    status, out, err = run_asr("transcribe", tiny_model, recordings / "a/one.wav")
+    assert (status, err) == (0, "")
+    assert out.count("\n") == 1 and "\t" not in out and out.strip()
+
+
+def test_several_print_path_and_text(run_asr, tiny_model, recordings):
+    status, out, _ = run_asr("transcribe", tiny_model, recordings / "a", recordings / "b/*.wav")
+    assert status == 0
+    paths = [line.split("\t")[0] for line in out.splitlines()]
+    assert paths == [str(recordings / name) for name in ("a/one.wav", "a/two.wav", "b/one.wav")]
+
+
+def test_json_lines(run_asr, tiny_model, recordings):
+    _, out, _ = run_asr("transcribe", tiny_model, recordings / "a", "--format", "json")
+    first, second = map(json.loads, out.splitlines())
+    assert set(first) == {"audio", "duration", "text", "confidence", "words", "nbest"}
+    assert set(first["words"][0]) == {"word", "start", "end", "confidence"}
+    assert (first["duration"], second["duration"]) == (1.0, 2.0)
+
+
+def test_files_of_each_format(run_asr, tiny_model, recordings):
+    out = recordings / "out"
+    status, text, err = run_asr("transcribe", tiny_model, recordings, "--format", "txt,json", "--out", out)
+    assert (status, text) == (0, "")
+    assert "3 of 3 transcribed" in err
+    files = sorted(path.relative_to(out).as_posix() for path in out.rglob("*.*"))
+    assert files == [f"{stem}.{form}" for stem in ("a/one", "a/two", "b/one") for form in ("json", "txt")]
+    record = json.loads((out / "a/two.json").read_text(encoding="utf-8"))
+    assert (out / "a/two.txt").read_text(encoding="utf-8") == record["text"] + "\n"
+
+
+def test_unreadable_file_is_named_and_the_rest_done(run_asr, tiny_model, recordings):
+    (recordings / "a/junk.wav").write_bytes(b"junk")
+    status, out, err = run_asr("transcribe", tiny_model, recordings / "a")
+    assert status == 1
+    assert len(out.splitlines()) == 2
+    assert "junk.wav" in err and err.count("\n") == 1
+
+
+def test_standard_input(run_asr, tiny_model, recordings, monkeypatch):
+    stream = io.TextIOWrapper(io.BytesIO((recordings / "a/one.wav").read_bytes()))
+    monkeypatch.setattr(sys, "stdin", stream)
+    status, out, _ = run_asr("transcribe", tiny_model, "-")
+    assert status == 0
+    assert out == run_asr("transcribe", tiny_model, recordings / "a/one.wav").out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["nothing/here"], "nothing/here"),
+        (["{wav}", "--format", "doc"], "doc: there are txt, json"),
+        (["{wav}", "--format", "txt,json"], "--out"),
+        (["{wav}", "--device", "abacus"], "abacus"),
+        (["{wav}", "--decoder", "oracle"], "oracle"),
+        (["{wav}", "--batch-frames", "0"], "batch-frames"),
+    ],
+)
+def test_a_wrong_request_is_exit_2(run_asr, tiny_model, recordings, arguments, message):
+    filled = [argument.format(wav=recordings / "a/one.wav") for argument in arguments]
+    status, out, err = run_asr("transcribe", tiny_model, *filled)
+    assert (status, out) == (2, "")
+    assert message in err and "Traceback" not in err
+
+
+def test_no_model_is_exit_2(run_asr, recordings):
+    status, _, err = run_asr("transcribe", recordings / "none", recordings / "a")
+    assert status == 2
+    assert err.startswith("asr: error: ") and err.count("\n") == 1
+
+
+def test_starts_without_what_it_does_not_need(tiny_model, recordings):
+    code = """if True:
+        import sys
+        from asr.cli.main import main
+        try:
+            main()
+        finally:
+            heavy = {"librosa", "matplotlib", "tensorboard", "jiwer", "numba", "rich.progress", "scipy"}
+            print(sorted(heavy & set(sys.modules)))
+    """
+    command = [sys.executable, "-c", code, "transcribe", str(tiny_model), str(recordings / "a/one.wav")]
+    output = subprocess.run(command, capture_output=True, text=True, check=True).stdout.splitlines()
+    assert output[-1] == "[]" and len(output) == 2

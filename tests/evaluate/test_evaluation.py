@@ -1,0 +1,183 @@
+"""From manifests to report files, with a recognizer whose words are known beforehand."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+import asr
+from asr.data.manifest import Dataset, Utterance, write_dataset, write_manifest
+from asr.errors import AudioError
+from asr.evaluate import evaluate, read_splits
+from asr.evaluate.markdown import aligned, summary
+from asr.recognizer import Recognizer
+from asr.score import Pair, score
+from asr.transcript import Alternative, Transcript
+
+
+class Parrot(Recognizer):
+    """Says of each file what it was told, and cannot read those that it was told nothing of."""
+
+    says: dict[str, str]
+
+    def transcribe_many(self, sources, batch_frames=24_000):
+        for source in sources:
+            text = self.says.get(Path(source).stem)
+            if text is None:
+                yield AudioError(f"{source}: broken")
+            else:
+                yield Transcript(str(source), 2.0, text, None, (), (Alternative(text, 0.0),))
+
+
+@pytest.fixture
+def parrot(tiny_model) -> Parrot:
+    recognizer = Parrot.load(tiny_model)
+    recognizer.says = {}
+    return recognizer
+
+
+def corpus(folder: Path, split: str, rows: list[tuple[str, str, str | None]]) -> Path:
+    """A manifest of (id, text, speaker), without audio."""
+    utterances = [
+        Utterance(key, str(folder / f"{key}.wav"), text, 1.0 + place, speaker)
+        for place, (key, text, speaker) in enumerate(rows)
+    ]
+    write_manifest(folder / f"{split}.jsonl", utterances)
+    return folder / f"{split}.jsonl"
+
+
+def run(recognizer, out: Path, *manifests) -> tuple[dict, str, list[dict]]:
+    report = evaluate(recognizer, read_splits(map(str, manifests)), out, command="asr evaluate ...")
+    assert json.loads((out / "report.json").read_text(encoding="utf-8")) == report
+    lines = (out / "hypotheses.jsonl").read_text(encoding="utf-8").splitlines()
+    return report, (out / "report.md").read_text(encoding="utf-8"), [json.loads(line) for line in lines]
+
+
+def test_report_fields(parrot, tmp_path):
+    test = corpus(tmp_path, "test", [("u1", "abc de", "ann"), ("u2", "Abc, de!", "bob"), ("u3", "", "bob")])
+    write_dataset(tmp_path, Dataset("letters", "CC0", "nobody", ("speaker",)))
+    parrot.says = {"u1": "abc", "u2": "abc de", "u3": "a"}
+    report, text, hypotheses = run(parrot, tmp_path / "out", test)
+
+    split = report["splits"]["test"]
+    expected = score(["abc de", "abc de", ""], ["abc", "abc de", "a"])
+    assert split["wer"] == expected.wer == 0.5
+    assert (split["cer"], split["cer_no_space"], split["ser"]) == (expected.cer, expected.cer_no_space, expected.ser)
+    assert (split["substitutions"], split["insertions"], split["deletions"], split["errors"]) == (0, 1, 1, 2)
+    assert (split["words"], split["utterances"], split["audio_seconds"]) == (4, 3, 6.0)
+    low, high = split["wer_ci95"]
+    assert 0 <= low < 0.5 < high
+    assert split["ci_method"].startswith("Wilson-type")
+    assert split["wer_ci95_by_speaker"] is None and split["ci_by_speaker_method"] == "too few speakers"
+    assert split["decode_seconds"] >= 0
+    assert split["dataset"] == {"name": "letters", "license": "CC0", "attribution": "nobody", "shared": ["speaker"]}
+
+    assert report["format"] == 1
+    assert report["model_id"] == parrot.model_id
+    assert report["normalizer"] == parrot.normalizer.to_json()
+    assert report["decoding"] == {"decoder": "greedy"}
+    assert report["command"] == "asr evaluate ..."
+    assert report["versions"]["asr"] == asr.__version__
+
+    assert [record["id"] for record in hypotheses] == ["u1", "u2", "u3"]  # in the manifest's order
+    assert hypotheses[1] == {
+        "id": "u2",
+        "split": "test",
+        "speaker": "bob",
+        "reference": "abc de",
+        "hypothesis": "abc de",
+        "words": 2,
+        "errors": 0,
+        "substitutions": 0,
+        "insertions": 0,
+        "deletions": 0,
+        "characters": 6,
+        "character_errors": 0,
+    }
+    assert "%WER 50.00 [ 2 / 4, 1 ins, 1 del, 0 sub ]" in text
+    assert "The splits of this data set share speaker" in text
+    assert "| ann | 50.00 | 1 | 2 | 1 |" in text
+    assert "REF  abc DE\n    HYP  abc **\n             D\n" in text
+    assert summary(report).startswith("test: %WER 50.00 [ 2 / 4, 1 ins, 1 del, 0 sub ], 95 % interval ")
+
+
+def test_several_splits_in_the_order_given(parrot, tmp_path):
+    valid, test = (corpus(tmp_path, name, [(name, f"{name} words", None)]) for name in ("valid", "test"))
+    parrot.says = {"valid": "valid words", "test": "words"}
+    seen = []
+    splits = read_splits([f"first={test}", str(valid)])
+    report = evaluate(parrot, splits, tmp_path / "out", progress=lambda *state: seen.append(state))
+    assert [(name, split["wer"]) for name, split in report["splits"].items()] == [("first", 0.5), ("valid", 0.0)]
+    assert seen == [("first", 1.0, 1.0), ("valid", 1.0, 1.0)]
+
+
+def test_unreadable_utterance_counts_as_deleted_and_is_listed(parrot, tmp_path):
+    test = corpus(tmp_path, "test", [("good", "a b", None), ("lost", "c d e", None)])
+    parrot.says = {"good": "a b"}
+    report, text, hypotheses = run(parrot, tmp_path / "out", test)
+    split = report["splits"]["test"]
+    assert (split["deletions"], split["words"], split["utterances"], split["audio_seconds"]) == (3, 5, 2, 2.0)
+    assert [item["id"] for item in split["unreadable"]] == ["lost"]
+    assert hypotheses[1]["error"].endswith("lost.wav: broken")
+    assert "**1 utterances could not be read**" in text
+
+
+def test_pitfall_characters_outside_the_alphabet_are_errors(parrot, tmp_path):
+    test = corpus(tmp_path, "test", [("u1", "abc zé", None)])
+    parrot.says = {"u1": "abc"}
+    report, text, _ = run(parrot, tmp_path / "out", test)
+    assert report["splits"]["test"]["wer"] == 0.5
+    assert report["splits"]["test"]["outside_alphabet"] == {"z": 1, "é": 1}
+    assert "'é' (U+00E9) 1 times" in text
+
+
+def test_pitfall_no_reference_word_gives_null_not_nan(parrot, tmp_path):
+    test = corpus(tmp_path, "test", [("u1", "", None), ("u2", "...", None)])
+    parrot.says = {"u1": "a", "u2": ""}
+    report, text, _ = run(parrot, tmp_path / "out", test)
+    split = report["splits"]["test"]
+    assert (split["wer"], split["wer_ci95"], split["cer"]) == (None, None, None)
+    assert (split["insertions"], split["ser"], split["ci_method"]) == (1, 0.5, "no reference words")
+    assert "| **n/a** |" in text
+
+
+def test_interval_over_speakers_where_there_are_enough(parrot, tmp_path):
+    rows = [(f"u{n}", "a b c d", f"s{n % 25}") for n in range(100)]
+    parrot.says = {f"u{n}": "a b c d" if n % 25 % 3 else "x y" for n in range(100)}
+    report, *_ = run(parrot, tmp_path / "out", corpus(tmp_path, "test", rows))
+    split = report["splits"]["test"]
+    assert "over 25 speakers" in split["ci_by_speaker_method"]
+    low, high = split["wer_ci95_by_speaker"]
+    assert low < split["wer"] < high
+    assert len(split["speakers"]) == 25
+    assert split["speakers"][0]["wer"] == 1.0  # the worst comes first
+    assert sum(count for *_, count in split["frequent_errors"]["substitutions"]) == split["substitutions"]
+
+
+def test_report_replaces_the_one_before(parrot, tmp_path):
+    test = corpus(tmp_path, "test", [("u1", "a b", None)])
+    parrot.says = {"u1": "a"}
+    run(parrot, tmp_path / "out", test)
+    parrot.says = {"u1": "a b"}
+    report, _, _ = run(parrot, tmp_path / "out", test)
+    assert report["splits"]["test"]["wer"] == 0
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == [
+        "hypotheses.jsonl",
+        "report.json",
+        "report.md",
+    ]
+
+
+def test_aligned_columns_fit_wide_characters_and_long_lines():
+    pairs = [Pair("東京", "東"), Pair("a", "a"), Pair(None, "bcd"), Pair("e", None)]
+    assert aligned(pairs) == ["REF  東京 a *** E", "HYP  東   a BCD *", "     S      I   D"]
+    lines = aligned([Pair("word", "word")] * 50, columns=30)
+    assert max(map(len, lines)) <= 30
+    assert sum(line.count("word") for line in lines) == 100
+
+
+def test_table_cells_are_escaped(parrot, tmp_path):
+    test = corpus(tmp_path, "test", [("u1", "a", "left|right")])
+    parrot.says = {"u1": "a"}
+    _, text, _ = run(parrot, tmp_path / "out", test)
+    assert "| left\\|right |" in text

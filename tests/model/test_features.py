@@ -1,0 +1,129 @@
+"""Log-mel features: equal to torchaudio's and librosa's, and the same for an utterance alone and in any batch."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+import torchaudio
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from asr.audio import find_audio, read_audio
+from asr.config import FeatureConfig
+from asr.model.features import LogMel
+
+SETTINGS = {
+    "16 kHz": FeatureConfig(),
+    "8 kHz": FeatureConfig(sample_rate=8000, mels=40),
+    "odd window": FeatureConfig(sample_rate=22050, window_ms=20, hop_ms=7.3, mels=24, low_hz=60, high_hz=5000),
+}
+
+
+def of_one(log_mel: LogMel, waveform: np.ndarray) -> torch.Tensor:
+    """Features (frames, mels) of one waveform."""
+    features, frames = log_mel(torch.from_numpy(waveform)[None], torch.tensor([len(waveform)]))
+    assert features.shape == (1, int(frames[0]), log_mel.config.mels)
+    return features[0]
+
+
+def by_torchaudio(waveform: np.ndarray, config: FeatureConfig) -> np.ndarray:
+    """Mel power (frames, mels)."""
+    transform = torchaudio.transforms.MelSpectrogram(
+        config.sample_rate,
+        n_fft=config.fft,
+        win_length=config.window,
+        hop_length=config.hop,
+        f_min=config.low_hz,
+        f_max=config.high_hz,
+        n_mels=config.mels,
+        center=True,
+        pad_mode="constant",
+    )
+    return transform(torch.from_numpy(waveform)).T.numpy()
+
+
+def by_librosa(waveform: np.ndarray, config: FeatureConfig) -> np.ndarray:
+    """Mel power (frames, mels)."""
+    librosa = pytest.importorskip("librosa")
+    return librosa.feature.melspectrogram(
+        y=waveform,
+        sr=config.sample_rate,
+        n_fft=config.fft,
+        win_length=config.window,
+        hop_length=config.hop,
+        fmin=config.low_hz,
+        fmax=config.high_hz,
+        n_mels=config.mels,
+        htk=True,
+        norm=None,
+        center=True,
+        pad_mode="constant",
+    ).T
+
+
+def largest_difference(waveform: np.ndarray, config: FeatureConfig, peer) -> float:
+    """In the logarithm, where the power is above 1e-6 of the utterance's maximum."""
+    expected = peer(waveform, config)
+    actual = of_one(LogMel(config), waveform).numpy()
+    assert actual.shape == expected.shape
+    audible = expected > max(1e-6 * expected.max(), config.floor)
+    assert audible.any()
+    return float(np.abs(actual - np.log(np.maximum(expected, config.floor)))[audible].max())
+
+
+@pytest.mark.parametrize("peer", [by_torchaudio, by_librosa])
+@pytest.mark.parametrize("name", SETTINGS)
+def test_equal_to_the_peers_on_synthetic_sound(peer, name, babble):
+    config = SETTINGS[name]
+    assert largest_difference(babble(1.37, config.sample_rate, seed=5), config, peer) < 1e-4
+
+
+@pytest.mark.parametrize("peer", [by_torchaudio, by_librosa])
+@pytest.mark.parametrize(("corpus", "name"), [("fsdd", "8 kHz"), ("libri-mini", "16 kHz")])
+def test_equal_to_the_peers_on_real_speech(peer, corpus, name, data: Path, record_property):
+    config = SETTINGS[name]
+    files = find_audio([str(data / corpus)])[:: 1000 if corpus == "libri-mini" else 300]
+    assert len(files) > 2
+    worst = max(largest_difference(read_audio(file, config.sample_rate), config, peer) for file in files)
+    record_property("largest_difference", worst)
+    print(f"\n{corpus} against {peer.__name__}: {worst:.2g}")
+    assert worst < 1e-4
+
+
+@pytest.mark.parametrize("samples", [1, 2, 79, 80, 81, 199, 8000])
+def test_frames_are_centred_on_multiples_of_the_hop(samples):
+    config = SETTINGS["8 kHz"]
+    features = of_one(LogMel(config), np.full(samples, 0.1, np.float32))
+    assert len(features) == samples // config.hop + 1
+    assert features.isfinite().all()
+
+
+def test_an_impulse_stands_in_the_frame_of_its_time():
+    config = SETTINGS["8 kHz"]
+    waveform = np.zeros(8000, np.float32)
+    waveform[37 * config.hop] = 1.0
+    assert int(of_one(LogMel(config), waveform).sum(1).argmax()) == 37
+
+
+def test_silence_is_the_floor():
+    config = SETTINGS["16 kHz"]
+    features = of_one(LogMel(config), np.zeros(1000, np.float32))
+    assert torch.equal(features, torch.full_like(features, np.log(np.float32(config.floor))))
+
+
+@given(lengths=st.lists(st.integers(1, 3000), min_size=1, max_size=5), extra=st.integers(0, 500), seed=st.integers(0, 99))
+@settings(max_examples=30, deadline=None)
+def test_nothing_leaks_across_an_utterances_end(lengths, extra, seed):
+    """What stands beyond an utterance, and whom it shares a batch with, changes no bit of its features."""
+    log_mel = LogMel(SETTINGS["8 kHz"])
+    rng = np.random.default_rng(seed)
+    waveforms = [rng.standard_normal(length).astype(np.float32) for length in lengths]
+    garbage = rng.standard_normal((len(lengths), max(lengths) + extra)).astype(np.float32) * 100
+    garbage[:, ::7] = np.nan
+    for row, waveform in zip(garbage, waveforms, strict=True):
+        row[: len(waveform)] = waveform
+    features, frames = log_mel(torch.from_numpy(garbage), torch.tensor(lengths))
+    for row, count, waveform in zip(features, frames.tolist(), waveforms, strict=True):
+        assert torch.equal(row[:count], of_one(log_mel, waveform))
+        assert not row[count:].any()

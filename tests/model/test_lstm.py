@@ -1,0 +1,110 @@
+"""The bidirectional LSTM layer against PyTorch's own on packed sequences, with the same weights."""
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import nn
+from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
+
+from asr.model.lstm import BidirectionalLSTM, reversal
+from asr.model.masking import valid_mask
+
+LENGTHS = st.lists(st.integers(1, 40), min_size=1, max_size=6)
+PARAMETERS = ("weight_ih", "weight_hh", "bias_ih", "bias_hh")
+
+
+def stack_like(reference: nn.LSTM) -> nn.ModuleList:
+    """Layers of ours with the weights of a bidirectional `nn.LSTM`."""
+    layers = nn.ModuleList()
+    width = reference.input_size
+    for number in range(reference.num_layers):
+        layer = BidirectionalLSTM(width, reference.hidden_size)
+        for ours, suffix in ((layer.forwards, ""), (layer.backwards, "_reverse")):
+            given = {f"{name}_l0": getattr(reference, f"{name}_l{number}{suffix}").data for name in PARAMETERS}
+            ours.load_state_dict(given)
+        layers.append(layer)
+        width = layer.outputs
+    return layers
+
+
+def gradients(reference: nn.LSTM, stack: nn.ModuleList) -> list[tuple[torch.Tensor, torch.Tensor]]:
+    """Pairs of gradients: PyTorch's and ours, of each weight."""
+    return [
+        (getattr(reference, f"{name}_l{number}{suffix}").grad, getattr(ours, f"{name}_l0").grad)
+        for number, layer in enumerate(stack)
+        for ours, suffix in ((layer.forwards, ""), (layer.backwards, "_reverse"))
+        for name in PARAMETERS
+    ]
+
+
+def compare(lengths: list[int], layers: int, seed: int, dtype: torch.dtype) -> float:
+    """Largest difference of outputs and gradients from packed `nn.LSTM`, relative to the largest value of its tensor."""
+    torch.manual_seed(seed)
+    reference = nn.LSTM(5, 7, layers, bidirectional=True).to(dtype)
+    stack = stack_like(reference).to(dtype)
+    sizes = torch.tensor(lengths)
+    steps = max(lengths) + 3  # longer than the longest, as in a batch of examples joined with others
+    values = torch.randn(steps, len(lengths), 5, dtype=dtype)
+    mask = valid_mask(sizes, steps).T[:, :, None]
+    weight = torch.randn(steps, len(lengths), 14, dtype=dtype) * mask  # of each output in the loss
+
+    theirs_in = values.clone().requires_grad_()
+    packed, _ = reference(pack_padded_sequence(theirs_in, sizes, enforce_sorted=False))
+    theirs, _ = pad_packed_sequence(packed, total_length=steps)
+    (theirs * weight).sum().backward()
+
+    ours_in = values.clone().requires_grad_()
+    ours = ours_in
+    rows = reversal(sizes, steps)
+    for layer in stack:
+        ours = layer(ours, rows)
+    (ours * weight).sum().backward()
+
+    assert not (ours_in.grad * ~mask).any()  # no gradient reaches padding
+    pairs = [(theirs, ours * mask), (theirs_in.grad, ours_in.grad), *gradients(reference, stack)]
+    with torch.no_grad():
+        return max(float((one - other).abs().max() / one.abs().max().clamp(min=1e-3)) for one, other in pairs)
+
+
+@given(lengths=LENGTHS, layers=st.integers(1, 3), seed=st.integers(0, 999))
+@settings(max_examples=25, deadline=None)
+def test_equals_packed_lstm_in_float64(lengths, layers, seed):
+    assert compare(lengths, layers, seed, torch.float64) < 1e-10
+
+
+@given(lengths=LENGTHS, layers=st.integers(1, 3), seed=st.integers(0, 999))
+@settings(max_examples=25, deadline=None)
+def test_equals_packed_lstm_in_float32(lengths, layers, seed):
+    assert compare(lengths, layers, seed, torch.float32) < 1e-4
+
+
+@pytest.mark.parametrize("dtype", [torch.float64, torch.float32])
+def test_equals_packed_lstm_over_many_steps(dtype, record_property):
+    worst = compare([666, 1, 400, 665], 2, 3, dtype)
+    record_property("largest_difference", worst)
+    print(f"\n{dtype}: {worst:.2g}")
+    assert worst < (1e-10 if dtype == torch.float64 else 1e-4)
+
+
+@given(lengths=LENGTHS, extra=st.integers(0, 4))
+@settings(deadline=None)
+def test_reversal_is_its_own_inverse_and_leaves_padding_in_place(lengths, extra):
+    sizes, steps = torch.tensor(lengths), max(lengths) + extra
+    rows = reversal(sizes, steps)
+    assert torch.equal(rows[rows], torch.arange(steps * len(lengths)))
+    values = torch.arange(steps * len(lengths)).view(steps, len(lengths))
+    turned = values.flatten()[rows].view_as(values)
+    for column, length in enumerate(lengths):
+        assert torch.equal(turned[:length, column], values[:length, column].flip(0))
+        assert torch.equal(turned[length:, column], values[length:, column])
+
+
+def test_merge_by_sum_adds_the_directions():
+    torch.manual_seed(0)
+    concat, summed = BidirectionalLSTM(5, 7), BidirectionalLSTM(5, 7, merge="sum")
+    summed.load_state_dict(concat.state_dict())
+    values, rows = torch.randn(9, 2, 5), reversal(torch.tensor([9, 4]), 9)
+    ahead, back = concat(values, rows).chunk(2, dim=-1)
+    assert (concat.outputs, summed.outputs) == (14, 7)
+    assert torch.equal(summed(values, rows), ahead + back)

@@ -1,0 +1,166 @@
+"""Settings: what a file and overrides give, and the one line that says what is wrong with them."""
+
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from asr.config import Config, config_yaml, load_config, parse_config, shipped_configs
+from asr.errors import ConfigError
+
+
+@pytest.fixture
+def write(tmp_path):
+    def write(content: str | bytes) -> Path:
+        path = tmp_path / "c.yaml"
+        path.write_bytes(content if isinstance(content, bytes) else content.encode())
+        return path
+
+    return write
+
+
+def error(path, *overrides) -> str:
+    """The error of loading a config, checked to be one line."""
+    with pytest.raises(ConfigError) as caught:
+        load_config(path, overrides)
+    assert "\n" not in str(caught.value)
+    return str(caught.value)
+
+
+def test_empty_file_is_the_defaults(write):
+    assert load_config(write("")) == Config()
+    assert load_config(write("train:\n  # lr: 1\ntext:\n")) == Config()  # headings whose settings are commented out
+    assert load_config(write("train:\n"), ["train.lr=1"]).train.lr == 1
+
+
+def test_yaml_reads_no_as_a_word_and_1e_3_as_a_number(write):
+    config = load_config(write("name: no\ntrain: {lr: 1e-3, bf16: on}\n"))
+    assert (config.name, config.train.lr, config.train.bf16) == ("no", 0.001, "on")
+    config = load_config(write("name: x"), ["name=yes", "train.lr=5e-4", "train.bf16=off"])
+    assert (config.name, config.train.lr, config.train.bf16) == ("yes", 0.0005, "off")
+
+
+def test_crlf_and_byte_order_mark_are_harmless(write):
+    assert load_config(write(b"\xef\xbb\xbfname: a\r\ntrain:\r\n  seed: 7\r\n")).train.seed == 7
+
+
+def test_overrides_win_over_the_file_and_the_last_wins(write):
+    path = write("train: {lr: 1, epochs: 5}")
+    config = load_config(path, ["train.lr=2", "train.lr=3", "augment.speed=[1, 1]", "model.subsample=[{stride: 2}]"])
+    assert (config.train.lr, config.train.epochs, config.augment.speed) == (3, 5, (1, 1))
+    assert [conv.stride for conv in config.model.subsample] == [2]
+
+
+def test_override_that_is_no_yaml_is_text(write):
+    assert load_config(write(""), ["text.keep='"]).text.keep == "'"
+    assert load_config(write(""), ['text.keep=""']).text.keep == ""
+    assert load_config(write(""), ["train.device=cuda:1"]).train.device == "cuda:1"
+    assert load_config(write(""), ["name=a=b"]).name == "a=b"
+
+
+@pytest.mark.parametrize(
+    ("content", "expected"),
+    [
+        ("trian: {lr: 1}", "trian: no such setting; did you mean train?"),
+        ("train: {epoch: 1}", "train.epoch: no such setting; did you mean epochs?"),
+        ("lr: 1", "lr: no such setting; did you mean train.lr?"),
+        ("train: {zzz: 1}", "train.zzz: no such setting; there are seed, epochs"),
+        ("model: {subsample: [{kernal: 3}]}", "model.subsample.0.kernal: no such setting; did you mean kernel?"),
+        ("train: {lr: fast}", "train.lr: input should be a valid number"),
+        ("train: {lr: -1}", "train.lr: input should be greater than 0, not -1"),
+        ("train: {lr: .inf}", "train.lr: input should be a finite number"),
+        ("train: {seed: 1.5}", "train.seed: input should be a valid integer"),
+        ("train: 3", "train: must be a section of settings, not 3"),
+        ("model: {subsample: 3}", "model.subsample: must be a list, not 3"),
+        ("model: {subsample: [{kernel: 4}]}", "model.subsample.0: kernel must be odd, not 4"),
+        ("augment: {speed: [1.1, 0.9]}", "augment.speed: the first number must not be above the second"),
+        ("augment: {speed: [0.1, 1]}", "augment: speed must lie between 0.5 and 2"),
+        ("features: {high_hz: 9000}", "features: low_hz < high_hz"),
+        ("text: {normalizer: whisper}", "text.normalizer: input should be 'basic' or 'none', not 'whisper'"),
+        ("name: 5", "name: input should be a valid string, not 5"),
+        ("train: {1: 2}", "train.1:"),
+        ("- 1", "a config is a mapping of sections, not list"),
+        ("a: b: c", "not YAML"),
+        ("train: {lr: 1, lr: 2}", "not YAML"),  # one of the two would be ignored
+        ("name: 2020-99-99", "not YAML"),
+        ("name: !!python/object/apply:os.system [ls]", "not YAML"),
+        (b"name: \xff", "not YAML"),
+    ],
+)
+def test_bad_config_is_one_line_with_the_path_of_the_field(write, content, expected):
+    path = write(content)
+    line = error(path)
+    assert line.startswith(f"{path}: ") and expected in line
+
+
+def test_all_bad_fields_are_named_at_once(write):
+    line = error(write("train: {lr: -1, epocs: 3}\ntext: {case: title}"))
+    assert "train.lr" in line and "did you mean epochs?" in line and "text.case" in line
+
+
+@pytest.mark.parametrize("override", ["train.lr", "=3", "train.lr: 3"])
+def test_override_without_a_field_and_a_value(write, override):
+    assert error(write(""), override) == f"{override}: an override is written section.field=value"
+
+
+@pytest.mark.parametrize(
+    ("override", "expected"),
+    [
+        ("train.learning_rates=3", "train.learning_rates: no such setting"),
+        ("train.lr=[", "train.lr: input should be a valid number"),
+        ("train.lr=", "train.lr: input should be a valid number, not None"),
+        ("train.lr.x=3", "train.lr"),
+        ("name.x.y=3", "name is not a section"),
+    ],
+)
+def test_bad_override(write, override, expected):
+    assert expected in error(write("name: x"), override)
+
+
+def test_missing_file_and_folder(tmp_path):
+    line = error(tmp_path / "no.yaml")
+    assert "no such file" in line and all(name in line for name in shipped_configs())
+    assert "is a folder" in error(tmp_path)
+
+
+def test_shipped_configs_load_by_name_and_by_path():
+    shipped = shipped_configs()
+    assert "fsdd" in shipped
+    for name, path in shipped.items():
+        assert load_config(name) == load_config(path)
+
+
+def test_yaml_of_every_shipped_config_is_read_back_unchanged(write):
+    for name in shipped_configs():
+        config = load_config(name)
+        assert load_config(write(config_yaml(config))) == config
+
+
+AWKWARD = ["no", "TRUE", "Null", "~", "1e-3", "012", "2020-01-01", "", "a # b", "it's", "a: b", "é😀", '"\\\x85']
+
+
+@pytest.mark.parametrize("name", AWKWARD)
+def test_yaml_of_awkward_text_is_read_back_unchanged(write, name):
+    config = Config(name=name)
+    assert load_config(write(config_yaml(config))) == config
+
+
+@given(st.text(), st.text(), st.floats(1e-300, 1e300), st.tuples(st.floats(0.5, 1), st.floats(1, 2)))
+def test_yaml_of_any_value_is_read_back_unchanged(tmp_path_factory, name, keep, lr, speed):
+    config = parse_config({"name": name, "text": {"keep": keep}, "train": {"lr": lr}, "augment": {"speed": speed}})
+    path = tmp_path_factory.getbasetemp() / "any.yaml"
+    path.write_bytes(config_yaml(config).encode())
+    assert load_config(path) == config
+
+
+def test_yaml_explains_every_setting():
+    lines = config_yaml(Config()).splitlines()
+    settings = [line for line in lines if line.startswith("  ")]
+    assert len(settings) > 50 and all("  # " in line and not line.endswith("None") for line in settings)
+
+
+def test_steps_are_counted_as_the_model_makes_them():
+    config = parse_config({"features": {"sample_rate": 16000}, "model": {"subsample": [{"stride": 3}]}})
+    assert config.step_seconds == pytest.approx(0.03)
+    assert [config.steps(seconds) for seconds in (0.01, 0.02, 0.03, 1.0)] == [1, 1, 2, 34]
