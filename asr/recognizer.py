@@ -17,6 +17,7 @@ from torch import Tensor
 
 from asr.audio import read_audio
 from asr.decode import DECODERS, GreedyDecoder, Hypothesis, TokenSpan
+from asr.device import choose_device
 from asr.errors import AsrError, AudioError
 from asr.model.file import ModelFile, load_model
 from asr.transcript import Alternative, Transcript, confidence, words_from
@@ -58,7 +59,7 @@ class Recognizer:
         """
         if decoder not in DECODERS:
             raise AsrError(f"no such decoder: {decoder}; there are {', '.join(DECODERS)}")
-        file = load_model(path, _usable(device))
+        file = load_model(path, str(choose_device(device)))
         return cls(file, DECODERS[decoder](file.tokenizer.tokens, file.tokenizer.blank))
 
     @property
@@ -219,13 +220,3 @@ def _resampled(samples: npt.NDArray[Any], rate: int, sample_rate: int) -> Wavefo
         raise AudioError(f"audio data: holds no sample at {sample_rate} Hz")
     return np.ascontiguousarray(waveform, dtype=np.float32)
 
-
-def _usable(device: str) -> str:
-    """A device's name, made sure that it can compute."""
-    if device == "auto":
-        return "cuda" if torch.cuda.is_available() else "cpu"
-    try:
-        torch.zeros(1, device=device)
-    except (RuntimeError, AssertionError) as error:
-        raise AsrError(f"device {device!r} cannot be used: {str(error).splitlines()[0]}") from None
-    return device

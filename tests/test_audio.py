@@ -202,8 +202,8 @@ def test_ogg_cut_between_two_pages():
 
 
 def mp3(mode: str) -> tuple[bytes, bytes]:
-    """9 s of quiet and loud sound as an MP3, and the same without the first frame, which says how long it is."""
-    samples = np.random.default_rng(1).uniform(-1, 1, (3, 48000)).astype(np.float32) * [[0.0], [0.9], [0.0]]
+    """9 s of loud and quiet sound as an MP3, and the same without the first frame, which says how long it is."""
+    samples = np.random.default_rng(1).uniform(-1, 1, (3, 48000)).astype(np.float32) * [[0.9], [0.0], [0.2]]
     stream = io.BytesIO()
     options = {"format": "MP3", "subtype": "MPEG_LAYER_III", "bitrate_mode": mode, "compression_level": 0.5}
     with soundfile.SoundFile(stream, "w", 16000, 1, **options) as file:
@@ -218,6 +218,13 @@ def test_mp3_after_an_id3_tag(mode):
     tag = b"ID3\x04\x00\x00" + bytes([0, 0, 2, 10]) + bytes(2 * 128 + 10)
     assert len(read_audio(tag + mp3(mode)[0] + b"TAG" + bytes(125), 16000)) == 3 * 48000
     assert "truncated" in message((tag + mp3(mode)[0])[:-5000])
+
+
+def test_mp3_whose_encoder_counts_the_frame_that_holds_the_count():
+    content = bytearray(mp3("VARIABLE")[0])
+    count = slice(content.index(b"Xing") + 8, content.index(b"Xing") + 12)
+    content[count] = (int.from_bytes(content[count], "big") + 1).to_bytes(4, "big")
+    assert len(read_audio(bytes(content), 16000)) == pytest.approx(3 * 48000, abs=2 * 1152)
 
 
 def test_mp3_that_does_not_say_how_long_it_is():

@@ -41,12 +41,13 @@ def add_noise(waveform: Waveform, snr_db: float, color: float, rng: np.random.Ge
     level = float(np.sqrt(np.mean(np.square(waveform, dtype=np.float64)))) if len(waveform) else 0.0
     if level == 0.0:
         return waveform
-    bins = len(waveform) // 2 + 1
+    size = 1 << (len(waveform) - 1).bit_length()  # a transform of prime length would take longer than all the rest
+    bins = size // 2 + 1
     spectrum = rng.standard_normal((bins, 2)).view(np.complex128)[:, 0]
     spectrum *= np.maximum(np.arange(bins), bins / 400) ** (-color / 2)  # flat below 20 Hz at 16 kHz
-    noise = np.fft.irfft(spectrum, n=len(waveform))
+    noise = np.fft.irfft(spectrum, n=size)[: len(waveform)]
     power = float(np.sqrt(np.mean(np.square(noise))))
-    scale = level * 10 ** (-snr_db / 20) / max(power, 1e-12)
+    scale = level * 10 ** (-snr_db / 20) / power
     return np.clip(waveform + (noise * scale).astype(np.float32), -1.0, 1.0)
 
 

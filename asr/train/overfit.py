@@ -11,8 +11,9 @@ from asr.config import Config
 from asr.data.dataset import SpeechData
 from asr.data.plan import plain_plan
 from asr.data.randomness import generator
+from asr.device import choose_device
 from asr.train.loop import ctc_losses, uses_bf16
-from asr.train.run import choose_device, measure_statistics, new_model, read_data, text_tools
+from asr.train.run import measure_statistics, new_model, read_data, text_tools
 from asr.train.schedule import make_optimizer
 from asr.train.selection import select
 from asr.train.validate import validate
@@ -44,7 +45,7 @@ def overfit_one_batch(config: Config, data: Path, say: Callable[[str], None]) ->
             "batches": config.batches.model_copy(update={"workers": 0}),
         }
     )
-    device = choose_device(config.train.device, config.train.threads)
+    device = choose_device(config.train.device)
     utterances = read_data(data).train
     normalizer, tokenizer = text_tools(config, [utterance.text for utterance in utterances])
     kept = select(utterances, config, normalizer, tokenizer).kept

@@ -19,6 +19,7 @@ from asr.data.manifest import Dataset, Utterance, read_dataset, read_manifest
 from asr.data.plan import plain_plan
 from asr.data.randomness import generator, torch_seed
 from asr.data.splits import refuse_overlaps
+from asr.device import choose_device
 from asr.errors import TrainingError
 from asr.model.acoustic import AcousticModel
 from asr.model.file import MODEL_NAME, ModelFile, initialise_from, save_model
@@ -96,23 +97,6 @@ def train(config: Config, data: Path, out: Path, resume: bool = False) -> Path:
     return out / MODEL_NAME
 
 
-def choose_device(name: str, threads: int) -> torch.device:
-    """The device that a setting means, threads set.
-
-    Raises:
-        TrainingError: There is no such device.
-    """
-    torch.set_num_threads(threads or os.cpu_count() or 1)
-    if name == "auto":
-        name = "cuda" if torch.cuda.is_available() else "cpu"
-    try:
-        device = torch.device(name)
-        torch.zeros(1, device=device)
-    except (RuntimeError, AssertionError) as error:
-        raise TrainingError(f"device {name!r} cannot be used: {str(error).splitlines()[0]}") from None
-    return device
-
-
 def text_tools(config: Config, texts: Sequence[str]) -> tuple[Normalizer, Tokenizer]:
     """The normaliser, and the alphabet of the training texts."""
     normalizer = Normalizer.from_config(config.text)
@@ -152,7 +136,8 @@ def _set_up(
     config: Config, data: Data, out: Path, progress: Progress, state: dict[str, Any] | None, journal: Journal
 ) -> Trainer:
     """Everything that the loop needs, at its start or as a checkpoint left it."""
-    device = choose_device(config.train.device, config.train.threads)
+    torch.set_num_threads(config.train.threads or os.cpu_count() or 1)
+    device = choose_device(config.train.device)
     normalizer, tokenizer = text_tools(config, [utterance.text for utterance in data.train])
     selection = select(data.train, config, normalizer, tokenizer)
     for line in selection.messages():

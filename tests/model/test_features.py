@@ -112,7 +112,7 @@ def test_silence_is_the_floor():
     assert torch.equal(features, torch.full_like(features, np.log(np.float32(config.floor))))
 
 
-@given(lengths=st.lists(st.integers(1, 3000), min_size=1, max_size=5), extra=st.integers(0, 500), seed=st.integers(0, 99))
+@given(st.lists(st.integers(1, 3000), min_size=1, max_size=5), st.integers(0, 500), st.integers(0, 99))
 @settings(max_examples=30, deadline=None)
 def test_nothing_leaks_across_an_utterances_end(lengths, extra, seed):
     """What stands beyond an utterance, and whom it shares a batch with, changes no bit of its features."""

@@ -39,7 +39,7 @@ def gradients(reference: nn.LSTM, stack: nn.ModuleList) -> list[tuple[torch.Tens
 
 
 def compare(lengths: list[int], layers: int, seed: int, dtype: torch.dtype) -> float:
-    """Largest difference of outputs and gradients from packed `nn.LSTM`, relative to the largest value of its tensor."""
+    """Largest difference of outputs and gradients from packed `nn.LSTM`, relative to its tensor's largest value."""
     torch.manual_seed(seed)
     reference = nn.LSTM(5, 7, layers, bidirectional=True).to(dtype)
     stack = stack_like(reference).to(dtype)

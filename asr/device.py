@@ -1,0 +1,26 @@
+"""Where to compute: a device by name."""
+
+from __future__ import annotations
+
+import torch
+
+from asr.errors import AsrError
+
+
+def choose_device(name: str) -> torch.device:
+    """The device that a name means, made sure that it can compute.
+
+    Args:
+        name: cpu, cuda, cuda:1, ..., or auto: cuda where there is one.
+
+    Raises:
+        AsrError: There is no such device here.
+    """
+    if name == "auto":
+        name = "cuda" if torch.cuda.is_available() else "cpu"
+    try:
+        device = torch.device(name)
+        torch.zeros(1, device=device)
+    except (RuntimeError, AssertionError) as error:
+        raise AsrError(f"device {name!r} cannot be used: {str(error).splitlines()[0]}") from None
+    return device
