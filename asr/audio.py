@@ -150,6 +150,7 @@ def _name(source: Source) -> str:
 def _opened(source: Source, name: str) -> Iterator[tuple[Any, BinaryIO]]:
     """A source as an open `soundfile.SoundFile` whose header has been checked, and the stream under it."""
     with _stream(source, name) as stream:
+        stream.seek(0)
         start = stream.read(1024)
         if not start:
             raise AudioError(f"{name}: is empty (0 bytes)")

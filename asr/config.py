@@ -130,6 +130,7 @@ class AugmentConfig(Section):
     noise: float = Field(0.0, ge=0, le=1, description="share of examples that get noise")
     noise_snr_db: Range = Field((10.0, 40.0), description="speech level above that noise, drawn between")
     noise_color: Range = Field((0.0, 1.0), description="spectral slope of the noise: 0 white, 1 pink, 2 brown")
+    tone_db: float = Field(0.0, ge=0, description="tone colour changed as by another microphone; decibels")
     join_seconds: float = Field(0.0, ge=0, description="join utterances of one speaker up to this length; 0: never")
     join_count: int = Field(8, ge=1, description="most utterances in one joined example; drawn from 1 to it")
     join_text: str = Field(" ", description="what stands between the texts of joined utterances")

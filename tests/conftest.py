@@ -7,6 +7,9 @@ import numpy as np
 import pytest
 from hypothesis import settings
 
+# Read by torch when it is imported. Two test processes with two threads each would fight over two cores.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
 settings.register_profile("asr", deadline=None, database=None)  # a busy machine is no failure
 settings.load_profile("asr")
 

@@ -96,6 +96,7 @@ def test_path_bytes_file_object_and_standard_input_are_read_alike(tmp_path, monk
     monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(content)))
     with path.open("rb") as file:
         waveforms = [read_audio(source, 16000) for source in (path, str(path), content, file, "-")]
+        waveforms.append(read_audio(file, 16000))  # from its beginning, wherever it stands
     assert all(np.array_equal(waveform, waveforms[0]) for waveform in waveforms)
 
 

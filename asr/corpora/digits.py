@@ -1,8 +1,9 @@
 """The embedded corpus: digit strings and short commands, spoken by espeak-ng wherever the program runs, no download.
 
-A hundred voices, each a variant of the synthesiser with an accent of English; every utterance in a room of its own. The
-splits share no variant, no near-copy of one, and no sentence: the test set is what was never heard, said by voices that
-were never heard. Equal parameters make equal bytes, whatever the number of processes.
+A voice is a variant of the synthesiser with an accent of English, and every utterance has a room of its own. In
+training each variant speaks with two accents: it is in both that the voices of the test differ. The splits share no
+variant, no near-copy of one, and no sentence: the test set is what was never heard, said by voices that were never
+heard. Equal parameters make equal bytes, whatever the number of processes.
 """
 
 from __future__ import annotations
@@ -35,7 +36,7 @@ DATASET = Dataset(
     attribution="made by asr with the speech synthesiser espeak-ng, https://github.com/espeak-ng/espeak-ng",
 )
 
-VOICES: Mapping[str, int] = MappingProxyType({"train": 80, "valid": 8, "test": 12})
+VOICES: Mapping[str, int] = MappingProxyType({"train": 160, "valid": 8, "test": 12})
 ACCENTS = ("en", "en-us", "en-us-nyc", "en-029", "en-gb-scotland", "en-gb-x-rp", "en-gb-x-gbclan", "en-gb-x-gbcwmd")
 NOT_A_VOICE = ("fast", "whisper", "whisperf", "caleb")  # a speaking rate; three that whisper, so that nothing is voiced
 
@@ -116,7 +117,8 @@ def cast(voices: Mapping[str, int], seed: int) -> list[Voice]:
     """Who speaks in which split: chance decides, by whole families (see `families`).
 
     The families are shuffled, and each goes to test if it still has room, else to valid, else to train. Families of
-    more than two would make a monotonous test set: they go to train. Accents are dealt in turn.
+    more than two would make a monotonous test set: they go to train. Accents are dealt in turn; a split with more
+    voices than variants starts over, each with its next accent.
 
     Args:
         voices: How many voices each split gets.
@@ -135,10 +137,14 @@ def cast(voices: Mapping[str, int], seed: int) -> list[Voice]:
         names[fits[0] if fits and len(family) <= 2 else "train"] += family
     generator.shuffle(names["train"])
     for split in SPLITS:
-        if not 1 <= voices[split] <= len(names[split]):
-            raise CorpusError(f"digits: {split} can have 1 to {len(names[split])} voices, not {voices[split]}")
-    speakers = [(name, split) for split in SPLITS for name in names[split][: voices[split]]]
-    return [Voice(name, ACCENTS[i % len(ACCENTS)], split) for i, (name, split) in enumerate(speakers)]
+        most = len(names[split]) * len(ACCENTS)
+        if not 1 <= voices[split] <= most:
+            raise CorpusError(f"digits: {split} can have 1 to {most} voices, not {voices[split]}")
+    return [
+        Voice(names[split][i % len(names[split])], ACCENTS[(i + i // len(names[split])) % len(ACCENTS)], split)
+        for split in SPLITS
+        for i in range(voices[split])
+    ]
 
 
 def record(voice: Voice, folder: Path, utterances: int, sample_rate: int, seed: int) -> None:

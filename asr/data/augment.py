@@ -58,6 +58,24 @@ def augment_waveform(waveform: Waveform, config: AugmentConfig, rng: np.random.G
     return change_gain(waveform, rng.uniform(*config.gain_db))
 
 
+def draw_tone(mels: int, spread_db: float, rng: np.random.Generator) -> Waveform:
+    """A smooth random frequency response, as of another microphone or room.
+
+    Args:
+        mels: Mel bands.
+        spread_db: Standard deviation of a band's change.
+        rng: Where it comes from.
+
+    Returns:
+        (mels,) change of the log-mel features, natural logarithm of power; about zero on average over the bands.
+    """
+    bands = (np.arange(mels) + 0.5) / mels
+    waves = np.cos(np.pi * np.outer(np.arange(1, 5), bands))  # half a wave to two waves over the whole range
+    curve = rng.standard_normal(4) @ waves * np.sqrt(2 / 4)
+    tone: Waveform = (curve * spread_db * np.log(10) / 10).astype(np.float32)
+    return tone
+
+
 def draw_masks(
     frames: int, mels: int, hop_ms: float, config: AugmentConfig, rng: np.random.Generator
 ) -> tuple[Spans, Spans]:

@@ -15,11 +15,12 @@ from torch.utils.data import DataLoader, Dataset
 
 from asr.audio import read_audio
 from asr.config import Config
-from asr.data.augment import Waveform, augment_waveform, change_speed, draw_masks
+from asr.data.augment import Spans, Waveform, augment_waveform, change_speed, draw_masks, draw_tone
 from asr.data.manifest import Utterance
 from asr.data.plan import Example, Item, Plan
 from asr.data.randomness import generator
-from asr.text import Normalizer, Tokenizer
+from asr.errors import AudioError
+from asr.text import Normalizer, Tokenizer, steps_needed
 
 
 @dataclass
@@ -32,6 +33,7 @@ class Batch:
         lengths: (batch,) samples.
         targets: (sum of target lengths,) tokens, one example after the other.
         target_lengths: (batch,) tokens.
+        tones: (batch, mels) to be added to the log-mel features.
         time_masks: (batch, masks, 2) frames [start, end) to blank out.
         mel_masks: (batch, masks, 2) mel bands [start, end) to blank out.
     """
@@ -41,6 +43,7 @@ class Batch:
     lengths: Tensor
     targets: Tensor
     target_lengths: Tensor
+    tones: Tensor
     time_masks: Tensor
     mel_masks: Tensor
 
@@ -56,6 +59,7 @@ class Batch:
             move(self.lengths),
             move(self.targets),
             move(self.target_lengths),
+            move(self.tones),
             move(self.time_masks),
             move(self.mel_masks),
         )
@@ -89,7 +93,7 @@ def _to_int16(waveform: Waveform) -> NDArray[np.int16]:
     return np.rint(np.clip(waveform, -1, 1) * 32767).astype(np.int16)
 
 
-class SpeechData(Dataset[Batch]):
+class SpeechData(Dataset[Batch | AudioError]):
     """Utterances with their normalised texts and targets, from which batches are made by plan.
 
     Args:
@@ -104,28 +108,44 @@ class SpeechData(Dataset[Batch]):
         self, utterances: Sequence[Utterance], config: Config, normalizer: Normalizer, tokenizer: Tokenizer | None
     ) -> None:
         self.config = config
-        self.items = [Item(utterance.id, utterance.duration, utterance.speaker) for utterance in utterances]
         self.texts = [normalizer(utterance.text) for utterance in utterances]
+        self.items = [
+            Item(utterance.id, utterance.duration, utterance.speaker if _spare(text, utterance, config) else None)
+            for text, utterance in zip(self.texts, utterances, strict=True)
+        ]
         self.tokenizer = tokenizer
         self.waveforms = Waveforms(utterances, config.features.sample_rate, config.batches.cache_mb)
 
     def batches(self, plan: Plan, epoch: int | None) -> Iterator[Batch]:
-        """Batches in the plan's order, augmented from (seed, epoch, utterance id); `epoch` None: not augmented."""
+        """Batches in the plan's order, augmented from (seed, epoch, utterance id); `epoch` None: not augmented.
+
+        Raises:
+            AudioError: A file cannot be read.
+        """
         workers = min(self.config.batches.workers, len(plan))
-        loader: DataLoader[Batch] = DataLoader(
+        loader: DataLoader[Batch | AudioError] = DataLoader(
             self,
             sampler=[(batch, epoch) for batch in plan],
             batch_size=None,
             num_workers=workers,
             worker_init_fn=_one_thread,
         )
-        return iter(loader)
+        for batch in loader:
+            if isinstance(batch, AudioError):
+                raise batch
+            yield batch
 
-    def __getitem__(self, key: tuple[list[Example], int | None]) -> Batch:
-        """The batch of some examples, for an epoch."""
+    def __getitem__(self, key: tuple[list[Example], int | None]) -> Batch | AudioError:
+        """The batch of some examples, for an epoch.
+
+        An error is returned, not raised: torch would wrap the whole traceback of a worker process around its one line.
+        """
         examples, epoch = key
-        made = [self._make(example, epoch) for example in examples]
-        waveforms, targets, time_masks, mel_masks = zip(*made, strict=True)
+        try:
+            made = [self._make(example, epoch) for example in examples]
+        except AudioError as error:
+            return error
+        waveforms, targets, tones, time_masks, mel_masks = zip(*made, strict=True)
         lengths = [len(waveform) for waveform in waveforms]
         padded = np.zeros((len(examples), max(lengths)), np.float32)
         for row, waveform in zip(padded, waveforms, strict=True):
@@ -136,6 +156,7 @@ class SpeechData(Dataset[Batch]):
             lengths=torch.tensor(lengths),
             targets=torch.tensor([token for target in targets for token in target], dtype=torch.long),
             target_lengths=torch.tensor([len(target) for target in targets]),
+            tones=torch.from_numpy(np.stack(tones)),
             time_masks=torch.from_numpy(np.stack(time_masks)),
             mel_masks=torch.from_numpy(np.stack(mel_masks)),
         )
@@ -147,8 +168,8 @@ class SpeechData(Dataset[Batch]):
     def _id(self, example: Example) -> str:
         return "+".join(self.items[position].id for position in example.members)
 
-    def _make(self, example: Example, epoch: int | None) -> tuple[Waveform, list[int], object, object]:
-        """Waveform, target and masks of one example."""
+    def _make(self, example: Example, epoch: int | None) -> tuple[Waveform, list[int], Waveform, Spans, Spans]:
+        """Waveform, target, tone and masks of one example."""
         config = self.config
         rate = config.features.sample_rate
         parts = [self.waveforms[example.members[0]]]
@@ -157,13 +178,23 @@ class SpeechData(Dataset[Batch]):
         waveform = change_speed(np.concatenate(parts), example.speed)
         target = self.tokenizer.encode(self.text(example)) if self.tokenizer else []
         if epoch is None:
-            nothing = np.zeros((0, 2), np.int64)
-            return waveform, target, nothing, nothing
+            unmasked = np.zeros((0, 2), np.int64)
+            return waveform, target, np.zeros(config.features.mels, np.float32), unmasked, unmasked
         rng = generator(config.train.seed, epoch, self._id(example))
         waveform = augment_waveform(waveform, config.augment, rng)
+        tone = draw_tone(config.features.mels, config.augment.tone_db, rng)
         frames = len(waveform) // config.features.hop + 1
         masks = draw_masks(frames, config.features.mels, config.features.hop_ms, config.augment, rng)
-        return waveform, target, *masks
+        return waveform, target, tone, *masks
+
+
+def _spare(text: str, utterance: Utterance, config: Config) -> bool:
+    """Whether an utterance has steps to spare for being joined: its target must still fit (see `selection`).
+
+    The text between takes some, so may a blank after it, and where two recordings meet one or two are lost.
+    """
+    joined = list(map(ord, text + config.augment.join_text))
+    return config.steps(utterance.duration / config.augment.speed[1]) >= steps_needed(joined) + 3
 
 
 def _one_thread(worker: int) -> None:

@@ -17,7 +17,7 @@ from asr.data.randomness import generator
 
 
 class Item(NamedTuple):
-    """What the plan must know of a training utterance."""
+    """What the plan must know of a training utterance: those of one speaker may be joined, None is joined with none."""
 
     id: str
     seconds: float

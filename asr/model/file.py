@@ -94,10 +94,12 @@ def load_model(path: str | Path, device: str = "cpu") -> ModelFile:
         config = Config.model_validate(header["config"])
         tokenizer = Tokenizer.from_json(header["tokenizer"])
         normalizer = Normalizer.from_json(header["normalizer"])
-        state |= {name: torch.tensor(header["features"][name]) for name in _STATISTICS}
+        statistics = {name: torch.tensor(header["features"][name]) for name in _STATISTICS}
         model = AcousticModel(config, len(tokenizer))
-        model.load_state_dict(state)
-    except (AsrError, ValidationError, KeyError, TypeError, RuntimeError, ValueError) as error:
+        model.load_state_dict(state | statistics)
+        if header["model_id"] != _identify(state, header):
+            raise ModelFileError("damaged: its content is not what its model_id says")
+    except (AsrError, ValidationError, AttributeError, KeyError, TypeError, RuntimeError, ValueError) as error:
         raise ModelFileError(f"{path}: not a usable model: {' '.join(str(error).split())[:300]}") from None
     return ModelFile(model.to(device).eval(), tokenizer, normalizer, header.get("training", {}), header["model_id"])
 

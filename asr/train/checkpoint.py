@@ -6,6 +6,7 @@ No generator state is kept, since every draw is a function of (seed, step) or (s
 from __future__ import annotations
 
 import pickle
+import zipfile
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -26,6 +27,7 @@ class Progress:
         epoch: The epoch under way, from 0.
         batch: Batches of it that are done.
         step: Optimiser steps done in all.
+        loss: Sum of their losses in this epoch.
         best_epoch: The epoch whose weights are the run's model, -1 before the first validation.
         best_cer: Its validation character error rate.
         seconds: Time spent training, over all sittings.
@@ -34,6 +36,7 @@ class Progress:
     epoch: int = 0
     batch: int = 0
     step: int = 0
+    loss: float = 0.0
     best_epoch: int = -1
     best_cer: float = float("inf")
     seconds: float = 0.0
@@ -72,7 +75,10 @@ def load_checkpoint(folder: Path) -> tuple[dict[str, Any] | None, list[str]]:
     damaged: list[str] = []
     for path in checkpoints(folder):
         try:
+            with zipfile.ZipFile(path) as archive:  # PyTorch reads tensors without looking at their checksums
+                if part := archive.testzip():
+                    raise ValueError(f"the checksum of {part} is wrong")
             return torch.load(path, map_location="cpu", weights_only=True), damaged
-        except (RuntimeError, EOFError, OSError, pickle.UnpicklingError, ValueError, KeyError) as error:
+        except (zipfile.BadZipFile, RuntimeError, EOFError, OSError, pickle.UnpicklingError, ValueError, KeyError) as error:
             damaged.append(f"{path}: damaged, going back to the one before it ({' '.join(str(error).split())[:80]})")
     return None, damaged

@@ -94,7 +94,7 @@ def read_log(path: Path) -> list[dict[str, Any]]:
     """The records of a `log.jsonl`; a last line cut short by a crash is passed over."""
     records = []
     if path.exists():
-        for line in path.read_text(encoding="utf-8").splitlines():
+        for line in path.read_bytes().splitlines():  # bytes, since it may be cut short within a character
             try:
                 records.append(json.loads(line))
             except ValueError:

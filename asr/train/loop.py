@@ -17,6 +17,7 @@ from asr.data.plan import epoch_plan, plain_plan
 from asr.data.randomness import torch_seed
 from asr.errors import TrainingError
 from asr.model.acoustic import AcousticModel
+from asr.model.masking import zero_padding
 from asr.text import Tokenizer
 from asr.train.checkpoint import Progress, save_checkpoint
 from asr.train.journal import Journal
@@ -69,27 +70,25 @@ class Trainer:
         """Train to the last epoch, or until validation has not improved for `patience` epochs."""
         settings = self.config.train
         while self.progress.epoch < settings.epochs:
-            loss = self._train_epoch(journal)
-            self._finish_epoch(journal, loss)
             if settings.patience and self.progress.epoch - 1 - self.progress.best_epoch >= settings.patience:
                 journal.say(f"no better validation in {settings.patience} epochs: stopped early")
                 break
+            self._train_epoch(journal)
+            self._finish_epoch(journal)
 
-    def _train_epoch(self, journal: Journal) -> float:
-        """Train on what is left of the epoch under way; returns its mean loss a token, of this sitting."""
+    def _train_epoch(self, journal: Journal) -> None:
+        """Train on what is left of the epoch under way."""
         progress, settings = self.progress, self.config.train
         plan = epoch_plan(self.training.items, self.config, settings.seed, progress.epoch)
-        rest = plan[progress.batch :]
-        losses = []
         clock = time.monotonic()
-        for batch in self.training.batches(rest, progress.epoch):
+        for batch in self.training.batches(plan[progress.batch :], progress.epoch):
             done = (progress.epoch + progress.batch / len(plan)) / settings.epochs
             rate = learning_rate(done, settings)
             loss, gradient = self._step(batch.to(self.device), rate)
-            losses.append(loss)
 
             progress.batch += 1
             progress.step += 1
+            progress.loss += loss
             took, clock = time.monotonic() - clock, time.monotonic()
             progress.seconds += took
             audio = int(batch.lengths.sum()) / self.config.features.sample_rate
@@ -98,7 +97,6 @@ class Trainer:
             journal.step(figures, done, left=progress.seconds / max(done, 1e-3) * (1 - done))
             if progress.step % settings.checkpoint_steps == 0:
                 self._save()
-        return sum(losses) / max(len(losses), 1)
 
     def _step(self, batch: Batch, rate: float) -> tuple[float, float]:
         """One optimiser step; returns the loss a token and the length of the gradient before clipping."""
@@ -119,7 +117,7 @@ class Trainer:
         self.optimizer.step()
         return float(loss.detach()), float(gradient)
 
-    def _finish_epoch(self, journal: Journal, loss: float) -> None:
+    def _finish_epoch(self, journal: Journal) -> None:
         """Validate, keep the model if it is the best so far, and write a checkpoint at the start of the next epoch."""
         progress = self.progress
         result = validate(self.model, self.tokenizer, self.validation, self.validation_plan, self.device)
@@ -127,9 +125,10 @@ class Trainer:
         if best:
             progress.best_epoch, progress.best_cer = progress.epoch, result.cer
             self.keep_best(result, progress)
+        loss = progress.loss / progress.batch
         figures = {"step": progress.step, "epoch": progress.epoch, "loss": loss, "seconds": progress.seconds}
         journal.epoch(figures | vars(result) | {"best": best})
-        progress.epoch, progress.batch = progress.epoch + 1, 0
+        progress.epoch, progress.batch, progress.loss = progress.epoch + 1, 0, 0.0
         self._save()
 
     def _save(self) -> None:
@@ -143,10 +142,11 @@ class Trainer:
 
 
 def ctc_losses(model: AcousticModel, batch: Batch, bf16: bool) -> Tensor:
-    """The CTC loss of each example (Graves et al. 2006), (batch,) float32, features masked as the batch says."""
+    """The CTC loss of each example (Graves et al. 2006), (batch,) float32, augmented as the batch says."""
     with torch.no_grad():
         features, frames = model.features(batch.waveforms, batch.lengths)
-        features = blank_out(features, batch.time_masks, batch.mel_masks)
+        features = features + batch.tones[:, None] / model.std  # the features are in units of it
+        features = blank_out(zero_padding(features, frames), batch.time_masks, batch.mel_masks)
     with torch.autocast(features.device.type, torch.bfloat16, enabled=bf16):
         log_probs, steps = model.encode(features, frames)
     return functional.ctc_loss(

@@ -12,8 +12,9 @@ from asr.data.dataset import SpeechData
 from asr.data.plan import plain_plan
 from asr.data.randomness import generator
 from asr.device import choose_device
+from asr.errors import TrainingError
 from asr.train.loop import ctc_losses, uses_bf16
-from asr.train.run import measure_statistics, new_model, read_data, text_tools
+from asr.train.run import new_model, read_data, text_tools
 from asr.train.schedule import make_optimizer
 from asr.train.selection import select
 from asr.train.validate import validate
@@ -37,6 +38,9 @@ def overfit_one_batch(config: Config, data: Path, say: Callable[[str], None]) ->
 
     Returns:
         Whether every training transcript came out without an error.
+
+    Raises:
+        TrainingError: Not one utterance can be trained on.
     """
     config = config.model_copy(
         update={
@@ -48,16 +52,18 @@ def overfit_one_batch(config: Config, data: Path, say: Callable[[str], None]) ->
     device = choose_device(config.train.device)
     utterances = read_data(data).train
     normalizer, tokenizer = text_tools(config, [utterance.text for utterance in utterances])
-    kept = select(utterances, config, normalizer, tokenizer).kept
+    selection = select(utterances, config, normalizer, tokenizer)
+    for line in selection.messages():
+        say(line)
+    if not selection.kept:
+        raise TrainingError("no training utterance is left")
     rng = generator(config.train.seed, "overfit")
-    chosen = [kept[position] for position in rng.permutation(len(kept))[:_EXAMPLES]]
+    chosen = [selection.kept[position] for position in rng.permutation(len(selection.kept))[:_EXAMPLES]]
     say(f"learning {len(chosen)} utterances by heart: {', '.join(utterance.id for utterance in chosen)}")
 
     training = SpeechData(chosen, config, normalizer, tokenizer)
     plan = plain_plan(training.items, config)
-    model = new_model(config, tokenizer, say)
-    measure_statistics(model, training)
-    model.to(device)
+    model = new_model(config, tokenizer, training, say).to(device)
     optimizer = make_optimizer(model, config.train)
     bf16 = uses_bf16(config.train.bf16, device)
     batches = [batch.to(device) for batch in training.batches(plan, epoch=None)]

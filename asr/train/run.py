@@ -81,8 +81,8 @@ def train(config: Config, data: Path, out: Path, resume: bool = False) -> Path:
         TrainingError: The run exists and `resume` is not given, or cannot go on under these settings and data.
         ManifestError: See `read_data`.
     """
-    _settle(config, out, resume)
     content = read_data(data)
+    _settle(config, out, resume)
     state, damaged = load_checkpoint(out / "checkpoints") if resume else (None, [])
     if state and state["data_id"] != content.id:
         raise TrainingError(f"{data}: the training set is not the one that {out} was started with")
@@ -104,13 +104,16 @@ def text_tools(config: Config, texts: Sequence[str]) -> tuple[Normalizer, Tokeni
     return normalizer, Tokenizer.build([*map(normalizer, texts), *joins])
 
 
-def new_model(config: Config, tokenizer: Tokenizer, say: Callable[[str], None]) -> AcousticModel:
-    """A model with its starting weights: random from the seed, or from `init_from`."""
+def new_model(config: Config, tokenizer: Tokenizer, training: SpeechData, say: Callable[[str], None]) -> AcousticModel:
+    """A model with its starting weights, random from the seed or from `init_from`, and its feature statistics."""
     torch.manual_seed(torch_seed(config.train.seed, "weights"))
     model = AcousticModel(config, len(tokenizer))
+    left = list(model.state_dict())
     if config.train.init_from:
         taken, left = initialise_from(model, tokenizer, config.train.init_from)
-        say(f"{len(taken)} tensors from {config.train.init_from}; random: {', '.join(left) or 'none'}")
+        say(f"{len(taken)} tensors from {config.train.init_from}; new: {', '.join(left) or 'none'}")
+    if "mean" in left:  # else the weights expect the statistics that they came with
+        measure_statistics(model, training)
     return model
 
 
@@ -147,11 +150,11 @@ def _set_up(
     training = SpeechData(selection.kept, config, normalizer, tokenizer)
     validation = SpeechData(data.valid, config, normalizer, None)
 
-    model = new_model(config, tokenizer, journal.say)
     if state:
+        model = AcousticModel(config, len(tokenizer))
         model.load_state_dict(state["model"])
-    elif not config.train.init_from:  # else its weights expect its own statistics
-        measure_statistics(model, training)
+    else:
+        model = new_model(config, tokenizer, training, journal.say)
     model.to(device)
     optimizer = make_optimizer(model, config.train)
     if state:

@@ -17,7 +17,7 @@ def learning_rate(progress: float, config: TrainConfig) -> float:
     function of progress, not of a step count, since epochs differ a little in their number of batches.
     """
     if progress < config.warmup:
-        return config.lr * max(progress, 1e-4) / config.warmup
+        return config.lr * min(max(progress, 1e-4) / config.warmup, 1.0)
     descent = (progress - config.warmup) / (1 - config.warmup)
     cosine = (1 + math.cos(math.pi * min(descent, 1.0))) / 2
     return config.lr * (config.final_lr + (1 - config.final_lr) * cosine)

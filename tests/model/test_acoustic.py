@@ -41,7 +41,7 @@ def loss_of_one_step(model: AcousticModel) -> float:
     rate=st.sampled_from([8000, 16000, 22050]),
     hop_ms=st.sampled_from([7.3, 10, 12.5]),
 )
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_config_foretells_the_steps(samples, strides, rate, hop_ms):
     subsample = [{"channels": 4, "kernel": kernel, "stride": stride} for kernel, stride in strides]
     features = {"sample_rate": rate, "hop_ms": hop_ms}

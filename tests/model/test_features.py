@@ -113,7 +113,7 @@ def test_silence_is_the_floor():
 
 
 @given(st.lists(st.integers(1, 3000), min_size=1, max_size=5), st.integers(0, 500), st.integers(0, 99))
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 def test_nothing_leaks_across_an_utterances_end(lengths, extra, seed):
     """What stands beyond an utterance, and whom it shares a batch with, changes no bit of its features."""
     log_mel = LogMel(SETTINGS["8 kHz"])

@@ -68,13 +68,13 @@ def compare(lengths: list[int], layers: int, seed: int, dtype: torch.dtype) -> f
 
 
 @given(lengths=LENGTHS, layers=st.integers(1, 3), seed=st.integers(0, 999))
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 def test_equals_packed_lstm_in_float64(lengths, layers, seed):
     assert compare(lengths, layers, seed, torch.float64) < 1e-10
 
 
 @given(lengths=LENGTHS, layers=st.integers(1, 3), seed=st.integers(0, 999))
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 def test_equals_packed_lstm_in_float32(lengths, layers, seed):
     assert compare(lengths, layers, seed, torch.float32) < 1e-4
 
@@ -88,7 +88,6 @@ def test_equals_packed_lstm_over_many_steps(dtype, record_property):
 
 
 @given(lengths=LENGTHS, extra=st.integers(0, 4))
-@settings(deadline=None)
 def test_reversal_is_its_own_inverse_and_leaves_padding_in_place(lengths, extra):
     sizes, steps = torch.tensor(lengths), max(lengths) + extra
     rows = reversal(sizes, steps)

@@ -1,0 +1,166 @@
+"""Batches: the same bits whoever reads the audio, targets that are the texts, errors that name the file."""
+
+import os
+import signal
+from dataclasses import fields, replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from asr.audio import read_audio
+from asr.config import Config, parse_config
+from asr.data.dataset import Batch, SpeechData
+from asr.data.manifest import Utterance
+from asr.data.plan import Example, epoch_plan, plain_plan
+from asr.errors import AudioError
+from asr.text import Normalizer, Tokenizer
+
+TEXTS = ["Abc, de!", "bad", "a cab", "deed", "c", "bead a b"]
+
+
+def settings(**batches: object) -> Config:
+    return parse_config(
+        {
+            "features": {"sample_rate": 8000, "mels": 16},
+            "augment": {"noise": 0.5, "join_seconds": 4, "join_count": 3},
+            "batches": {"max_utterances": 2, **batches},
+        }
+    )
+
+
+@pytest.fixture
+def utterances(write_split, tmp_path: Path) -> list[Utterance]:
+    return write_split(tmp_path, "train", TEXTS, speaker="ann")
+
+
+def make(utterances: list[Utterance], config: Config, kind: type[SpeechData] = SpeechData) -> SpeechData:
+    normalizer = Normalizer.from_config(config.text)
+    texts = [normalizer(utterance.text) for utterance in utterances]
+    return kind(utterances, config, normalizer, Tokenizer.build([*texts, " "]))
+
+
+def epoch(data: SpeechData, number: int = 0) -> list[Batch]:
+    return list(data.batches(epoch_plan(data.items, data.config, 1, number), number))
+
+
+def assert_same(ours: list[Batch], theirs: list[Batch]) -> None:
+    """Bit for bit."""
+    for one, other in zip(ours, theirs, strict=True):
+        assert one.ids == other.ids
+        for field in fields(Batch)[1:]:
+            assert torch.equal(getattr(one, field.name), getattr(other, field.name)), field.name
+
+
+def test_the_number_of_workers_changes_no_bit(utterances):
+    alone, shared = (epoch(make(utterances, settings(workers=workers))) for workers in (0, 2))
+    assert len(alone) > 1
+    assert_same(alone, shared)
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+def test_the_cache_changes_no_bit(utterances, workers):
+    with_cache, without = make(utterances, settings()), make(utterances, settings(cache_mb=0, workers=workers))
+    assert with_cache.waveforms.cache is not None and without.waveforms.cache is None
+    assert_same(epoch(with_cache), epoch(without))
+
+
+def test_a_cache_larger_than_allowed_is_not_filled(utterances):
+    small = [replace(utterance, duration=utterance.duration * 100) for utterance in utterances]
+    assert make(small, settings(cache_mb=1)).waveforms.cache is None
+
+
+def test_what_one_meets_in_a_batch_changes_nothing(utterances):
+    """An example is a function of (seed, epoch, id): not of its batch, nor of what was read before it."""
+    data = make(utterances, settings())
+    together = epoch(data)
+    for batch, examples in zip(together, epoch_plan(data.items, data.config, 1, 0), strict=True):
+        for place, example in enumerate(examples):
+            alone = data[[example], 0]
+            assert alone.ids == [batch.ids[place]]
+            assert torch.equal(alone.waveforms[0], batch.waveforms[place, : int(batch.lengths[place])])
+            assert torch.equal(alone.time_masks[0], batch.time_masks[place])
+
+
+def test_seed_and_epoch_change_the_augmentation(utterances):
+    data = make(utterances, settings())
+    other = make(utterances, data.config.model_copy(update={"train": data.config.train.model_copy(update={"seed": 2})}))
+    example = Example((0,), (), 1.0, utterances[0].duration)
+    versions = [data[[example], 0], data[[example], 1], other[[example], 0]]
+    assert len({version.waveforms.numpy().tobytes() for version in versions}) == 3
+
+
+def test_targets_are_the_texts(utterances):
+    data = make(utterances, settings())
+    texts = {utterance.id: Normalizer.from_config(data.config.text)(utterance.text) for utterance in utterances}
+    for batch in epoch(data):
+        spoken = torch.split(batch.targets, batch.target_lengths.tolist())
+        expected = [" ".join(texts[id] for id in ids.split("+")) for ids in batch.ids]
+        assert [data.tokenizer.decode(target.tolist()) for target in spoken] == expected
+        assert not (batch.targets == data.tokenizer.blank).any()
+
+
+def test_without_an_epoch_nothing_is_augmented(utterances):
+    data = make(utterances, settings())
+    plan = plain_plan(data.items, data.config)
+    for examples, batch in zip(plan, data.batches(plan, epoch=None), strict=True):
+        assert batch.time_masks.numel() == batch.mel_masks.numel() == 0
+        assert [data.text(example) for example in examples] == [data.texts[example.members[0]] for example in examples]
+        for example, row, length in zip(examples, batch.waveforms, batch.lengths.tolist(), strict=True):
+            expected = read_audio(utterances[example.members[0]].audio, 8000)
+            assert length == len(expected)
+            assert np.abs(row[:length].numpy() - expected).max() < 2**-15
+            assert not row[length:].any()
+
+
+def test_joined_examples_have_their_gaps(utterances):
+    data = make(utterances, settings())
+    (batch,) = data.batches([[Example((2, 0, 1), (0.1, 0.25), 1.0, 4.0)]], epoch=None)
+    first, second, third = (data.waveforms[position] for position in (2, 0, 1))
+    silence = [np.zeros(round(8000 * gap), np.float32) for gap in (0.1, 0.25)]
+    expected = np.concatenate([first, silence[0], second, silence[1], third])
+    assert np.array_equal(batch.waveforms[0].numpy(), expected)
+    assert batch.ids == ["train-2+train-0+train-1"]
+    assert data.tokenizer.decode(batch.targets.tolist()) == "a cab abc de bad"
+
+
+def test_the_planned_length_is_that_of_the_audio(utterances):
+    """The plan and the check for targets that are too long know only durations."""
+    data = make(utterances, settings())
+    for number in range(5):
+        plan = epoch_plan(data.items, data.config, 1, number)
+        for examples, batch in zip(plan, data.batches(plan, number), strict=True):
+            planned = [8000 * example.seconds for example in examples]
+            assert batch.lengths.tolist() == pytest.approx(planned, abs=2)
+
+
+@pytest.mark.parametrize(("workers", "cache_mb"), [(0, 100), (0, 0), (2, 0)])
+def test_an_unreadable_file_is_named_in_one_line(utterances, workers, cache_mb):
+    broken = Path(utterances[3].audio)
+    broken.write_bytes(broken.read_bytes()[:20])
+    with pytest.raises(AudioError) as error:
+        epoch(make(utterances, settings(workers=workers, cache_mb=cache_mb)))
+    assert str(broken) in str(error.value)
+    assert "\n" not in str(error.value)
+
+
+class Dying(SpeechData):
+    """Its worker processes are killed, as by a system that is out of memory."""
+
+    def __getitem__(self, key: tuple[list[Example], int | None]) -> Batch:
+        if torch.utils.data.get_worker_info():
+            os.kill(os.getpid(), signal.SIGKILL)
+        return super().__getitem__(key)
+
+
+def test_a_dead_worker_does_not_hang_the_run(utterances):
+    with pytest.raises(RuntimeError, match="worker"):
+        epoch(make(utterances, settings(workers=2), kind=Dying))
+
+
+def test_a_batch_moves_whole(utterances):
+    batch = epoch(make(utterances, settings()))[0]
+    moved = batch.to(torch.device("meta"))
+    assert all(getattr(moved, field.name).device.type == "meta" for field in fields(Batch)[1:])
+    assert moved.ids == batch.ids

@@ -1,0 +1,213 @@
+"""The model file: what is written is read back, equal models are equal files, and nothing else is taken for a model."""
+
+import json
+import pickle
+import shutil
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors import safe_open
+from safetensors.torch import save_file
+
+from asr.config import parse_config
+from asr.errors import ModelFileError
+from asr.model.acoustic import AcousticModel
+from asr.model.file import ModelFile, initialise_from, load_model, save_model
+from asr.text import Normalizer, Tokenizer
+
+KEYS = ("config", "tokenizer", "normalizer", "features", "model_id", "format")
+
+
+def make(texts: str = "abc de", seed: int = 0, **model: object) -> ModelFile:
+    config = parse_config(
+        {
+            "features": {"sample_rate": 8000, "mels": 12},
+            "model": {"subsample": [{"channels": 8, "kernel": 3}], "layers": 1, "hidden": 6, **model},
+        }
+    )
+    tokenizer = Tokenizer.build([texts])
+    torch.manual_seed(seed)
+    acoustic = AcousticModel(config, len(tokenizer)).eval()
+    acoustic.set_statistics(torch.randn(12), torch.rand(12) + 0.5)
+    return ModelFile(acoustic, tokenizer, Normalizer.from_config(config.text), {"epoch": 3})
+
+
+def log_probs(model: AcousticModel) -> torch.Tensor:
+    torch.manual_seed(9)
+    with torch.inference_mode():
+        return model(torch.randn(2, 3000), torch.tensor([3000, 1700]))[0]
+
+
+def rewrite(source: Path, target: Path, drop: str = "", **changes: object) -> None:
+    """A copy of a model file with a tensor dropped or its description changed; a change to None drops a key."""
+    with safe_open(source, framework="pt") as file:
+        header = json.loads(file.metadata()["asr"]) | changes
+        state = {name: file.get_tensor(name) for name in file.keys() if name != drop}  # noqa: SIM118
+    header = {key: value for key, value in header.items() if value is not None}
+    save_file(state, target, metadata={"asr": json.dumps(header)})
+
+
+def refused(path: Path) -> str:
+    """The one line with which a file is refused."""
+    with pytest.raises(ModelFileError) as error:
+        load_model(path)
+    message = str(error.value)
+    assert str(path) in message
+    assert "\n" not in message
+    return message
+
+
+@pytest.fixture
+def saved(tmp_path: Path) -> Path:
+    path = tmp_path / "run" / "model.safetensors"
+    path.parent.mkdir()
+    save_model(path, make())
+    return path
+
+
+def test_what_is_written_is_read_back(saved):
+    written, read = make(), load_model(saved)
+    assert torch.equal(log_probs(read.model), log_probs(written.model))
+    assert (read.config, read.tokenizer, read.normalizer) == (written.config, written.tokenizer, written.normalizer)
+    assert read.training == {"epoch": 3}
+    assert not read.model.training
+    assert load_model(saved.parent).model_id == load_model(str(saved)).model_id == read.model_id
+
+
+def test_equal_models_are_equal_files(saved, tmp_path):
+    again = tmp_path / "again.safetensors"
+    assert save_model(again, make()) == load_model(saved).model_id
+    assert again.read_bytes() == saved.read_bytes()
+    save_model(again, load_model(saved))  # reading and writing changes nothing either
+    assert again.read_bytes() == saved.read_bytes()
+
+
+def test_the_id_follows_what_decides_a_transcript(tmp_path):
+    def identify(content: ModelFile) -> str:
+        return save_model(tmp_path / "model.safetensors", content)
+
+    original, other_weight, other_statistics, other_facts = make(), make(), make(), make()
+    with torch.no_grad():
+        other_weight.model.output.bias[0] += 1e-6
+        other_statistics.model.mean[0] += 1e-6
+    other_facts.training = {"epoch": 4, "validation": {"wer": 0.5}}
+    ids = [identify(content) for content in (original, other_weight, other_statistics, make("abc dx"))]
+    assert len(set(ids)) == 4
+    assert identify(other_facts) == ids[0]
+
+
+def test_saving_does_not_touch_the_model_in_training(saved):
+    content = make()
+    content.model.train()
+    save_model(saved, content)
+    assert content.model.training
+    assert "mean" in content.model.state_dict()
+
+
+@pytest.mark.parametrize("size", [0, 5, 100, -1])
+def test_a_truncated_file_is_refused(saved, size):
+    saved.write_bytes(saved.read_bytes()[:size])
+    assert "damaged" in refused(saved)
+
+
+def test_a_damaged_weight_is_noticed(saved):
+    content = bytearray(saved.read_bytes())
+    content[-2] ^= 0x40
+    saved.write_bytes(content)
+    assert "damaged" in refused(saved)
+
+
+def test_other_files_are_refused(tmp_path):
+    path = tmp_path / "model.safetensors"
+    path.write_text("not a model\n" * 100)
+    assert "not a model file" in refused(path)
+    save_file({"weight": torch.zeros(3)}, path)
+    assert "not a model of this project" in refused(path)
+    save_file({"weight": torch.zeros(3)}, path, metadata={"asr": "{"})
+    assert "description" in refused(path)
+
+
+def test_missing_files_and_folders_without_a_model_are_refused(tmp_path):
+    assert "no model.safetensors" in refused(tmp_path)
+    assert "no such" in refused(tmp_path / "nothing")
+    (tmp_path / "model.safetensors").mkdir()
+    refused(tmp_path)
+
+
+def test_a_pickle_is_not_executed(tmp_path):
+    """PyTorch's own checkpoints run what their author wanted."""
+
+    class Payload:
+        def __reduce__(self):
+            return Path.touch, (tmp_path / "executed",)
+
+    path = tmp_path / "model.safetensors"
+    path.write_bytes(pickle.dumps(Payload()))
+    refused(path)
+    torch.save({"model": Payload()}, path)
+    refused(path)
+    assert not (tmp_path / "executed").exists()
+
+
+def test_a_newer_format_is_refused(saved, tmp_path):
+    path = tmp_path / "newer.safetensors"
+    rewrite(saved, path, format=99)
+    assert "newer" in refused(path)
+
+
+def test_a_missing_tensor_is_refused(saved, tmp_path):
+    path = tmp_path / "other.safetensors"
+    rewrite(saved, path, drop="output.bias")
+    assert "output.bias" in refused(path)
+
+
+@pytest.mark.parametrize("value", [None, {}, "text", [1]])
+@pytest.mark.parametrize("key", KEYS)
+def test_a_strange_description_is_refused(key, value, saved, tmp_path):
+    path = tmp_path / "strange.safetensors"
+    rewrite(saved, path, **{key: value})
+    refused(path)
+
+
+def test_a_setting_of_another_version_is_refused(saved, tmp_path):
+    path = tmp_path / "other.safetensors"
+    config = load_model(saved).config.model_dump(mode="json")
+    config["model"]["attention"] = 8
+    rewrite(saved, path, config=config)
+    assert "attention" in refused(path)
+
+
+def test_start_from_a_model_of_the_same_alphabet(saved):
+    content = make(seed=5)
+    taken, left = initialise_from(content.model, content.tokenizer, saved)
+    assert left == []
+    assert set(taken) == set(content.model.state_dict())
+    assert torch.equal(log_probs(content.model), log_probs(load_model(saved).model))
+
+
+@pytest.mark.parametrize("texts", ["abc dx", "abcdefg"])
+def test_start_from_a_model_of_another_alphabet(saved, texts):
+    """Also where the alphabets are of one size, so that shapes alone would fit."""
+    content = make(texts, seed=5)
+    before = content.model.output.weight.detach().clone()
+    taken, left = initialise_from(content.model, content.tokenizer, saved)
+    assert left == ["output.weight", "output.bias"]
+    assert torch.equal(content.model.output.weight, before)
+    source = load_model(saved).model.state_dict()
+    assert {"mean", "std"} < set(taken)
+    assert all(torch.equal(content.model.state_dict()[name], source[name]) for name in taken)
+
+
+def test_start_from_a_model_of_another_shape(saved):
+    content = make(seed=5, hidden=8)
+    taken, left = initialise_from(content.model, content.tokenizer, saved)
+    assert "subsample.0.conv.weight" in taken
+    assert "layers.0.forwards.weight_ih_l0" in left
+    assert log_probs(content.model).isfinite().all()
+
+
+def test_a_run_folder_may_be_moved(saved, tmp_path):
+    before = load_model(saved).model_id
+    shutil.move(saved.parent, tmp_path / "elsewhere")
+    assert load_model(tmp_path / "elsewhere").model_id == before

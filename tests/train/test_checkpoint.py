@@ -1,0 +1,129 @@
+"""Checkpoints: the whole state, the last two, and a way back where the newest is damaged."""
+
+import dataclasses
+import pickle
+from pathlib import Path
+
+import pytest
+import torch
+from torch import nn
+
+from asr.train.checkpoint import Progress, checkpoints, load_checkpoint, save_checkpoint
+
+
+def make(steps: int = 2) -> tuple[nn.Module, torch.optim.Optimizer]:
+    """A small model after some steps of AdamW."""
+    torch.manual_seed(0)
+    model = nn.Linear(3, 2)
+    optimizer = torch.optim.AdamW(model.parameters(), fused=True)
+    for _ in range(steps):
+        optimizer.zero_grad()
+        model(torch.randn(4, 3)).square().sum().backward()
+        optimizer.step()
+    return model, optimizer
+
+
+def save(folder: Path, *steps: int) -> None:
+    for step in steps:
+        save_checkpoint(folder, Progress(step=step), *make(), data_id="d")
+
+
+def newest(folder: Path) -> tuple[int | None, list[str]]:
+    """The step of the state that is loaded, and what is said of damaged files."""
+    state, damaged = load_checkpoint(folder)
+    return (state["progress"]["step"] if state else None), damaged
+
+
+def test_the_state_comes_back_whole(tmp_path):
+    model, optimizer = make()
+    progress = Progress(epoch=3, batch=2, step=17, loss=1.5, best_epoch=1, best_cer=0.25, seconds=9.5)
+    save_checkpoint(tmp_path, progress, model, optimizer, "abc")
+    state, damaged = load_checkpoint(tmp_path)
+    assert damaged == []
+    assert (Progress(**state["progress"]), state["data_id"]) == (progress, "abc")
+
+    again, other = make(steps=0)
+    again.load_state_dict(state["model"])
+    other.load_state_dict(state["optimizer"])
+    for one, two in ((model, optimizer), (again, other)):  # the next step is the same
+        torch.manual_seed(5)
+        two.zero_grad()
+        one(torch.randn(4, 3)).sum().backward()
+        two.step()
+    assert all(torch.equal(a, b) for a, b in zip(model.parameters(), again.parameters(), strict=True))
+
+
+def test_a_progress_starts_at_nothing():
+    assert dataclasses.asdict(Progress()) == {
+        "epoch": 0, "batch": 0, "step": 0, "loss": 0.0, "best_epoch": -1, "best_cer": float("inf"), "seconds": 0.0,
+    }  # fmt: skip
+
+
+def test_the_last_two_are_kept(tmp_path):
+    save(tmp_path, 8, 9, 10, 100)
+    assert [path.name for path in checkpoints(tmp_path)] == ["step-00000100.pt", "step-00000010.pt"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["step-00000010.pt", "step-00000100.pt"]
+    assert newest(tmp_path) == (100, [])
+
+
+def test_no_checkpoint_is_no_error(tmp_path):
+    assert load_checkpoint(tmp_path) == (None, [])
+    assert load_checkpoint(tmp_path / "nowhere") == (None, [])
+
+
+@pytest.mark.parametrize("left", [0.0, 0.001, 0.3, 0.6, 0.9, 0.999])
+def test_a_truncated_one_falls_back_to_the_one_before(tmp_path, left):
+    save(tmp_path, 1, 2)
+    path = checkpoints(tmp_path)[0]
+    content = path.read_bytes()
+    path.write_bytes(content[: int(left * len(content))])
+    step, damaged = newest(tmp_path)
+    assert step == 1
+    assert len(damaged) == 1 and str(path) in damaged[0] and "\n" not in damaged[0]
+
+
+def test_damage_anywhere_in_the_weights_is_noticed(tmp_path):
+    save(tmp_path, 1, 2)
+    path = checkpoints(tmp_path)[0]
+    content = bytearray(path.read_bytes())
+    weight = bytes(make()[0].weight.detach().numpy().tobytes())
+    content[content.index(weight) + 3] ^= 0x20
+    path.write_bytes(content)
+    assert newest(tmp_path)[0] == 1
+
+
+def test_all_damaged_is_a_start_from_nothing(tmp_path):
+    save(tmp_path, 1, 2)
+    for path in checkpoints(tmp_path):
+        path.write_bytes(b"nonsense")
+    step, damaged = newest(tmp_path)
+    assert step is None
+    assert len(damaged) == 2
+
+
+def test_a_checkpoint_runs_no_code(tmp_path):
+    class Payload:
+        def __reduce__(self):
+            return Path.touch, (tmp_path / "executed",)
+
+    save(tmp_path, 1)
+    torch.save({"progress": Payload()}, tmp_path / "step-00000002.pt")
+    (tmp_path / "step-00000003.pt").write_bytes(pickle.dumps(Payload()))
+    step, damaged = newest(tmp_path)
+    assert step == 1
+    assert len(damaged) == 2
+    assert not (tmp_path / "executed").exists()
+
+
+def test_a_crash_while_writing_leaves_those_before(tmp_path, monkeypatch):
+    save(tmp_path, 1, 2)
+
+    def crash(state: object, path: Path) -> None:
+        Path(path).write_bytes(b"half")
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(torch, "save", crash)
+    with pytest.raises(KeyboardInterrupt):
+        save(tmp_path, 3)
+    assert newest(tmp_path) == (2, [])
+    assert len(list(tmp_path.iterdir())) == 2
