@@ -45,6 +45,7 @@ class FeatureConfig(Section):
     low_hz: float = Field(20.0, ge=0, description="lower edge of the lowest band")
     high_hz: float | None = Field(None, gt=0, description="upper edge of the highest band; null: half the rate")
     floor: float = Field(1e-7, gt=0, description="mel power below this counts as this, about the noise of 16 bits")
+    loudness: Literal["keep", "equal"] = Field("equal", description="equal: each recording is brought to one RMS level")
     normalize: Literal["corpus", "utterance"] = Field(
         "corpus", description="what is taken off each band: its mean over the training set, or over the utterance"
     )

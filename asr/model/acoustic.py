@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from asr.config import Config, ConvConfig, ModelConfig
-from asr.model.features import LogMel
+from asr.model.features import LogMel, equal_loudness
 from asr.model.lstm import BidirectionalLSTM, reversal
 from asr.model.masking import zero_padding
 
@@ -76,17 +76,27 @@ class AcousticModel(nn.Module):
         self.mean.copy_(mean)
         self.std.copy_(std)
 
-    def features(self, waveforms: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
+    def raw_features(self, waveforms: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
+        """Log-mel features before normalisation, (batch, frames, mels), and (batch,) frames."""
+        if self.config.features.loudness == "equal":
+            waveforms = equal_loudness(waveforms, lengths)
+        features, frames = self.log_mel(waveforms, lengths)
+        return features, frames
+
+    def features(self, waveforms: Tensor, lengths: Tensor, tones: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """Normalised log-mel features.
 
         Args:
             waveforms: (batch, samples).
             lengths: (batch,) samples.
+            tones: (batch, mels) to be added before normalisation: augmentation in training.
 
         Returns:
             (batch, frames, mels), zero beyond their length (the mean of a band), and (batch,) frames.
         """
-        features, frames = self.log_mel(waveforms, lengths)
+        features, frames = self.raw_features(waveforms, lengths)
+        if tones is not None:
+            features = zero_padding(features + tones[:, None], frames)
         if self.config.features.normalize == "corpus":
             features = (features - self.mean) / self.std
         else:

@@ -10,6 +10,23 @@ from asr.config import FeatureConfig
 from asr.model.masking import zero_padding
 
 
+_LOUDNESS = 0.1  # RMS; speech at -20 dB of full scale
+_SILENCE = 1e-4  # RMS below which there is nothing to bring up but the noise of 16 bits
+
+
+def equal_loudness(waveforms: Tensor, lengths: Tensor) -> Tensor:
+    """Waveforms scaled to one RMS level, each by itself; a silent one stays silent.
+
+    Args:
+        waveforms: (batch, samples); what lies beyond a length is set to zero.
+        lengths: (batch,) samples.
+    """
+    waveforms = zero_padding(waveforms, lengths)
+    energy = waveforms.square().sum(1, dtype=torch.float64)  # in float64 no bit of it depends on the padding
+    rms = (energy / lengths).sqrt().clamp(min=_SILENCE).to(waveforms.dtype)
+    return waveforms * (_LOUDNESS / rms)[:, None]
+
+
 class LogMel(nn.Module):
     """Natural logarithm of the power in mel bands.
 

@@ -17,6 +17,7 @@ from torch import nn
 from asr.atomic import replacing
 
 KEPT = 2
+_DAMAGE = (zipfile.BadZipFile, pickle.UnpicklingError, EOFError, OSError, RuntimeError, ValueError, KeyError)
 
 
 @dataclass
@@ -79,6 +80,6 @@ def load_checkpoint(folder: Path) -> tuple[dict[str, Any] | None, list[str]]:
                 if part := archive.testzip():
                     raise ValueError(f"the checksum of {part} is wrong")
             return torch.load(path, map_location="cpu", weights_only=True), damaged
-        except (zipfile.BadZipFile, RuntimeError, EOFError, OSError, pickle.UnpicklingError, ValueError, KeyError) as error:
+        except _DAMAGE as error:
             damaged.append(f"{path}: damaged, going back to the one before it ({' '.join(str(error).split())[:80]})")
     return None, damaged

@@ -17,7 +17,6 @@ from asr.data.plan import epoch_plan, plain_plan
 from asr.data.randomness import torch_seed
 from asr.errors import TrainingError
 from asr.model.acoustic import AcousticModel
-from asr.model.masking import zero_padding
 from asr.text import Tokenizer
 from asr.train.checkpoint import Progress, save_checkpoint
 from asr.train.journal import Journal
@@ -144,9 +143,8 @@ class Trainer:
 def ctc_losses(model: AcousticModel, batch: Batch, bf16: bool) -> Tensor:
     """The CTC loss of each example (Graves et al. 2006), (batch,) float32, augmented as the batch says."""
     with torch.no_grad():
-        features, frames = model.features(batch.waveforms, batch.lengths)
-        features = features + batch.tones[:, None] / model.std  # the features are in units of it
-        features = blank_out(zero_padding(features, frames), batch.time_masks, batch.mel_masks)
+        features, frames = model.features(batch.waveforms, batch.lengths, batch.tones)
+        features = blank_out(features, batch.time_masks, batch.mel_masks)
     with torch.autocast(features.device.type, torch.bfloat16, enabled=bf16):
         log_probs, steps = model.encode(features, frames)
     return functional.ctc_loss(

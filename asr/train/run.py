@@ -13,7 +13,7 @@ import torch
 
 import asr
 from asr.atomic import replacing
-from asr.config import Config, config_yaml, load_config
+from asr.config import Config, Section, config_yaml, load_config
 from asr.data.dataset import SpeechData
 from asr.data.manifest import Dataset, Utterance, read_dataset, read_manifest
 from asr.data.plan import plain_plan
@@ -127,7 +127,7 @@ def measure_statistics(model: AcousticModel, training: SpeechData) -> None:
     count, total, squares = 0, torch.zeros(config.features.mels), torch.zeros(config.features.mels)
     total, squares = total.double(), squares.double()
     for batch in training.batches([examples for examples in plan if examples], epoch=None):
-        features, frames = model.log_mel(batch.waveforms, batch.lengths)  # zero beyond each length
+        features, frames = model.raw_features(batch.waveforms, batch.lengths)  # zero beyond each length
         count += int(frames.sum())
         total += features.double().sum((0, 1))
         squares += features.double().square().sum((0, 1))
@@ -206,7 +206,7 @@ def differences(before: Config, now: Config) -> list[str]:
     lines = []
     for section, old in before:
         new = getattr(now, section)
-        if not hasattr(old, "model_fields"):
+        if not isinstance(old, Section):
             lines += [f"{section}: {old!r} -> {new!r}"] if old != new else []
             continue
         for name, value in old:

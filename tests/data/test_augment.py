@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from asr.config import AugmentConfig
-from asr.data.augment import add_noise, augment_waveform, change_gain, change_speed, draw_masks
+from asr.data.augment import add_noise, augment_waveform, change_gain, change_speed, draw_masks, draw_tone
 
 RATE = 8000
 
@@ -127,3 +127,11 @@ def test_masks_of_every_width_and_place_occur():
     assert {int(width) for width in np.diff(over_time).flat} == set(range(6))
     assert {int(width) for width in np.diff(over_mels).flat} == set(range(4))
     assert over_time.min() == 0 and over_time.max() == 20
+
+
+def test_tone_has_the_asked_spread_and_no_level():
+    tones = np.stack([draw_tone(64, 6.0, rng(seed)) for seed in range(2000)]) * 10 / np.log(10)
+    assert tones.std() == pytest.approx(6.0, rel=0.05)
+    assert np.abs(tones.mean(axis=1)).max() < 0.5  # the level is the gain's business
+    assert np.abs(np.diff(tones, axis=1)).max() < 6.0  # smooth: neighbours differ by less than the spread
+    assert not draw_tone(64, 0.0, rng()).any()

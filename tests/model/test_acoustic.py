@@ -1,5 +1,7 @@
 """The acoustic model's shapes, options and starting weights; its first promise has its own file, test_padding.py."""
 
+import math
+
 import pytest
 import torch
 from hypothesis import given, settings
@@ -131,10 +133,21 @@ def test_normalisation_by_utterance_takes_the_level_away():
     assert not loud[1, frames[1] :].any()
 
 
+@pytest.mark.parametrize(("loudness", "same"), [("equal", True), ("keep", False)])
+def test_equal_loudness_takes_the_gain_away(loudness, same):
+    model = make(features={"loudness": loudness})
+    waveforms, lengths = 0.1 * torch.randn(2, 4000), torch.tensor([4000, 2500])
+    loud, _ = model.features(waveforms, lengths)
+    soft, _ = model.features(waveforms / 10, lengths)
+    assert torch.allclose(loud, soft, atol=1e-4) == same
+    silent, frames = model.features(torch.zeros(2, 4000), lengths)
+    assert silent[1, : frames[1]].numpy() == pytest.approx(math.log(model.config.features.floor), abs=1e-3)
+
+
 def test_normalisation_by_corpus_uses_its_statistics():
     model = make()
     waveforms, lengths = torch.randn(2, 4000), torch.tensor([4000, 2500])
-    raw, frames = model.log_mel(waveforms, lengths)
+    raw, frames = model.raw_features(waveforms, lengths)
     model.set_statistics(torch.arange(12.0), torch.full((12,), 2.0))
     features, _ = model.features(waveforms, lengths)
     assert torch.allclose(features[0], (raw[0] - torch.arange(12.0)) / 2)

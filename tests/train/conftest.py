@@ -5,19 +5,25 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from ruamel.yaml import YAML
 
 from asr.audio import write_wav
 from asr.config import Config, load_config, parse_config
-from asr.data.manifest import Dataset, Utterance, write_dataset, write_manifest
+from asr.data.dataset import SpeechData
+from asr.data.manifest import Dataset, Utterance, read_manifest, write_dataset, write_manifest
+from asr.model.acoustic import AcousticModel
+from asr.text import Normalizer, Tokenizer
+from asr.train.checkpoint import Progress
+from asr.train.loop import Trainer
+from asr.train.schedule import make_optimizer
 
 RATE = 8000
 HERTZ = {"a": 400.0, "b": 900.0, "c": 1500.0, "d": 2200.0, "é": 3000.0}
 TRAIN = ("ab", "ba", "ca da", "dé", "éa b", "cab", "bed", "da ca", "bé", "ac", "d a b", "aé")
 VALID = ("ad", "bac", "c é", "db a")
 
-TINY = {
-    "name": "tones",
+TINY: dict[str, dict[str, object]] = {
     "features": {"sample_rate": RATE, "mels": 16},
     "model": {"subsample": [{"channels": 12, "kernel": 5, "stride": 2}], "layers": 1, "hidden": 12, "dropout": 0.1},
     "augment": {"noise": 0.5, "join_seconds": 3, "join_count": 2, "mel_mask_bands": 3, "time_mask_ms": 50},
@@ -62,14 +68,10 @@ def corpus(folder: Path, train: Sequence[str] = TRAIN, valid: Sequence[str] = VA
     return folder
 
 
-def settings(**sections: dict[str, object]) -> Config:
+def settings(name: str = "tones", **sections: dict[str, object]) -> Config:
     """The settings of a tiny model, with some of them changed: train={"epochs": 5}."""
-    return parse_config({section: _merged(section, sections) for section in {*TINY, *sections}})
-
-
-def _merged(section: str, changes: dict[str, dict[str, object]]) -> object:
-    default = TINY.get(section, {})
-    return default | changes.get(section, {}) if isinstance(default, dict) else default
+    merged = {section: TINY.get(section, {}) | sections.get(section, {}) for section in {*TINY, *sections}}
+    return parse_config({"name": name, **merged})
 
 
 def plain(**sections: dict[str, object]) -> Config:
@@ -91,7 +93,7 @@ def tiny_yaml(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The tiny settings as a file."""
     path = tmp_path_factory.mktemp("conf") / "tones.yaml"
     with path.open("w", encoding="utf-8") as stream:
-        YAML(typ="safe", pure=True).dump(TINY, stream)
+        YAML(typ="safe", pure=True).dump({"name": "tones", **TINY}, stream)
     assert load_config(path) == settings()
     return path
 
@@ -118,3 +120,28 @@ def settings_fixture() -> Callable[..., Config]:
 def plain_fixture() -> Callable[..., Config]:
     """The function `plain`."""
     return plain
+
+
+@pytest.fixture
+def make_trainer(tones: Path, tmp_path: Path) -> Callable[..., Trainer]:
+    """A function that makes a trainer of a config, on the tones."""
+
+    def make(config: Config, keep_best: Callable[..., None] = lambda result, progress: None) -> Trainer:
+        normalizer = Normalizer.from_config(config.text)
+        training, validation = (read_manifest(tones / f"{split}.jsonl") for split in ("train", "valid"))
+        tokenizer = Tokenizer.build([*(normalizer(utterance.text) for utterance in training), " "])
+        torch.manual_seed(0)
+        model = AcousticModel(config, len(tokenizer))
+        return Trainer(
+            model,
+            tokenizer,
+            make_optimizer(model, config.train),
+            SpeechData(training, config, normalizer, tokenizer),
+            SpeechData(validation, config, normalizer, None),
+            Progress(),
+            tmp_path,
+            "data",
+            keep_best,
+        )
+
+    return make

@@ -1,0 +1,253 @@
+"""A run from data folder to model file: what it leaves, what it refuses, how it goes on."""
+
+import shutil
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+
+from asr.data.manifest import Dataset, read_manifest, write_dataset, write_manifest
+from asr.errors import AsrError, AudioError, ManifestError, TrainingError
+from asr.model.file import ModelFile, load_model, save_model
+from asr.train.checkpoint import checkpoints
+from asr.train.journal import read_log
+from asr.train.run import differences, text_tools, train
+
+
+def refused(error: type[AsrError], *arguments, **options) -> str:
+    """The one line with which training is refused."""
+    with pytest.raises(error) as caught:
+        train(*arguments, **options)
+    assert "\n" not in str(caught.value)
+    return str(caught.value)
+
+
+def weights(run: Path) -> dict[str, torch.Tensor]:
+    return torch.load(checkpoints(run / "checkpoints")[0], weights_only=True)["model"]
+
+
+def assert_same_end(one: Path, other: Path) -> None:
+    """Bit for bit."""
+    assert (one / "model.safetensors").read_bytes() == (other / "model.safetensors").read_bytes()
+    ours, theirs = weights(one), weights(other)
+    assert ours.keys() == theirs.keys()
+    assert all(torch.equal(ours[name], theirs[name]) for name in ours)
+
+
+@pytest.fixture(scope="module")
+def finished(tones, settings, tmp_path_factory) -> Path:
+    """A run that came to its end."""
+    out = tmp_path_factory.mktemp("runs") / "finished"
+    train(settings(), tones, out)
+    return out
+
+
+@pytest.fixture
+def run(finished, tmp_path) -> Path:
+    """A copy of it, to be changed."""
+    shutil.copytree(finished, tmp_path / "run")
+    return tmp_path / "run"
+
+
+def test_what_a_run_leaves(finished, settings):
+    assert sorted(path.name for path in finished.iterdir()) == [
+        "checkpoints",
+        "config.yaml",
+        "curves.png",
+        "log.jsonl",
+        "model.safetensors",
+        "tensorboard",
+    ]
+    content = load_model(finished)
+    assert content.config == settings()
+    assert content.tokenizer.tokens == ("<blank>", *" abcdeé")
+    facts = content.training
+    assert (facts["name"], facts["dataset"], facts["train_utterances"]) == ("tones", "tones", 12)
+    best = min(
+        (record for record in read_log(finished / "log.jsonl") if record["kind"] == "epoch"), key=lambda r: r["cer"]
+    )
+    assert facts["validation"] == {"wer": best["wer"], "cer": best["cer"], "utterances": 4}
+    assert (facts["epoch"], facts["step"]) == (best["epoch"], best["step"])
+    assert facts["versions"]["torch"] == torch.__version__
+
+
+def test_the_same_settings_make_the_same_file(finished, tones, settings, tmp_path):
+    train(settings(), tones, tmp_path / "again")
+    assert_same_end(finished, tmp_path / "again")
+
+
+def test_another_seed_makes_another_model(finished, tones, settings, tmp_path):
+    train(settings(train={"seed": 2}), tones, tmp_path / "other")
+    ours, theirs = weights(finished), weights(tmp_path / "other")
+    assert not torch.equal(ours["output.weight"], theirs["output.weight"])
+
+
+def test_features_are_normalised_by_the_training_set(finished, tones):
+    """Zero mean, unit variance a band, over the unchanged training recordings."""
+    content = load_model(finished)
+    from asr.audio import read_audio
+
+    frames = []
+    for utterance in read_manifest(tones / "train.jsonl"):
+        waveform = torch.from_numpy(read_audio(utterance.audio, 8000))[None]
+        frames.append(content.model.features(waveform, torch.tensor([waveform.shape[1]]))[0][0])
+    features = torch.cat(frames)
+    assert torch.allclose(features.mean(0), torch.zeros(16), atol=1e-3)
+    assert torch.allclose(features.std(0), torch.ones(16), atol=1e-2)
+
+
+def test_an_existing_run_is_not_overwritten(run, tones, settings):
+    before = (run / "model.safetensors").read_bytes()
+    assert "--resume" in refused(TrainingError, settings(train={"seed": 2}), tones, run)
+    assert (run / "model.safetensors").read_bytes() == before
+
+
+def test_a_folder_that_is_no_run_is_not_filled(tones, settings, tmp_path):
+    (tmp_path / "thesis.txt").write_text("the only copy")
+    assert "not a run" in refused(TrainingError, settings(), tones, tmp_path, resume=True)
+    assert [path.name for path in tmp_path.iterdir()] == ["thesis.txt"]
+
+
+def test_resuming_what_does_not_exist_starts_it(finished, tones, settings, tmp_path):
+    train(settings(), tones, tmp_path / "new", resume=True)
+    assert_same_end(finished, tmp_path / "new")
+
+
+def test_resuming_what_is_finished_changes_nothing(finished, run, tones, settings):
+    train(settings(), tones, run, resume=True)
+    assert_same_end(finished, run)
+    assert read_log(run / "log.jsonl") == read_log(finished / "log.jsonl")
+
+
+def test_other_settings_are_refused_and_shown(run, tones, settings):
+    config = settings(train={"lr": 0.5}, model={"hidden": 16})
+    message = refused(TrainingError, config, tones, run, resume=True)
+    assert "train.lr: 0.01 -> 0.5" in message
+    assert "model.hidden: 12 -> 16" in message
+    assert "train.seed" not in message
+
+
+def test_workers_and_epochs_may_change(run, tones, settings):
+    train(settings(batches={"workers": 1}, train={"epochs": 3}), tones, run, resume=True)
+    assert [record["epoch"] for record in read_log(run / "log.jsonl") if record["kind"] == "epoch"] == [0, 1, 2]
+    assert "epochs: 3" in (run / "config.yaml").read_text()
+
+
+def test_another_training_set_is_refused(run, tones, settings, tmp_path):
+    folder = tmp_path / "data"
+    shutil.copytree(tones, folder)
+    write_manifest(folder / "train.jsonl", read_manifest(folder / "train.jsonl")[1:])
+    assert "training set" in refused(TrainingError, settings(), folder, run, resume=True)
+
+
+def test_a_damaged_checkpoint_costs_only_its_steps(finished, run, tones, settings, capsys):
+    newest = checkpoints(run / "checkpoints")[0]
+    newest.write_bytes(newest.read_bytes()[:-100])
+    train(settings(), tones, run, resume=True)
+    assert "damaged" in capsys.readouterr().err
+    assert_same_end(finished, run)
+    ours, theirs = (read_log(path / "log.jsonl") for path in (run, finished))
+    assert [(r["kind"], r["step"], r["loss"]) for r in ours] == [(r["kind"], r["step"], r["loss"]) for r in theirs]
+
+
+def test_missing_data_leaves_no_run_behind(settings, tmp_path):
+    """So that the same command with the right folder is not told that a run is there already."""
+    assert "no such file" in refused(ManifestError, settings(), tmp_path / "nowhere", tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+
+
+def test_splits_that_share_a_recording_or_a_speaker_are_refused(corpus, settings, tmp_path):
+    folder = corpus(tmp_path / "data", ["ab", "ba"], ["cd"])
+    train_set, valid_set = (read_manifest(folder / f"{split}.jsonl") for split in ("train", "valid"))
+    write_manifest(folder / "valid.jsonl", [replace(valid_set[0], speaker=train_set[0].speaker)])
+    assert "speaker" in refused(ManifestError, settings(), folder, tmp_path / "run")
+    write_dataset(folder, Dataset(shared=("speaker", "text")))
+    write_manifest(folder / "valid.jsonl", [*valid_set, replace(train_set[0], id="copy")])
+    assert "audio" in refused(ManifestError, settings(), folder, tmp_path / "run")
+    write_manifest(folder / "valid.jsonl", valid_set)
+    write_manifest(folder / "test.jsonl", [train_set[1]])
+    assert "train and test share" in refused(ManifestError, settings(), folder, tmp_path / "run")
+
+
+def test_what_is_left_out_is_said(corpus, settings, tmp_path, capsys):
+    folder = corpus(tmp_path / "data", ["ab", "ba", "?", "c a"], ["cd"])
+    utterances = read_manifest(folder / "train.jsonl")
+    utterances[0] = replace(utterances[0], text="ab" * 100)
+    write_manifest(folder / "train.jsonl", utterances)
+    train(settings(train={"epochs": 1}), folder, tmp_path / "run")
+    err = capsys.readouterr().err
+    assert "left out 1 of 3 training utterances with an empty transcript: train-2" in err
+    assert "left out 1 of 3" in err and "more tokens than the model has steps" in err and "train-0" in err
+    assert load_model(tmp_path / "run").training["train_utterances"] == 2
+
+
+def test_nothing_left_is_an_error(corpus, settings, tmp_path):
+    folder = corpus(tmp_path / "data", ["ab", "ba"], ["cd"])
+    config = settings(batches={"max_seconds": 0.1})
+    assert "no training utterance is left" in refused(TrainingError, config, folder, tmp_path / "run")
+
+
+def test_an_unreadable_recording_is_named(corpus, settings, tmp_path):
+    folder = corpus(tmp_path / "data", ["ab", "ba"], ["cd"])
+    (folder / "audio" / "train-1.wav").write_bytes(b"RIFF")
+    assert "train-1.wav" in refused(AudioError, settings(), folder, tmp_path / "run")
+
+
+def test_no_such_device(settings, tones, tmp_path):
+    message = refused(AsrError, settings(train={"device": "abacus"}), tones, tmp_path / "run")
+    assert "abacus" in message
+
+
+def test_start_from_a_model_lists_what_was_kept(finished, settings, tones, tmp_path, capsys):
+    source = finished / "model.safetensors"
+    config = settings(model={"dense_top": 8}, train={"init_from": str(source), "epochs": 1, "lr": 1e-8})
+    train(config, tones, tmp_path / "run")
+    err = capsys.readouterr().err
+    assert f"tensors from {source}" in err and "output.weight" in err and "dense" in err
+    ours, theirs = weights(tmp_path / "run"), load_model(finished).model.state_dict()
+    assert torch.equal(ours["mean"], theirs["mean"])
+    assert torch.allclose(ours["layers.0.forwards.weight_hh_l0"], theirs["layers.0.forwards.weight_hh_l0"], atol=1e-4)
+
+
+def test_start_from_another_front_end_measures_its_own_statistics(finished, settings, tones, tmp_path):
+    config = settings(features={"mels": 20}, train={"init_from": str(finished), "epochs": 1})
+    train(config, tones, tmp_path / "run")
+    assert float(weights(tmp_path / "run")["mean"].max()) < -1
+
+
+def test_a_run_that_started_from_a_model_goes_on_without_it(finished, settings, tones, tmp_path):
+    """Only its start needs it; the checkpoint has it all."""
+    source = tmp_path / "source.safetensors"
+    shutil.copyfile(finished / "model.safetensors", source)
+    config = settings(train={"init_from": str(source), "epochs": 1})
+    train(config, tones, tmp_path / "run")
+    source.unlink()
+    train(config, tones, tmp_path / "run", resume=True)
+
+
+def test_start_from_nothing_usable(settings, tones, tmp_path):
+    config = settings(train={"init_from": str(tmp_path / "none")})
+    assert "none" in refused(AsrError, config, tones, tmp_path / "run")
+
+
+def test_the_alphabet_is_that_of_normalised_training_texts(settings):
+    config = settings()
+    _, tokenizer = text_tools(config, ["Ab, C!", "É"])
+    assert tokenizer.tokens == ("<blank>", *" abcé")
+    _, alone = text_tools(settings(augment={"join_seconds": 0}), ["ab", "c"])
+    assert alone.tokens == ("<blank>", *"abc")
+    _, joined = text_tools(settings(augment={"join_seconds": 5}), ["ab", "c"])
+    assert joined.tokens == ("<blank>", *" abc")  # the space between joined texts
+
+
+def test_differences_are_named_by_their_path(settings):
+    assert differences(settings(), settings()) == []
+    other = settings(name="other", text={"case": "keep"})
+    assert differences(settings(), other) == ["name: 'tones' -> 'other'", "text.case: 'lower' -> 'keep'"]
+
+
+def test_a_model_file_can_be_saved_from_what_was_loaded(finished, tmp_path):
+    content = load_model(finished)
+    again = ModelFile(content.model, content.tokenizer, content.normalizer, content.training)
+    assert save_model(tmp_path / "copy.safetensors", again) == content.model_id
