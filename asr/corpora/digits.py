@@ -44,8 +44,7 @@ NOT_A_VOICE = ("fast", "whisper", "whisperf", "caleb")  # a speaking rate; three
 GRAMMAR: Mapping[str, tuple[str, ...]] = {
     "sentence": (*["{string}"] * 3, *["{turn}"] * 2, *["{open}"] * 2, "{set}", "{play}", "{sum}"),
     "string": tuple(" ".join(["{digit}"] * length) for length in range(3, 8)),
-    "digit": ("{zero}", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine"),
-    "zero": ("zero", "oh"),
+    "digit": ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine"),
     "turn": ("turn {switch} the {room} {device}{later}",),
     "switch": ("on", "off"),
     "room": ("kitchen", "bedroom", "bathroom", "garage", "hall"),
@@ -160,7 +159,7 @@ def record(voice: Voice, folder: Path, utterances: int, sample_rate: int, seed: 
     for number in range(utterances):
         name = f"{voice.speaker}_{number:03d}"
         text = draw_sentence(voice.split, generator, seed)
-        rate, pitch, intonation = (generator.randint(*limits) for limits in ((130, 200), (30, 70), (20, 80)))
+        rate, pitch, intonation = (generator.randint(*limits) for limits in ((110, 170), (30, 70), (20, 80)))
         speech = espeak.speak(text, rate=rate, pitch=pitch, intonation=intonation)
         waveform = in_a_room(soxr.resample(speech, espeak.sample_rate, sample_rate), sample_rate, room)
         path = folder / f"{name}.wav"
@@ -201,7 +200,7 @@ def prepare(
     out = Path(out)
     plan = {voice: out / "audio" / voice.speaker for voice in cast(voices, seed)}
     parameters = {"voices": dict(voices), "utterances": utterances, "sample_rate": sample_rate, "seed": seed}
-    _open_folder(out, {"corpus": "digits", "version": 1, "espeakng-loader": version("espeakng-loader")} | parameters)
+    _open_folder(out, {"corpus": "digits", "version": 2, "espeakng-loader": version("espeakng-loader")} | parameters)
     if not (out / "dataset.yaml").exists():  # the last file to be written
         missing = [(voice, folder) for voice, folder in plan.items() if not (folder / "voice.jsonl").exists()]
         jobs = [(voice, folder, utterances, sample_rate, seed) for voice, folder in missing]

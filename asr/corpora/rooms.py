@@ -48,7 +48,7 @@ def in_a_room(
         float32 (samples,) in [-1, 1]; what would be louder is turned down, not clipped.
     """
     level = 10 ** (generator.uniform(-35, -18) / 20)
-    noise_level = level / 10 ** (generator.uniform(10, 40) / 20)
+    noise_level = level / 10 ** (generator.uniform(15, 40) / 20)
     before, after = (generator.uniform(0.1, 0.4, size=2) * sample_rate).astype(int)
     power = np.sqrt(np.mean(speech**2))
     heard: npt.NDArray[np.float32] = np.pad(speech * (level / power), (before, after))

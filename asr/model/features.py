@@ -9,7 +9,6 @@ from torch import Tensor, nn
 from asr.config import FeatureConfig
 from asr.model.masking import zero_padding
 
-
 _LOUDNESS = 0.1  # RMS; speech at -20 dB of full scale
 _SILENCE = 1e-4  # RMS below which there is nothing to bring up but the noise of 16 bits
 

@@ -8,11 +8,16 @@ it.
 
 from __future__ import annotations
 
+import os
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
+
+# oneDNN keeps what it compiled for each shape it met, 3 MB each and a thousand of them. Every batch has a shape of its
+# own, compiling it costs a tenth of its first step, and gigabytes of memory are worth more. Read at the first use.
+os.environ.setdefault("ONEDNN_PRIMITIVE_CACHE_CAPACITY", "32")
 
 
 def reversal(lengths: Tensor, steps: int) -> Tensor:

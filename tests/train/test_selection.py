@@ -5,7 +5,7 @@ import dataclasses
 import numpy as np
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch.nn import functional
 
@@ -71,17 +71,18 @@ def test_the_fastest_speed_counts():
 
 
 @given(
-    rows=st.lists(st.tuples(st.text("ab", min_size=1, max_size=12), st.integers(0, 4000)), min_size=2, max_size=12),
+    rows=st.lists(st.tuples(st.text("ab", min_size=1, max_size=6), st.integers(0, 6)), min_size=2, max_size=12),
     stride=st.integers(1, 4),
     join_text=st.sampled_from(["", " ", "aa"]),
     seed=st.integers(0, 99),
 )
+@settings(max_examples=300)
 def test_no_joined_example_has_an_infinite_loss(rows, stride, join_text, seed):
     """Joining costs tokens between the texts, and may cost a step where the utterances meet."""
     config = steps(stride, speed=[1.3, 1.3], join_seconds=8, join_text=join_text, join_gap_ms=[0, 0])
     spoken = []
-    for number, (text, spare) in enumerate(rows):  # so short that they are just kept, or just not
-        samples = round(1.3 * 160 * stride * (steps_needed(text) - 1)) + spare + 1
+    for number, (text, spare) in enumerate(rows):  # few steps more than needed, each just begun
+        samples = round(1.3 * 160 * stride * (steps_needed(text) - 1 + spare)) + 1
         spoken.append(utterance(text, samples / 16000, f"u{number}"))
     data = SpeechData(choose(config, *spoken).kept, config, Normalizer.from_config(config.text), TOKENIZER)
     for batch in epoch_plan(data.items, config, seed, 0):
