@@ -219,4 +219,3 @@ def _resampled(samples: npt.NDArray[Any], rate: int, sample_rate: int) -> Wavefo
     if not len(waveform):
         raise AudioError(f"audio data: holds no sample at {sample_rate} Hz")
     return np.ascontiguousarray(waveform, dtype=np.float32)
-

@@ -19,7 +19,7 @@ from asr.data.augment import Spans, Waveform, augment_waveform, change_speed, dr
 from asr.data.manifest import Utterance
 from asr.data.plan import Example, Item, Plan
 from asr.data.randomness import generator
-from asr.errors import AudioError
+from asr.errors import AudioError, TrainingError
 from asr.text import Normalizer, Tokenizer, steps_needed
 
 
@@ -83,8 +83,10 @@ class Waveforms:
 
     def __getitem__(self, position: int) -> Waveform:
         """One waveform, float32 (samples,), the same bits with and without the cache."""
-        samples = self.cache[position] if self.cache is not None else _to_int16(
-            read_audio(self.paths[position], self.sample_rate)
+        samples = (
+            self.cache[position]
+            if self.cache is not None
+            else _to_int16(read_audio(self.paths[position], self.sample_rate))
         )
         return samples.astype(np.float32) / np.float32(32767)
 
@@ -121,6 +123,7 @@ class SpeechData(Dataset[Batch | AudioError]):
 
         Raises:
             AudioError: A file cannot be read.
+            TrainingError: A worker died.
         """
         workers = min(self.config.batches.workers, len(plan))
         loader: DataLoader[Batch | AudioError] = DataLoader(
@@ -130,10 +133,18 @@ class SpeechData(Dataset[Batch | AudioError]):
             num_workers=workers,
             worker_init_fn=_one_thread,
         )
-        for batch in loader:
-            if isinstance(batch, AudioError):
-                raise batch
-            yield batch
+        try:
+            for batch in loader:
+                if isinstance(batch, AudioError):
+                    raise batch
+                yield batch
+        except RuntimeError as error:
+            if "DataLoader worker" not in str(error):
+                raise
+            raise TrainingError(
+                "a loader worker died, most likely for want of memory; batches.workers=0 or a smaller "
+                "batches.cache_mb needs less. The run can go on from its last checkpoint with --resume."
+            ) from None
 
     def __getitem__(self, key: tuple[list[Example], int | None]) -> Batch | AudioError:
         """The batch of some examples, for an epoch.

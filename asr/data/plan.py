@@ -51,9 +51,7 @@ def epoch_plan(items: Sequence[Item], config: Config, seed: int, epoch: int) -> 
     the order of the batches, and who meets whom in one, is drawn anew each epoch.
     """
     rng = generator(seed, epoch, "plan")
-    examples = [
-        _example(items, members, config.augment, rng) for members in _joined(items, config.augment, rng)
-    ]
+    examples = [_example(items, members, config.augment, rng) for members in _joined(items, config.augment, rng)]
     batches = _batches(examples, config, rng)
     return [batches[position] for position in rng.permutation(len(batches))]
 
@@ -96,9 +94,7 @@ def _joined(items: Sequence[Item], config: AugmentConfig, rng: np.random.Generat
     return groups
 
 
-def _example(
-    items: Sequence[Item], members: Sequence[int], config: AugmentConfig, rng: np.random.Generator
-) -> Example:
+def _example(items: Sequence[Item], members: Sequence[int], config: AugmentConfig, rng: np.random.Generator) -> Example:
     low, high = config.join_gap_ms
     gaps = tuple(float(gap) / 1000 for gap in rng.uniform(low, high, len(members) - 1))
     speed = float(rng.uniform(*config.speed))

@@ -55,6 +55,8 @@ def save_checkpoint(
         "optimizer": optimizer.state_dict(),
         "data_id": data_id,
     }
+    for left in folder.glob(".*.tmp"):  # by a process that was killed while it wrote
+        left.unlink()
     with replacing(path) as aside:
         torch.save(state, aside)
     for old in checkpoints(folder)[KEPT:]:

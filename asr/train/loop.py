@@ -91,8 +91,8 @@ class Trainer:
             took, clock = time.monotonic() - clock, time.monotonic()
             progress.seconds += took
             audio = int(batch.lengths.sum()) / self.config.features.sample_rate
-            figures = {"step": progress.step, "epoch": progress.epoch, "loss": loss, "lr": rate, "gradient": gradient}
-            figures |= {"audio_per_second": audio / took, "seconds": progress.seconds}
+            figures = {"step": progress.step, "epoch": progress.epoch + 1, "loss": loss, "lr": rate}
+            figures |= {"gradient": gradient, "audio_per_second": audio / took, "seconds": progress.seconds}
             journal.step(figures, done, left=progress.seconds / max(done, 1e-3) * (1 - done))
             if progress.step % settings.checkpoint_steps == 0:
                 self._save()
@@ -125,7 +125,7 @@ class Trainer:
             progress.best_epoch, progress.best_cer = progress.epoch, result.cer
             self.keep_best(result, progress)
         loss = progress.loss / progress.batch
-        figures = {"step": progress.step, "epoch": progress.epoch, "loss": loss, "seconds": progress.seconds}
+        figures = {"step": progress.step, "epoch": progress.epoch + 1, "loss": loss, "seconds": progress.seconds}
         journal.epoch(figures | vars(result) | {"best": best})
         progress.epoch, progress.batch, progress.loss = progress.epoch + 1, 0, 0.0
         self._save()

@@ -26,7 +26,7 @@ from asr.model.file import MODEL_NAME, ModelFile, initialise_from, save_model
 from asr.text import Normalizer, Tokenizer
 from asr.train.checkpoint import Progress, load_checkpoint
 from asr.train.curves import draw_curves
-from asr.train.journal import Journal
+from asr.train.journal import Journal, read_log
 from asr.train.loop import Trainer
 from asr.train.schedule import make_optimizer
 from asr.train.selection import select
@@ -46,8 +46,8 @@ class Data:
 
     @property
     def id(self) -> str:
-        """Truncated hash of the training set: ids, texts and durations."""
-        lines = (f"{item.id}\t{item.text}\t{item.duration:.3f}" for item in self.train)
+        """Truncated hash of what is trained and validated on: ids, texts and durations."""
+        lines = (f"{item.id}\t{item.text}\t{item.duration:.3f}" for item in [*self.train, *self.valid])
         return hashlib.sha256("\n".join(lines).encode()).hexdigest()[:16]
 
 
@@ -85,7 +85,7 @@ def train(config: Config, data: Path, out: Path, resume: bool = False) -> Path:
     _settle(config, out, resume)
     state, damaged = load_checkpoint(out / "checkpoints") if resume else (None, [])
     if state and state["data_id"] != content.id:
-        raise TrainingError(f"{data}: the training set is not the one that {out} was started with")
+        raise TrainingError(f"{data}: not the training and validation sets that {out} was started with")
     progress = Progress(**state["progress"]) if state else Progress()
     with Journal(out, progress.step) as journal:
         for line in damaged:
@@ -166,8 +166,8 @@ def _set_up(
             "dataset": data.dataset.name,
             "train_utterances": len(selection.kept),
             "train_seconds": round(sum(utterance.duration for utterance in selection.kept), 1),
-            "train_id": data.id,
-            "epoch": progress.epoch,
+            "data_id": data.id,
+            "epoch": progress.epoch + 1,
             "step": progress.step,
             "validation": {"wer": result.wer, "cer": result.cer, "utterances": len(data.valid)},
             "versions": {"asr": asr.__version__, "torch": torch.__version__},
@@ -180,21 +180,19 @@ def _set_up(
         f"{len(selection.kept)} utterances, {hours:.2f} h; {len(tokenizer)} tokens; {weights / 1e6:.2f} M weights; "
         f"{device.type}, {torch.get_num_threads()} threads" + (f"; from step {progress.step}" if state else "")
     )
-    return Trainer(
-        model, tokenizer, optimizer, training, validation, progress, out, data.id, keep_best
-    )
+    return Trainer(model, tokenizer, optimizer, training, validation, progress, out, data.id, keep_best)
 
 
 def _settle(config: Config, out: Path, resume: bool) -> None:
     """Make the run folder with its config.yaml, or check that a run that exists may go on under this config."""
     file = out / "config.yaml"
-    if file.exists():
+    if file.exists() and read_log(out / "log.jsonl"):  # a run that did not come to a step has nothing to lose
         if not resume:
             raise TrainingError(f"{out}: a run is there already; --resume goes on with it, another --out starts afresh")
         changed = [line for line in differences(load_config(file), config) if not line.startswith(_MAY_CHANGE)]
         if changed:
             raise TrainingError(f"{out}: cannot resume under other settings: {'; '.join(changed)}")
-    elif out.exists() and any(out.iterdir()):
+    elif not file.exists() and out.exists() and any(out.iterdir()):
         raise TrainingError(f"{out}: not empty, and not a run")
     out.mkdir(parents=True, exist_ok=True)
     with replacing(file) as aside:

@@ -29,9 +29,7 @@ class Selection:
             yield f"left out {len(ids)} of {len(ids) + len(self.kept)} training utterances {reason}: {shown}"
 
 
-def select(
-    utterances: Sequence[Utterance], config: Config, normalizer: Normalizer, tokenizer: Tokenizer
-) -> Selection:
+def select(utterances: Sequence[Utterance], config: Config, normalizer: Normalizer, tokenizer: Tokenizer) -> Selection:
     """Sort out the utterances that CTC training would choke on.
 
     A target needs a step for each token and one for the blank between equal neighbours (Graves et al. 2006, section

@@ -112,7 +112,7 @@ def test_an_epoch_logs_each_step_and_its_validation(make_trainer, settings):
     steps = [record for record in records if record["kind"] == "step"]
     epochs = [record for record in records if record["kind"] == "epoch"]
     assert [record["step"] for record in steps] == list(range(1, len(steps) + 1))
-    assert [record["epoch"] for record in epochs] == [0, 1]
+    assert [record["epoch"] for record in epochs] == [1, 2]
     for epoch in epochs:
         losses = [step["loss"] for step in steps if step["epoch"] == epoch["epoch"]]
         assert epoch["loss"] == pytest.approx(sum(losses) / len(losses))

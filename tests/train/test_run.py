@@ -130,15 +130,16 @@ def test_other_settings_are_refused_and_shown(run, tones, settings):
 
 def test_workers_and_epochs_may_change(run, tones, settings):
     train(settings(batches={"workers": 1}, train={"epochs": 3}), tones, run, resume=True)
-    assert [record["epoch"] for record in read_log(run / "log.jsonl") if record["kind"] == "epoch"] == [0, 1, 2]
+    assert [record["epoch"] for record in read_log(run / "log.jsonl") if record["kind"] == "epoch"] == [1, 2, 3]
     assert "epochs: 3" in (run / "config.yaml").read_text()
 
 
-def test_another_training_set_is_refused(run, tones, settings, tmp_path):
+@pytest.mark.parametrize("split", ["train", "valid"])
+def test_other_data_is_refused(run, tones, settings, tmp_path, split):
     folder = tmp_path / "data"
     shutil.copytree(tones, folder)
-    write_manifest(folder / "train.jsonl", read_manifest(folder / "train.jsonl")[1:])
-    assert "training set" in refused(TrainingError, settings(), folder, run, resume=True)
+    write_manifest(folder / f"{split}.jsonl", read_manifest(folder / f"{split}.jsonl")[1:])
+    assert "not the training and validation sets" in refused(TrainingError, settings(), folder, run, resume=True)
 
 
 def test_a_damaged_checkpoint_costs_only_its_steps(finished, run, tones, settings, capsys):
