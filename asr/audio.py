@@ -39,6 +39,7 @@ _LONGEST_TAG = 4096  # bytes that may follow the sound of an MP3 unread
 _BELIEVED = ("FLAC", "MP3")
 # Programs that write to a pipe cannot go back to fill in the size, and leave the largest number instead.
 _UNKNOWN_SIZE = 0x7FFF0000
+_UNKNOWN_FRAMES = 2**62  # libsndfile's count for a FLAC whose header has none is just below 2**63
 # A line of libsndfile's log about a chunk of samples that is longer than the file.
 _CORRECTED = re.compile(r"^ *(?:data|SSND|Data Size|riff|Riff size) *: (\d+) \(should be (\d+)\)", re.MULTILINE)
 _OGG_PAGE = 65307  # bytes in the longest page
@@ -166,6 +167,8 @@ def _opened(source: Source, name: str) -> Iterator[tuple[Any, BinaryIO]]:
         with audio:
             if not audio.frames:
                 raise AudioError(f"{name}: holds no samples")
+            if audio.frames > _UNKNOWN_FRAMES:  # libsndfile cannot read it to its end
+                raise AudioError(f"{name}: a {audio.format} from a pipe that does not say how long it is; convert it")
             if lost := _cut_in_header(audio, stream, start):
                 raise AudioError(f"{name}: truncated: {lost}")
             yield audio, stream
@@ -212,6 +215,8 @@ def _decoded(audio: Any, stream: BinaryIO, name: str) -> Waveform:
     except soundfile.LibsndfileError as error:
         detail = str(error.error_string).removeprefix("Error : ").strip(" .")
         raise AudioError(f"{name}: truncated or damaged ({detail})") from None
+    except MemoryError:
+        raise AudioError(f"{name}: its header promises {_seconds(audio)}, which do not fit in memory") from None
     if len(samples) < max(promised, 1):
         held = len(samples) / audio.samplerate
         raise AudioError(f"{name}: truncated: its header promises {_seconds(audio)}, it holds {held:.2f} s")

@@ -66,6 +66,12 @@ class FeatureConfig(Section):
         return 1 << (self.window - 1).bit_length()
 
     @model_validator(mode="after")
+    def _holds_samples(self) -> Self:
+        if self.window < 2 or self.hop < 1:
+            raise ValueError(f"window_ms {self.window_ms} and hop_ms {self.hop_ms} hold no samples at this sample_rate")
+        return self
+
+    @model_validator(mode="after")
     def _band_fits(self) -> Self:
         high = self.high_hz or self.sample_rate / 2
         if not self.low_hz < high <= self.sample_rate / 2:

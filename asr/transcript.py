@@ -64,7 +64,7 @@ class Transcript:
     def to_json(self) -> dict[str, Any]:
         """The fields of `--format json`; times to a millisecond."""
         return {
-            "audio": self.audio,
+            "audio": self.audio and self.audio.encode(errors="replace").decode(),  # a file's name may be no UTF-8
             "duration": round(self.duration, 3),
             "text": self.text,
             "confidence": None if self.confidence is None else round(self.confidence, 4),
@@ -139,10 +139,11 @@ def output_stems(files: Sequence[Path]) -> list[Path]:
     """Relative paths without ending for the transcripts of recordings, no two alike.
 
     Folders below the deepest one that holds all recordings are kept, so that a/1.wav and b/1.wav stay apart; 1.wav
-    and 1.flac in one folder keep their endings. Standard input is `stdin`.
+    and 1.flac in one folder keep their endings, and so do all where that is not enough. Standard input is `stdin`.
     """
     absolute = [Path(os.path.normpath(Path("stdin" if str(file) == "-" else file).absolute())) for file in files]
     folder = os.path.commonpath([path.parent for path in absolute])
     names = [path.relative_to(folder) for path in absolute]
     times = Counter(name.with_suffix("") for name in names)
-    return [name if times[name.with_suffix("")] > 1 else name.with_suffix("") for name in names]
+    stems = [name if times[name.with_suffix("")] > 1 else name.with_suffix("") for name in names]
+    return stems if len(set(stems)) == len(set(names)) else names  # beside both, 1.wav.mp3 would be 1.wav too

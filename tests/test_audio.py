@@ -1,6 +1,7 @@
 """Any audio in, the right waveform out, or one line that says what is wrong."""
 
 import io
+import re
 import struct
 import sys
 from pathlib import Path
@@ -239,6 +240,17 @@ def test_flac_damaged_in_the_middle():
     content = bytearray(encode(np.random.default_rng(1).uniform(-1, 1, 48000).astype(np.float32), "flac"))
     content[40000:50000] = bytes(10000)
     assert "damaged" in message(bytes(content)) or "truncated" in message(bytes(content))
+
+
+@pytest.mark.parametrize(("count", "expected"), [(0, "does not say how long"), (2**36 - 1, "fit in memory|truncated")])
+def test_flac_without_or_with_a_wild_length(count, expected, tmp_path):
+    content = bytearray(encode(tone(), "flac"))
+    fields = int.from_bytes(content[18:26], "big")  # of STREAMINFO: rate, channels, bits, and 36 bits of samples
+    content[18:26] = (fields >> 36 << 36 | count).to_bytes(8, "big")
+    assert re.search(expected, message(bytes(content)))
+    (tmp_path / "x.flac").write_bytes(content)
+    with pytest.raises(AudioError, match=r"x\.flac"):
+        probe(tmp_path / "x.flac")
 
 
 @pytest.mark.parametrize("size", [0xFFFFFFFF, 0x7FFFFFFF, 0x7FFFFFFF - 36])

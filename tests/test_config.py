@@ -112,6 +112,8 @@ def test_override_without_a_field_and_a_value(write, override):
         ("train.lr=", "train.lr: input should be a valid number, not None"),
         ("train.lr.x=3", "train.lr"),
         ("name.x.y=3", "name is not a section"),
+        ("features.hop_ms=0.01", "hold no samples"),
+        ("features.window_ms=0.01", "hold no samples"),
     ],
 )
 def test_bad_override(write, override, expected):

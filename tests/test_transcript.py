@@ -1,6 +1,7 @@
 """From aligned tokens to words, and from transcripts to files."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -72,7 +73,13 @@ def test_save_makes_folders_and_keeps_dots(tmp_path):
         (["a/b/x.wav", "a/y.wav"], ["b/x", "y"]),
         (["a/../x.wav", "y.wav"], ["x", "y"]),
         (["-"], ["stdin"]),
+        (["x.wav", "x.flac", "x.wav.mp3"], ["x.wav", "x.flac", "x.wav.mp3"]),
     ],
 )
 def test_pitfall_transcripts_never_overwrite_each_other(files, stems):
     assert output_stems([Path(file) for file in files]) == [Path(stem) for stem in stems]
+
+
+def test_a_file_name_that_is_no_utf8_can_be_written(tmp_path):
+    save(replace(TRANSCRIPT, audio="caf\udce9.wav"), tmp_path / "x", ["json"])
+    assert json.loads((tmp_path / "x.json").read_text(encoding="utf-8"))["audio"] == "caf?.wav"

@@ -40,6 +40,10 @@ def main() -> None:
     except BrokenPipeError:  # `asr ... | head`
         sys.stderr.close()
         sys.exit(0)
+    except OSError as error:  # a folder that is a file, no permission, a full disk
+        where = f"{error.filename}: " if error.filename is not None else ""
+        print(f"asr: error: {where}{(error.strerror or str(error)).lower()}", file=sys.stderr)
+        sys.exit(2)
 
 
 if __name__ == "__main__":

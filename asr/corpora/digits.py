@@ -221,10 +221,11 @@ def _open_folder(out: Path, recipe: dict[str, object]) -> None:
     """
     path = out / "recipe.json"
     written = json.dumps(recipe, indent=2) + "\n"
-    if path.exists() and path.read_text(encoding="utf-8") == written:
+    found = path.read_text(encoding="utf-8", errors="replace") if path.exists() else None
+    if found == written:
         return
     if out.is_dir() and any(out.iterdir()):
-        if not path.exists():
+        if found is None or (found and '"corpus": "digits"' not in found):
             raise CorpusError(f"{out}: holds other files than a digits corpus; choose another folder")
         path.write_text("")  # whatever ends this process now, the next one finds no recipe that fits what is left
         (out / "dataset.yaml").unlink(missing_ok=True)

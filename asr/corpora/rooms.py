@@ -37,7 +37,7 @@ def in_a_room(
     """Speech as a microphone in some room hears it.
 
     Silence of 0.1 to 0.4 s before and after, a level of -35 to -18 dB of full scale (the speech's own power), and noise
-    between white and brown, 10 to 40 dB below the speech.
+    between white and brown, 15 to 40 dB below the speech.
 
     Args:
         speech: (samples,) without silence around it.

@@ -201,7 +201,10 @@ def write_manifest(path: str | Path, utterances: Iterable[Utterance]) -> None:
             }
             if utterance.speaker is not None:
                 record["speaker"] = utterance.speaker
-            stream.write(json.dumps(record | utterance.extra, ensure_ascii=False) + "\n")
+            try:
+                stream.write(json.dumps(record | utterance.extra, ensure_ascii=False) + "\n")
+            except UnicodeEncodeError:
+                raise ManifestError(f"{utterance.audio!r}: its name or text is not UTF-8; rename it") from None
 
 
 def read_dataset(folder: str | Path) -> Dataset:
@@ -231,5 +234,5 @@ def write_dataset(folder: str | Path, dataset: Dataset) -> None:
     path = Path(folder) / "dataset.yaml"
     path.parent.mkdir(parents=True, exist_ok=True)
     record = {"name": dataset.name, "license": dataset.license, "attribution": dataset.attribution}
-    with path.open("w", encoding="utf-8") as stream:
+    with replacing(path) as aside, aside.open("w", encoding="utf-8") as stream:
         YAML(typ="safe", pure=True).dump(record | {"shared": list(dataset.shared)}, stream)

@@ -16,7 +16,7 @@ from typing import Any
 import torch
 from pydantic import ValidationError
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
+from safetensors.torch import save
 from torch import Tensor
 
 from asr.atomic import replacing
@@ -68,7 +68,7 @@ def save_model(path: str | Path, content: ModelFile) -> str:
     }
     header["model_id"] = _identify(state, header)
     with replacing(path) as aside:
-        save_file(state, aside, metadata={"asr": _canonical(header)})
+        aside.write_bytes(save(state, metadata={"asr": _canonical(header)}))  # `save_file` lets no one else read it
     return str(header["model_id"])
 
 

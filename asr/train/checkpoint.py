@@ -46,7 +46,10 @@ class Progress:
 def save_checkpoint(
     folder: Path, progress: Progress, model: nn.Module, optimizer: torch.optim.Optimizer, data_id: str
 ) -> Path:
-    """Write `step-N.pt` and leave the newest `KEPT` checkpoints in the folder."""
+    """Write `step-N.pt` and leave the newest `KEPT` checkpoints in the folder.
+
+    Those of later steps go too: the run went back before them since they are damaged, or are those of another run.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / f"step-{progress.step:08d}.pt"
     state = {
@@ -59,8 +62,10 @@ def save_checkpoint(
         left.unlink()
     with replacing(path) as aside:
         torch.save(state, aside)
-    for old in checkpoints(folder)[KEPT:]:
-        old.unlink()
+    kept = [other for other in checkpoints(folder) if other <= path][:KEPT]
+    for other in checkpoints(folder):
+        if other not in kept:
+            other.unlink()
     return path
 
 

@@ -135,8 +135,9 @@ class Trainer:
 
     def _diverged(self, what: str) -> str:
         return (
-            f"step {self.progress.step + 1}: {what}. Listen to these recordings; if they are sound, lower train.lr or "
-            "train.clip, or set train.bf16=off. The run can go on from its last checkpoint with --resume."
+            f"step {self.progress.step + 1}: {what}. Listen to these recordings, and try `asr check` (a text too "
+            "long for its audio has no finite loss); if they are sound, lower train.lr or train.clip, or set "
+            "train.bf16=off. The run can go on from its last checkpoint with --resume."
         )
 
 

@@ -24,7 +24,7 @@ from asr.errors import TrainingError
 from asr.model.acoustic import AcousticModel
 from asr.model.file import MODEL_NAME, ModelFile, initialise_from, save_model
 from asr.text import Normalizer, Tokenizer
-from asr.train.checkpoint import Progress, load_checkpoint
+from asr.train.checkpoint import Progress, checkpoints, load_checkpoint
 from asr.train.curves import draw_curves
 from asr.train.journal import Journal, read_log
 from asr.train.loop import Trainer
@@ -33,7 +33,7 @@ from asr.train.selection import select
 from asr.train.validate import Validation
 
 _STATISTICS_UTTERANCES = 1000  # enough for a mean and a variance a band
-_MAY_CHANGE = ("batches.workers", "train.device", "train.epochs")  # between a stop and --resume
+_MAY_CHANGE = ("batches.workers", "train.device", "train.epochs")  # between a stop and --resume; epochs only grow
 
 
 @dataclass
@@ -186,10 +186,14 @@ def _set_up(
 def _settle(config: Config, out: Path, resume: bool) -> None:
     """Make the run folder with its config.yaml, or check that a run that exists may go on under this config."""
     file = out / "config.yaml"
-    if file.exists() and read_log(out / "log.jsonl"):  # a run that did not come to a step has nothing to lose
+    begun = read_log(out / "log.jsonl") or checkpoints(out / "checkpoints")
+    if file.exists() and begun:  # a run that did not come to a step has nothing to lose
         if not resume:
             raise TrainingError(f"{out}: a run is there already; --resume goes on with it, another --out starts afresh")
-        changed = [line for line in differences(load_config(file), config) if not line.startswith(_MAY_CHANGE)]
+        before = load_config(file)
+        changed = [line for line in differences(before, config) if not line.startswith(_MAY_CHANGE)]
+        if config.train.epochs < before.train.epochs:
+            changed.append(f"train.epochs: {before.train.epochs} -> {config.train.epochs}, but more are possible")
         if changed:
             raise TrainingError(f"{out}: cannot resume under other settings: {'; '.join(changed)}")
     elif not file.exists() and out.exists() and any(out.iterdir()):

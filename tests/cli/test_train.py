@@ -65,6 +65,10 @@ def test_mistakes_end_with_one_line(train, tmp_path):
     assert_refused(train("--resume", "epochs"), "section.field=value")
     assert_refused(train(conf="nothing"), "nothing", "digits")
     assert_refused(train("train.device=abacus"), "abacus")
+    assert_refused(train("train.device=meta"), "meta", "cpu and cuda")
+    (tmp_path / "file").touch()
+    assert_refused(train(out=tmp_path / "file"), "file: not a directory")
+    assert_refused(train(out=tmp_path / "file" / "run"), "not a directory")
     (tmp_path / "data" / "train.jsonl").write_text("{}\n")
     assert_refused(train(), "train.jsonl:1")
 

@@ -90,6 +90,15 @@ def test_a_folder_with_something_else_is_left_alone(tmp_path: Path) -> None:
     assert list(contents(tmp_path)) == ["train.jsonl"]
 
 
+def test_somebody_elses_recipe_is_no_licence_to_delete(tmp_path: Path) -> None:
+    (tmp_path / "recipe.json").write_text('{"bread": 1}')
+    (tmp_path / "audio").mkdir()
+    (tmp_path / "audio" / "interview.wav").write_text("mine")
+    with pytest.raises(CorpusError, match="holds other files"):
+        digits.prepare(tmp_path, **SMALL)
+    assert (tmp_path / "audio" / "interview.wav").exists()
+
+
 def test_a_failed_voice_is_an_error_and_no_corpus(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(digits, "ACCENTS", ("martian",))
     with pytest.raises(CorpusError, match="worker process failed"):
@@ -138,8 +147,10 @@ def test_speech_stands_out_from_the_room(utterances: list[Utterance]) -> None:
 def test_splits_share_no_variant_and_no_near_copy(seed: int) -> None:
     voices = digits.cast(digits.VOICES, seed)
     by_split = {split: {v.variant for v in voices if v.split == split} for split in SPLITS}
-    assert {split: len(names) for split, names in by_split.items()} == digits.VOICES
-    assert len(set().union(*by_split.values())) == len({v.speaker.lower() for v in voices}) == 100
+    assert {split: sum(v.split == split for v in voices) for split in SPLITS} == digits.VOICES
+    assert {split: len(names) for split, names in by_split.items()} == {"train": 80, "valid": 8, "test": 12}
+    assert len(set().union(*by_split.values())) == 100
+    assert len({v.speaker.lower() for v in voices}) == len(voices) == 180
     assert not set().union(*by_split.values()) & set(digits.NOT_A_VOICE)
     for family in digits.families(espeak_variants()):
         assert len({split for split in SPLITS if by_split[split] & set(family)}) <= 1, family
@@ -152,7 +163,7 @@ def test_families() -> None:
     assert sorted(sorted(family) for family in digits.families(variants)) == [["a", "c", "d"], ["b"], ["e"]]
 
 
-@pytest.mark.parametrize("voices", [{"train": 81, "valid": 8, "test": 12}, {"train": 1, "valid": 0, "test": 1}])
+@pytest.mark.parametrize("voices", [{"train": 641, "valid": 8, "test": 12}, {"train": 1, "valid": 0, "test": 1}])
 def test_impossible_numbers_of_voices(tmp_path: Path, voices: dict[str, int]) -> None:
     with pytest.raises(CorpusError, match="can have 1 to"):
         digits.prepare(tmp_path, voices=voices)

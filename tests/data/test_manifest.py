@@ -169,6 +169,12 @@ def test_a_failed_write_leaves_the_old_manifest(tmp_path):
     assert path.read_bytes() == before and [file.name for file in tmp_path.iterdir()] == ["m.jsonl"]
 
 
+def test_a_file_name_that_is_no_utf8_is_one_line(tmp_path):
+    with pytest.raises(ManifestError, match="not UTF-8"):
+        write_manifest(tmp_path / "m.jsonl", [Utterance("a", "caf\udce9.wav", "x", 1)])
+    assert not list(tmp_path.iterdir())
+
+
 def test_dataset_round_trip(tmp_path):
     assert read_dataset(tmp_path) == Dataset()
     dataset = Dataset("Zürich: 3 people", "CC BY 4.0", "no", ("speaker", "text"))

@@ -211,3 +211,8 @@ def test_a_run_folder_may_be_moved(saved, tmp_path):
     before = load_model(saved).model_id
     shutil.move(saved.parent, tmp_path / "elsewhere")
     assert load_model(tmp_path / "elsewhere").model_id == before
+
+
+def test_others_may_read_a_model(saved, tmp_path):
+    (tmp_path / "plain").touch()
+    assert saved.stat().st_mode == (tmp_path / "plain").stat().st_mode

@@ -127,3 +127,11 @@ def test_a_crash_while_writing_leaves_those_before(tmp_path, monkeypatch):
         save(tmp_path, 3)
     assert newest(tmp_path) == (2, [])
     assert len(list(tmp_path.iterdir())) == 2
+
+
+def test_later_ones_that_are_damaged_do_not_push_out_the_new(tmp_path):
+    save(tmp_path, 8, 9)
+    for path in checkpoints(tmp_path):
+        path.write_bytes(b"nonsense")
+    save(tmp_path, 3)
+    assert newest(tmp_path) == (3, [])

@@ -132,6 +132,13 @@ def test_workers_and_epochs_may_change(run, tones, settings):
     train(settings(batches={"workers": 1}, train={"epochs": 3}), tones, run, resume=True)
     assert [record["epoch"] for record in read_log(run / "log.jsonl") if record["kind"] == "epoch"] == [1, 2, 3]
     assert "epochs: 3" in (run / "config.yaml").read_text()
+    assert "train.epochs: 3 -> 2" in refused(TrainingError, settings(train={"epochs": 2}), tones, run, resume=True)
+    assert "epochs: 3" in (run / "config.yaml").read_text()
+
+
+def test_a_run_that_lost_its_log_is_still_a_run(run, tones, settings):
+    (run / "log.jsonl").unlink()
+    assert "--resume" in refused(TrainingError, settings(), tones, run)
 
 
 @pytest.mark.parametrize("split", ["train", "valid"])
