@@ -133,7 +133,9 @@ class AugmentConfig(Section):
     """Changes made to training examples, drawn anew each epoch from (seed, epoch, utterance id)."""
 
     speed: Range = Field((0.9, 1.1), description="playing speed, drawn between; pitch moves with it")
-    gain_db: Range = Field((-6.0, 6.0), description="level change in decibels, drawn between")
+    gain_db: Range = Field(
+        (-6.0, 6.0), description="level change in dB; where loudness is equal, only clipping is left of it"
+    )
     noise: float = Field(0.0, ge=0, le=1, description="share of examples that get noise")
     noise_snr_db: Range = Field((10.0, 40.0), description="speech level above that noise, drawn between")
     noise_color: Range = Field((0.0, 1.0), description="spectral slope of the noise: 0 white, 1 pink, 2 brown")
@@ -178,7 +180,7 @@ class TrainConfig(Section):
     clip: float = Field(1.0, gt=0, description="longest gradient; a longer one is scaled down to it")
     bf16: Literal["auto", "on", "off"] = Field("auto", description="bfloat16; auto: where the processor has it")
     device: str = Field("auto", description="cpu, cuda, or auto: cuda where there is one")
-    threads: int = Field(0, ge=0, description="processor threads; 0: one a core")
+    threads: int = Field(0, ge=0, description="processor threads; 0: as many as PyTorch takes, one a core")
     checkpoint_steps: int = Field(200, ge=1, description="a checkpoint every so many steps, and after each epoch")
     patience: int = Field(0, ge=0, description="stop after so many epochs without a better validation; 0: never")
     init_from: str | None = Field(None, description="a model file to start the weights from; null: random")

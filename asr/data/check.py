@@ -134,12 +134,12 @@ def check_manifests(
         ManifestError: A manifest cannot be read at all.
     """
     manifests = {name: _parse(path) for name, path in splits.items()}
+    training = manifests.get("train") or next(iter(manifests.values()))
     audio = _measure_all(manifests.values(), decode, track)
     if target and not target.tokenizer:
-        training = manifests.get("train") or next(iter(manifests.values()))
         target = replace(target, tokenizer=_alphabet(training, target.normalizer))
     for checked in manifests.values():
-        _check_utterances(checked, audio, target)
+        _check_utterances(checked, audio, target, trained_on=checked is training)
         _check_rates(checked, target)
         checked.problems.sort(key=lambda problem: problem.line)
     return list(manifests.values()), _between(manifests, target)
@@ -198,8 +198,12 @@ def _measure(path: str, decode: bool) -> Measured:
     return Measured(info, silent=silent)
 
 
-def _check_utterances(checked: Checked, audio: Mapping[str, Measured], target: Target | None) -> None:
-    """Report what is wrong with single lines, and collect those that can be used."""
+def _check_utterances(checked: Checked, audio: Mapping[str, Measured], target: Target | None, trained_on: bool) -> None:
+    """Report what is wrong with single lines, and collect those that can be used.
+
+    What a model cannot learn is an error only where it is trained on, and never a reason to drop a line: a test set
+    without its hard utterances would flatter.
+    """
     ids: dict[str, int] = {}
     files: dict[str, int] = {}
     for line, utterance in checked.utterances:
@@ -214,6 +218,8 @@ def _check_utterances(checked: Checked, audio: Mapping[str, Measured], target: T
             errors.append(f"id {utterance.id!r} stands on line {first} already")
         for message in errors:
             checked.report(line, message)
+        for message in _unlearnable(utterance, target) if target else ():
+            checked.report(line, message, warning=not trained_on)
         for message in _warnings(utterance, target):
             checked.report(line, message, warning=True)
         if (first := files.setdefault(utterance.audio, line)) != line:
@@ -241,8 +247,11 @@ def _errors(utterance: Utterance, measured: Measured, target: Target | None) -> 
         yield f"audio: {measured.error}"
     if measured.silent and text:
         yield f"audio: {utterance.audio}: is silent, and has a text"
-    if not target:
-        return
+
+
+def _unlearnable(utterance: Utterance, target: Target) -> Iterator[str]:
+    """Why a model cannot be trained on an utterance."""
+    text = target.normalizer(utterance.text)
     if target.tokenizer and (unknown := target.tokenizer.unknown(text)):
         yield f"not in the alphabet: {describe_characters(unknown)}, in {text!r:.80}"
     speed = target.config.augment.speed[1]

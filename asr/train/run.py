@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -139,7 +138,8 @@ def _set_up(
     config: Config, data: Data, out: Path, progress: Progress, state: dict[str, Any] | None, journal: Journal
 ) -> Trainer:
     """Everything that the loop needs, at its start or as a checkpoint left it."""
-    torch.set_num_threads(config.train.threads or os.cpu_count() or 1)
+    if config.train.threads:
+        torch.set_num_threads(config.train.threads)
     device = choose_device(config.train.device)
     normalizer, tokenizer = text_tools(config, [utterance.text for utterance in data.train])
     selection = select(data.train, config, normalizer, tokenizer)
