@@ -5,30 +5,7 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-_LOWEST = 50  # Hz; below it noise gets no stronger, or most of its power would lie where nobody hears it
-
-
-def coloured_noise(
-    samples: int, sample_rate: int, slope: float, generator: np.random.Generator
-) -> npt.NDArray[np.float32]:
-    """Noise whose power falls with frequency f as f^-slope: 0 is white, 1 pink, 2 brown.
-
-    Args:
-        samples: How many, at least 2.
-        sample_rate: Hz.
-        slope: See above.
-        generator: Source of the noise.
-
-    Returns:
-        float32 (samples,), of power 1 on average.
-    """
-    size = 1 << (samples - 1).bit_length()  # a power of two: with a large prime the FFT takes five times as long
-    frequency = np.fft.rfftfreq(size, 1 / sample_rate)
-    magnitude = np.maximum(frequency, _LOWEST) ** (-slope / 2)
-    magnitude[[0, -1]] = 0  # these two have no phase
-    magnitude *= size / np.sqrt(2 * np.sum(magnitude**2))  # Parseval's theorem
-    phase = generator.uniform(0, 2 * np.pi, len(frequency))
-    return np.fft.irfft(magnitude * np.exp(1j * phase), size)[:samples].astype(np.float32)
+from asr.data.augment import coloured_noise
 
 
 def in_a_room(

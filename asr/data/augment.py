@@ -14,6 +14,8 @@ from asr.config import AugmentConfig
 Waveform = NDArray[np.float32]
 Spans = NDArray[np.int64]
 
+_LOWEST_HZ = 50  # below it noise gets no stronger, or most of its power would lie where nobody hears it
+
 
 def change_speed(waveform: Waveform, speed: float) -> Waveform:
     """Play a waveform `speed` times as fast; pitch moves with it (Ko et al. 2015, "Audio augmentation")."""
@@ -29,32 +31,51 @@ def change_gain(waveform: Waveform, decibels: float) -> Waveform:
     return louder
 
 
-def add_noise(waveform: Waveform, snr_db: float, color: float, rng: np.random.Generator) -> Waveform:
-    """Add stationary noise whose power falls with frequency to the power of `color` (0 white, 1 pink, 2 brown).
+def coloured_noise(samples: int, sample_rate: int, slope: float, rng: np.random.Generator) -> Waveform:
+    """Stationary noise whose power falls with frequency f as f^-slope: 0 is white, 1 pink, 2 brown.
+
+    Args:
+        samples: How many.
+        sample_rate: Hz.
+        slope: See above.
+        rng: Where the noise comes from.
+
+    Returns:
+        float32 (samples,), of power 1 on average.
+    """
+    size = max(4, 1 << (samples - 1).bit_length())  # a power of two: a large prime would take five times as long
+    frequency = np.fft.rfftfreq(size, 1 / sample_rate)
+    magnitude = np.maximum(frequency, _LOWEST_HZ) ** (-slope / 2)
+    magnitude[[0, -1]] = 0  # these two have no phase
+    magnitude *= size / np.sqrt(2 * np.sum(magnitude**2))  # Parseval's theorem
+    phase = rng.uniform(0, 2 * np.pi, len(frequency))
+    noise: Waveform = np.fft.irfft(magnitude * np.exp(1j * phase), size)[:samples].astype(np.float32)
+    return noise
+
+
+def add_noise(waveform: Waveform, sample_rate: int, snr_db: float, slope: float, rng: np.random.Generator) -> Waveform:
+    """Add `coloured_noise`; what would leave [-1, 1] is clipped.
 
     Args:
         waveform: (samples,).
+        sample_rate: Hz.
         snr_db: Level of the waveform, silence included, above the noise; a silent waveform stays silent.
-        color: Spectral slope.
+        slope: Spectral slope of the noise.
         rng: Where the noise comes from.
     """
     level = float(np.sqrt(np.mean(np.square(waveform, dtype=np.float64)))) if len(waveform) else 0.0
     if level == 0.0:
         return waveform
-    size = 1 << (len(waveform) - 1).bit_length()  # a transform of prime length would take longer than all the rest
-    bins = size // 2 + 1
-    spectrum = rng.standard_normal((bins, 2)).view(np.complex128)[:, 0]
-    spectrum *= np.maximum(np.arange(bins), bins / 400) ** (-color / 2)  # flat below 20 Hz at 16 kHz
-    noise = np.fft.irfft(spectrum, n=size)[: len(waveform)]
-    power = float(np.sqrt(np.mean(np.square(noise))))
-    scale = level * 10 ** (-snr_db / 20) / power
-    return np.clip(waveform + (noise * scale).astype(np.float32), -1.0, 1.0)
+    noise = coloured_noise(len(waveform), sample_rate, slope, rng)
+    scale = level * 10 ** (-snr_db / 20) / np.sqrt(np.mean(np.square(noise, dtype=np.float64)))
+    return np.clip(waveform + np.float32(scale) * noise, -1.0, 1.0)
 
 
-def augment_waveform(waveform: Waveform, config: AugmentConfig, rng: np.random.Generator) -> Waveform:
+def augment_waveform(waveform: Waveform, sample_rate: int, config: AugmentConfig, rng: np.random.Generator) -> Waveform:
     """Noise and gain as the config draws them; speed is part of the plan, since it decides the length."""
     if rng.random() < config.noise:
-        waveform = add_noise(waveform, rng.uniform(*config.noise_snr_db), rng.uniform(*config.noise_color), rng)
+        snr_db, slope = rng.uniform(*config.noise_snr_db), rng.uniform(*config.noise_color)
+        waveform = add_noise(waveform, sample_rate, snr_db, slope, rng)
     return change_gain(waveform, rng.uniform(*config.gain_db))
 
 

@@ -192,7 +192,7 @@ class SpeechData(Dataset[Batch | AudioError]):
             unmasked = np.zeros((0, 2), np.int64)
             return waveform, target, np.zeros(config.features.mels, np.float32), unmasked, unmasked
         rng = generator(config.train.seed, epoch, self._id(example))
-        waveform = augment_waveform(waveform, config.augment, rng)
+        waveform = augment_waveform(waveform, rate, config.augment, rng)
         tone = draw_tone(config.features.mels, config.augment.tone_db, rng)
         frames = len(waveform) // config.features.hop + 1
         masks = draw_masks(frames, config.features.mels, config.features.hop_ms, config.augment, rng)

@@ -174,13 +174,15 @@ def named_splits(arguments: Iterable[str | Path]) -> dict[str, Path]:
     """Manifests given as `[name=]path`, by split name, which without `name=` is the file's: test for data/test.jsonl.
 
     Raises:
-        ManifestError: Two of one name.
+        ManifestError: Two of one name, or an argument that lacks its name or path.
     """
     splits: dict[str, Path] = {}
     for argument in map(str, arguments):
         name, equals, path = argument.partition("=")
         if not equals or "/" in name or Path(argument).exists():  # a path may hold an equals sign itself
             name, path = Path(argument).stem, argument
+        if not name or not path:
+            raise ManifestError(f"{argument!r}: a split is written name=manifest.jsonl")
         if name in splits:
             raise ManifestError(f"{splits[name]} and {path} are both called {name}: name them, as in other={path}")
         splits[name] = Path(path)

@@ -7,9 +7,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from asr.data.manifest import Dataset, Utterance, read_dataset, read_manifest
+from asr.data.manifest import Dataset, Utterance, named_splits, read_dataset, read_manifest
 from asr.data.splits import refuse_overlaps
-from asr.errors import ManifestError
 
 
 @dataclass(frozen=True)
@@ -41,14 +40,12 @@ def read_splits(arguments: Iterable[str]) -> list[Split]:
         ManifestError: Two of one name, a manifest that cannot be used, or splits of one data set that share what they
             must not (an utterance; a speaker or text that its dataset.yaml does not declare).
     """
-    splits: dict[str, Split] = {}
-    for argument in arguments:
-        name, path = _named(argument)
-        if name in splits:
-            raise ManifestError(f"{argument}: a second split named {name}; write name=path to name them apart")
-        splits[name] = Split(name, path, read_manifest(path), read_dataset(path.parent))
+    splits = [
+        Split(name, path, read_manifest(path), read_dataset(path.parent))
+        for name, path in named_splits(arguments).items()
+    ]
     folders: dict[Path, list[Split]] = defaultdict(list)
-    for split in splits.values():
+    for split in splits:
         folders[split.manifest.parent.resolve()].append(split)
     found = [
         overlap
@@ -57,15 +54,5 @@ def read_splits(arguments: Iterable[str]) -> list[Split]:
     ]
     return [
         replace(split, overlaps=tuple(str(overlap) for overlap in found if split.name in overlap.splits))
-        for split in splits.values()
+        for split in splits
     ]
-
-
-def _named(argument: str) -> tuple[str, Path]:
-    """The name and path that an argument means; a path that exists may hold an equals sign itself."""
-    name, equals, path = argument.partition("=")
-    if not equals or Path(argument).exists():
-        return Path(argument).stem, Path(argument)
-    if not name or not path:
-        raise ManifestError(f"{argument}: a split is written name=manifest.jsonl")
-    return name, Path(path)

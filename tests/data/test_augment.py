@@ -6,7 +6,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from asr.config import AugmentConfig
-from asr.data.augment import add_noise, augment_waveform, change_gain, change_speed, draw_masks, draw_tone
+from asr.data.augment import (
+    add_noise,
+    augment_waveform,
+    change_gain,
+    change_speed,
+    coloured_noise,
+    draw_masks,
+    draw_tone,
+)
 
 RATE = 8000
 
@@ -35,7 +43,7 @@ def slope(noise: np.ndarray) -> float:
 @pytest.mark.parametrize("snr", [-5.0, 0.0, 20.0, 60.0])
 def test_noise_has_the_level_that_was_asked_for(snr, color):
     speech = tone(2.0, amplitude=0.01)
-    noisy = add_noise(speech, snr, color, rng())
+    noisy = add_noise(speech, RATE, snr, color, rng())
     assert noisy.dtype == np.float32 and len(noisy) == len(speech)
     assert level_db(speech) - level_db(noisy - speech) == pytest.approx(snr, abs=0.1)
 
@@ -43,13 +51,20 @@ def test_noise_has_the_level_that_was_asked_for(snr, color):
 @pytest.mark.parametrize("color", [0.0, 1.0, 2.0])
 def test_noise_has_the_colour_that_was_asked_for(color):
     speech = tone(8.0, amplitude=0.01)
-    assert slope(add_noise(speech, 0.0, color, rng()) - speech) == pytest.approx(color, abs=0.1)
+    assert slope(add_noise(speech, RATE, 0.0, color, rng()) - speech) == pytest.approx(color, abs=0.1)
+
+
+@pytest.mark.parametrize("samples", [5 * RATE, 4 * RATE - 7])
+def test_noise_by_itself_has_power_1(samples):
+    noise = coloured_noise(samples, RATE, 1.0, rng())
+    assert noise.shape == (samples,) and noise.dtype == np.float32
+    assert np.mean(noise**2) == pytest.approx(1, rel=0.15)
 
 
 @pytest.mark.parametrize("length", [0, 1, 2, 100])
 def test_silence_stays_silent_and_short_sounds_stay_finite(length):
-    assert not add_noise(np.zeros(length, np.float32), 0.0, 1.0, rng()).any()
-    assert np.isfinite(add_noise(np.full(length, 0.1, np.float32), 0.0, 1.0, rng())).all()
+    assert not add_noise(np.zeros(length, np.float32), RATE, 0.0, 1.0, rng()).any()
+    assert np.isfinite(add_noise(np.full(length, 0.1, np.float32), RATE, 0.0, 1.0, rng())).all()
     assert len(change_speed(np.zeros(length, np.float32), 1.1)) == round(length / 1.1)
 
 
@@ -81,7 +96,7 @@ def test_gain_is_in_decibels(decibels):
 def test_too_loud_is_clipped():
     loud = change_gain(tone(amplitude=0.9), 20)
     assert loud.min() == -1.0 and loud.max() == 1.0
-    noisy = add_noise(tone(amplitude=0.9), -10, 0, rng())
+    noisy = add_noise(tone(amplitude=0.9), RATE, -10, 0, rng())
     assert np.abs(noisy).max() == 1.0
 
 
@@ -89,8 +104,8 @@ def test_a_waveform_is_a_function_of_the_generator():
     config = AugmentConfig(noise=0.5, gain_db=(-6, 6))
     waveform = tone()
     before = waveform.copy()
-    first = [augment_waveform(waveform, config, rng(seed)) for seed in range(20)]
-    again = [augment_waveform(waveform, config, rng(seed)) for seed in range(20)]
+    first = [augment_waveform(waveform, RATE, config, rng(seed)) for seed in range(20)]
+    again = [augment_waveform(waveform, RATE, config, rng(seed)) for seed in range(20)]
     assert all(np.array_equal(one, other) for one, other in zip(first, again, strict=True))
     assert len({one.tobytes() for one in first}) == 20
     assert np.array_equal(waveform, before)  # it may be in the cache
@@ -100,7 +115,9 @@ def test_a_waveform_is_a_function_of_the_generator():
 def test_the_share_of_noisy_examples(share, expected):
     config = AugmentConfig(noise=share, gain_db=(0, 0))
     waveform = tone(0.1)
-    changed = sum(not np.array_equal(augment_waveform(waveform, config, rng(seed)), waveform) for seed in range(200))
+    changed = sum(
+        not np.array_equal(augment_waveform(waveform, RATE, config, rng(seed)), waveform) for seed in range(200)
+    )
     assert changed == expected
 
 

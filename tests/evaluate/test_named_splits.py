@@ -21,7 +21,7 @@ def test_names_default_to_the_file(folder):
 
 
 def test_two_of_one_name_are_refused(folder):
-    with pytest.raises(ManifestError, match="a second split named test"):
+    with pytest.raises(ManifestError, match="both called test"):
         read_splits([f"test={folder}/valid.jsonl", f"{folder}/test.jsonl"])
 
 

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from asr.audio import find_audio, read_audio
 from asr.config import FeatureConfig
-from asr.model.features import LogMel
+from asr.model.features import LogMel, filter_blocks
 from asr.model.masking import zero_padding
 
 SETTINGS = {
@@ -130,3 +130,12 @@ def test_nothing_leaks_across_an_utterances_end(lengths, extra, seed):
     for row, count, waveform in zip(features, frames.tolist(), waveforms, strict=True):
         assert torch.allclose(row[:count], of_one(log_mel, waveform), rtol=0, atol=1e-5)
         assert not row[count:].any()
+
+
+@given(st.integers(1, 60), st.integers(1, 70), st.floats(0, 1), st.integers(0, 2**32))
+def test_blocks_hold_every_weight_of_a_filter_bank(bins, mels, share, seed):
+    generator = torch.Generator().manual_seed(seed)
+    filters = torch.rand(bins, mels, generator=generator) * (torch.rand(bins, mels, generator=generator) < share)
+    spectrum = torch.rand(3, bins, generator=generator)
+    parts = [spectrum[:, used] @ filters[used, block] for used, block in filter_blocks(filters)]
+    torch.testing.assert_close(torch.cat(parts, dim=-1), spectrum @ filters)
