@@ -172,6 +172,9 @@ class TrainConfig(Section):
 
     seed: int = Field(1, ge=0, description="every random draw follows from it")
     epochs: int = Field(30, ge=1, description="passes over the training set; the learning rate ends with the last")
+    consistency: float = Field(
+        0.0, ge=0, description="weight of agreement between two masked views (CR-CTC); 0: one view"
+    )
     optimizer: Literal["adamw"] = Field("adamw", description="how gradients become steps")
     lr: float = Field(2e-3, gt=0, description="highest learning rate, reached after the warm-up")
     warmup: float = Field(0.1, ge=0, lt=1, description="share of all steps in which the rate rises from 0")

@@ -10,7 +10,7 @@ from asr.data.dataset import SpeechData
 from asr.data.plan import epoch_plan
 from asr.model.acoustic import AcousticModel
 from asr.text import Normalizer, Tokenizer
-from asr.train.loop import ctc_losses
+from asr.train.loop import batch_losses
 from asr.train.schedule import make_optimizer
 
 FILES = sorted((Path(__file__).parents[1] / "conf").glob("*.yaml"))
@@ -44,7 +44,7 @@ def test_it_takes_a_training_step(file, write_split, tmp_path):
     optimizer = make_optimizer(model, config.train)
     before = model.output.weight.detach().clone()
     (batch, *_) = data.batches(epoch_plan(data.items, config, 1, 0), epoch=0)
-    losses = ctc_losses(model, batch, bf16=False)
+    losses = batch_losses(model, batch, bf16=False)
     losses.sum().backward()
     optimizer.step()
     assert losses.isfinite().all() and (losses > 0).all()

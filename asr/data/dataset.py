@@ -22,6 +22,8 @@ from asr.data.randomness import generator
 from asr.errors import AudioError, TrainingError
 from asr.text import Normalizer, Tokenizer, steps_needed
 
+Views = tuple[NDArray[np.float32], Spans, Spans]  # of one example: tones and masks, a view a row
+
 
 @dataclass
 class Batch:
@@ -33,9 +35,11 @@ class Batch:
         lengths: (batch,) samples.
         targets: (sum of target lengths,) tokens, one example after the other.
         target_lengths: (batch,) tokens.
-        tones: (batch, mels) to be added to the log-mel features.
-        time_masks: (batch, masks, 2) frames [start, end) to blank out.
-        mel_masks: (batch, masks, 2) mel bands [start, end) to blank out.
+        tones: (views, batch, mels) to be added to the log-mel features.
+        time_masks: (views, batch, masks, 2) frames [start, end) to blank out.
+        mel_masks: (views, batch, masks, 2) mel bands [start, end) to blank out.
+
+    Training may ask for two views of each example, alike in sound and different in tone and masks.
     """
 
     ids: list[str]
@@ -156,7 +160,10 @@ class SpeechData(Dataset[Batch | AudioError]):
             made = [self._make(example, epoch) for example in examples]
         except AudioError as error:
             return error
-        waveforms, targets, tones, time_masks, mel_masks = zip(*made, strict=True)
+        waveforms, targets, views = zip(*made, strict=True)
+        tones, time_masks, mel_masks = (
+            torch.from_numpy(np.stack(parts)).transpose(0, 1) for parts in zip(*views, strict=True)
+        )
         lengths = [len(waveform) for waveform in waveforms]
         padded = np.zeros((len(examples), max(lengths)), np.float32)
         for row, waveform in zip(padded, waveforms, strict=True):
@@ -167,9 +174,9 @@ class SpeechData(Dataset[Batch | AudioError]):
             lengths=torch.tensor(lengths),
             targets=torch.tensor([token for target in targets for token in target], dtype=torch.long),
             target_lengths=torch.tensor([len(target) for target in targets]),
-            tones=torch.from_numpy(np.stack(tones)),
-            time_masks=torch.from_numpy(np.stack(time_masks)),
-            mel_masks=torch.from_numpy(np.stack(mel_masks)),
+            tones=tones,
+            time_masks=time_masks,
+            mel_masks=mel_masks,
         )
 
     def text(self, example: Example) -> str:
@@ -179,8 +186,8 @@ class SpeechData(Dataset[Batch | AudioError]):
     def _id(self, example: Example) -> str:
         return "+".join(self.items[position].id for position in example.members)
 
-    def _make(self, example: Example, epoch: int | None) -> tuple[Waveform, list[int], Waveform, Spans, Spans]:
-        """Waveform, target, tone and masks of one example."""
+    def _make(self, example: Example, epoch: int | None) -> tuple[Waveform, list[int], Views]:
+        """Waveform, target, and the tones and masks of one example."""
         config = self.config
         rate = config.features.sample_rate
         parts = [self.waveforms[example.members[0]]]
@@ -189,14 +196,21 @@ class SpeechData(Dataset[Batch | AudioError]):
         waveform = change_speed(np.concatenate(parts), example.speed)
         target = self.tokenizer.encode(self.text(example)) if self.tokenizer else []
         if epoch is None:
-            unmasked = np.zeros((0, 2), np.int64)
-            return waveform, target, np.zeros(config.features.mels, np.float32), unmasked, unmasked
+            unmasked = np.zeros((1, 0, 2), np.int64)
+            return waveform, target, (np.zeros((1, config.features.mels), np.float32), unmasked, unmasked)
         rng = generator(config.train.seed, epoch, self._id(example))
         waveform = augment_waveform(waveform, rate, config.augment, rng)
-        tone = draw_tone(config.features.mels, config.augment.tone_db, rng)
-        frames = len(waveform) // config.features.hop + 1
-        masks = draw_masks(frames, config.features.mels, config.features.hop_ms, config.augment, rng)
-        return waveform, target, tone, *masks
+        return waveform, target, self._views(len(waveform) // config.features.hop + 1, rng)
+
+    def _views(self, frames: int, rng: np.random.Generator) -> Views:
+        """Tones and masks of so many frames, for each view that training takes of an example."""
+        features, augment = self.config.features, self.config.augment
+        views = []
+        for _ in range(2 if self.config.train.consistency else 1):
+            tone = draw_tone(features.mels, augment.tone_db, rng)
+            views.append((tone, *draw_masks(frames, features.mels, features.hop_ms, augment, rng)))
+        tones, time_masks, mel_masks = (np.stack(parts) for parts in zip(*views, strict=True))
+        return tones, time_masks, mel_masks
 
 
 def _spare(text: str, utterance: Utterance, config: Config) -> bool:

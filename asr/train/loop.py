@@ -17,6 +17,7 @@ from asr.data.plan import epoch_plan, plain_plan
 from asr.data.randomness import torch_seed
 from asr.errors import TrainingError
 from asr.model.acoustic import AcousticModel
+from asr.model.masking import zero_padding
 from asr.text import Tokenizer
 from asr.train.checkpoint import Progress, save_checkpoint
 from asr.train.journal import Journal
@@ -103,7 +104,7 @@ class Trainer:
         torch.manual_seed(torch_seed(self.config.train.seed, self.progress.step, "dropout"))
         for group in self.optimizer.param_groups:
             group["lr"] = rate
-        losses = ctc_losses(self.model, batch, self.bf16)
+        losses = batch_losses(self.model, batch, self.bf16, self.config.train.consistency)
         if not torch.isfinite(losses).all():
             bad = [name for name, loss in zip(batch.ids, losses.tolist(), strict=True) if not abs(loss) < float("inf")]
             raise TrainingError(self._diverged(f"the loss of {', '.join(bad[:5])} is not finite"))
@@ -141,16 +142,45 @@ class Trainer:
         )
 
 
-def ctc_losses(model: AcousticModel, batch: Batch, bf16: bool) -> Tensor:
-    """The CTC loss of each example (Graves et al. 2006), (batch,) float32, augmented as the batch says."""
+def batch_losses(model: AcousticModel, batch: Batch, bf16: bool, consistency: float = 0.0) -> Tensor:
+    """The loss of each example, (batch,) float32: CTC (Graves et al. 2006), its mean over the views of the batch.
+
+    Two views that differ in masks and tone should be heard as the same: `consistency` times their `disagreement` is
+    added (Yao et al. 2025, "CR-CTC: Consistency regularization on CTC for improved speech recognition", section 3.2).
+    """
     with torch.no_grad():
-        features, frames = model.features(batch.waveforms, batch.lengths, batch.tones)
-        features = blank_out(features, batch.time_masks, batch.mel_masks)
-    with torch.autocast(features.device.type, torch.bfloat16, enabled=bf16):
-        log_probs, steps = model.encode(features, frames)
-    return functional.ctc_loss(
-        log_probs.transpose(0, 1), batch.targets, steps, batch.target_lengths, blank=0, reduction="none"
-    )
+        views = []
+        for tones, time_masks, mel_masks in zip(batch.tones, batch.time_masks, batch.mel_masks, strict=True):
+            features, frames = model.features(batch.waveforms, batch.lengths, tones)
+            views.append(blank_out(features, time_masks, mel_masks))
+    count = len(views)
+    with torch.autocast(batch.waveforms.device.type, torch.bfloat16, enabled=bf16):
+        log_probs, steps = model.encode(torch.cat(views), frames.repeat(count))
+    targets, target_lengths = batch.targets.repeat(count), batch.target_lengths.repeat(count)
+    losses = functional.ctc_loss(log_probs.transpose(0, 1), targets, steps, target_lengths, blank=0, reduction="none")
+    loss = losses.view(count, -1).mean(0)
+    if count == 1 or not consistency:
+        return loss
+    one, other = log_probs.chunk(2)
+    return loss + consistency * disagreement(one, other, steps[: len(one)])
+
+
+def disagreement(one: Tensor, other: Tensor, steps: Tensor) -> Tensor:
+    """How differently two views of each example are heard: both Kullback-Leibler divergences, halved, over all steps.
+
+    In each, the view that is the target is held constant, so that it pulls and is not pulled.
+
+    Args:
+        one: (batch, steps, tokens) log-probabilities.
+        other: Those of the other view.
+        steps: (batch,) lengths.
+
+    Returns:
+        (batch,) nats.
+    """
+    fixed_one, fixed_other = one.detach(), other.detach()
+    divergence = fixed_other.exp() * (fixed_other - one) + fixed_one.exp() * (fixed_one - other)
+    return zero_padding(divergence.sum(-1, keepdim=True), steps).sum((1, 2)) / 2
 
 
 def blank_out(features: Tensor, time_masks: Tensor, mel_masks: Tensor) -> Tensor:

@@ -13,7 +13,7 @@ from asr.data.plan import plain_plan
 from asr.data.randomness import generator
 from asr.device import choose_device
 from asr.errors import TrainingError
-from asr.train.loop import ctc_losses, uses_bf16
+from asr.train.loop import batch_losses, uses_bf16
 from asr.train.run import new_model, read_data, text_tools
 from asr.train.schedule import make_optimizer
 from asr.train.selection import select
@@ -69,7 +69,7 @@ def overfit_one_batch(config: Config, data: Path, say: Callable[[str], None]) ->
     batches = [batch.to(device) for batch in training.batches(plan, epoch=None)]
     for step in range(1, _STEPS + 1):
         batch = batches[step % len(batches)]
-        loss = ctc_losses(model, batch, bf16).sum() / batch.target_lengths.sum()
+        loss = batch_losses(model, batch, bf16).sum() / batch.target_lengths.sum()
         optimizer.zero_grad()
         loss.backward()
         torch.nn.utils.clip_grad_norm_(model.parameters(), config.train.clip)

@@ -80,7 +80,7 @@ def test_what_one_meets_in_a_batch_changes_nothing(utterances):
             alone = data[[example], 0]
             assert alone.ids == [batch.ids[place]]
             assert torch.equal(alone.waveforms[0], batch.waveforms[place, : int(batch.lengths[place])])
-            assert torch.equal(alone.time_masks[0], batch.time_masks[place])
+            assert torch.equal(alone.time_masks[0, 0], batch.time_masks[0, place])
 
 
 def test_seed_and_epoch_change_the_augmentation(utterances):
