@@ -95,8 +95,8 @@ class Trainer:
             figures = {"step": progress.step, "epoch": progress.epoch + 1, "loss": loss, "lr": rate}
             figures |= {"gradient": gradient, "audio_per_second": audio / took, "seconds": progress.seconds}
             journal.step(figures, done, left=progress.seconds / max(done, 1e-3) * (1 - done))
-            if progress.step % settings.checkpoint_steps == 0:
-                self._save()
+            if progress.step % settings.checkpoint_steps == 0 and progress.batch < len(plan):
+                self._save()  # not at an epoch's end, which is saved once it is validated and logged
 
     def _step(self, batch: Batch, rate: float) -> tuple[float, float]:
         """One optimiser step; returns the loss a token and the length of the gradient before clipping."""

@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 import torch
 
-from asr.data.plan import plain_plan
+from asr.data.plan import epoch_plan, plain_plan
 from asr.errors import TrainingError
 from asr.train import loop
 from asr.train.journal import Journal, read_log
@@ -203,6 +203,17 @@ def test_a_run_that_stopped_early_stays_stopped(make_trainer, settings, monkeypa
     with Journal(trainer.folder, trainer.progress.step) as journal:
         trainer.fit(journal)
     assert trainer.progress.epoch == 3
+
+
+def test_an_epoch_is_saved_once_it_is_logged(make_trainer, settings, monkeypatch):
+    """A checkpoint between its last step and its line in the log would have a resumed run log it twice."""
+    trainer = make_trainer(settings(train={"epochs": 2, "checkpoint_steps": 1}))
+    saved = []
+    monkeypatch.setattr(trainer, "_save", lambda: saved.append((trainer.progress.epoch, trainer.progress.batch)))
+    steps = len(epoch_plan(trainer.training.items, trainer.config, 1, 0))
+    fit(trainer)
+    assert steps > 2
+    assert saved[:steps] == [*((0, batch) for batch in range(1, steps)), (1, 0)]
 
 
 def test_bfloat16_by_setting():
