@@ -42,6 +42,8 @@ def _training(facts: dict[str, Any]) -> dict[str, str]:
         hours = facts.get("train_seconds", 0) / 3600
         name = facts.get("dataset") or "unnamed data"
         lines["trained on"] = f"{name}, {facts['train_utterances']:,} utterances, {hours:.2f} h"
+    if start := facts.get("started_from"):
+        lines["started from"] = f"model {start}"
     if "epoch" in facts:
         lines["trained for"] = f"{facts['epoch']} epochs, {facts.get('step', 0):,} steps"
     if validation := facts.get("validation"):

@@ -58,9 +58,11 @@ def save_model(path: str | Path, content: ModelFile) -> str:
     """Write a model file in one step and return its `model_id`."""
     state = {name: tensor.detach().cpu().contiguous() for name, tensor in content.model.state_dict().items()}
     statistics = {name: state.pop(name).tolist() for name in _STATISTICS}
+    config = content.config.model_dump(mode="json")
+    config["train"]["init_from"] = None  # a path, of this machine alone; `training` has the id of what lay there
     header = {
         "format": FORMAT,
-        "config": content.config.model_dump(mode="json"),
+        "config": config,
         "tokenizer": content.tokenizer.to_json(),
         "normalizer": content.normalizer.to_json(),
         "features": statistics,
@@ -120,26 +122,47 @@ def model_path(path: str | Path) -> Path:
     return path
 
 
-def initialise_from(model: AcousticModel, tokenizer: Tokenizer, path: str | Path) -> tuple[list[str], list[str]]:
+@dataclass(frozen=True)
+class Start:
+    """What a model started from.
+
+    Attributes:
+        model_id: The model that weights were taken from; empty where none was.
+        taken: Names of the tensors that came from it, in whole or (the output layer) token by token.
+        left: Names of the tensors that kept their random start.
+        new_tokens: Tokens that it does not know, whose rows of the output layer kept their random start.
+    """
+
+    model_id: str = ""
+    taken: tuple[str, ...] = ()
+    left: tuple[str, ...] = ()
+    new_tokens: tuple[str, ...] = ()
+
+
+def initialise_from(model: AcousticModel, tokenizer: Tokenizer, path: str | Path) -> Start:
     """Start a model's weights from a model file.
 
-    A tensor is taken where name and shape agree; the output layer only if the alphabets are the same too.
+    A tensor is taken where name and shape agree; the output layer token by token, so that another alphabet keeps the
+    letters that it has in common.
 
-    Returns:
-        Names of the tensors that were taken, and of those that keep their random start.
+    Raises:
+        ModelFileError: See `load_model`.
     """
     source = load_model(path)
-    given = source.model.state_dict()
-    taken = {
-        name: given[name]
-        for name, tensor in model.state_dict().items()
-        if name in given
-        and given[name].shape == tensor.shape
-        and (not name.startswith("output.") or source.tokenizer.tokens == tokenizer.tokens)
-    }
-    left = [name for name in model.state_dict() if name not in taken]
+    given, own = source.model.state_dict(), model.state_dict()
+    place = {token: row for row, token in enumerate(source.tokenizer.tokens)}
+    known = [token in place for token in tokenizer.tokens]
+    rows = torch.tensor([place[token] for token in tokenizer.tokens if token in place])
+    for name in ("output.weight", "output.bias"):
+        if given[name].shape[1:] == own[name].shape[1:]:
+            mixed = own[name].clone()
+            mixed[torch.tensor(known)] = given[name][rows]
+            given[name] = mixed
+    taken = {name: given[name] for name in own if name in given and given[name].shape == own[name].shape}
     model.load_state_dict(taken, strict=False)
-    return list(taken), left
+    left = [name for name in own if name not in taken]
+    new = [token for token, is_known in zip(tokenizer.tokens, known, strict=True) if not is_known]
+    return Start(source.model_id, tuple(taken), tuple(left), tuple(new) if "output.weight" in taken else ())
 
 
 def _header(path: Path, metadata: Mapping[str, str]) -> dict[str, Any]:

@@ -32,6 +32,7 @@ class Progress:
         best_epoch: The epoch whose weights are the run's model, -1 before the first validation.
         best_cer: Its validation character error rate.
         seconds: Time spent training, over all sittings.
+        started_from: The `model_id` of the model that the weights started from; empty where they were random.
     """
 
     epoch: int = 0
@@ -41,6 +42,7 @@ class Progress:
     best_epoch: int = -1
     best_cer: float = float("inf")
     seconds: float = 0.0
+    started_from: str = ""
 
 
 def save_checkpoint(

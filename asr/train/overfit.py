@@ -63,7 +63,7 @@ def overfit_one_batch(config: Config, data: Path, say: Callable[[str], None]) ->
 
     training = SpeechData(chosen, config, normalizer, tokenizer)
     plan = plain_plan(training.items, config)
-    model = new_model(config, tokenizer, training, say).to(device)
+    model = new_model(config, tokenizer, training, say)[0].to(device)
     optimizer = make_optimizer(model, config.train)
     bf16 = uses_bf16(config.train.bf16, device)
     batches = [batch.to(device) for batch in training.batches(plan, epoch=None)]

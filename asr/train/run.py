@@ -21,7 +21,7 @@ from asr.data.splits import refuse_overlaps
 from asr.device import choose_device
 from asr.errors import TrainingError
 from asr.model.acoustic import AcousticModel
-from asr.model.file import MODEL_NAME, ModelFile, initialise_from, save_model
+from asr.model.file import MODEL_NAME, ModelFile, Start, initialise_from, save_model
 from asr.text import Normalizer, Tokenizer
 from asr.train.checkpoint import Progress, checkpoints, load_checkpoint
 from asr.train.curves import draw_curves
@@ -45,8 +45,9 @@ class Data:
 
     @property
     def id(self) -> str:
-        """Truncated hash of what is trained and validated on: ids, texts and durations."""
-        lines = (f"{item.id}\t{item.text}\t{item.duration:.3f}" for item in [*self.train, *self.valid])
+        """Truncated hash of what is trained and validated on: ids, texts, durations, and speakers, who decide joins."""
+        utterances = [*self.train, *self.valid]
+        lines = (f"{item.id}\t{item.text}\t{item.duration:.3f}\t{item.speaker}" for item in utterances)
         return hashlib.sha256("\n".join(lines).encode()).hexdigest()[:16]
 
 
@@ -103,17 +104,22 @@ def text_tools(config: Config, texts: Sequence[str]) -> tuple[Normalizer, Tokeni
     return normalizer, Tokenizer.build([*map(normalizer, texts), *joins])
 
 
-def new_model(config: Config, tokenizer: Tokenizer, training: SpeechData, say: Callable[[str], None]) -> AcousticModel:
+def new_model(
+    config: Config, tokenizer: Tokenizer, training: SpeechData, say: Callable[[str], None]
+) -> tuple[AcousticModel, Start]:
     """A model with its starting weights, random from the seed or from `init_from`, and its feature statistics."""
     torch.manual_seed(torch_seed(config.train.seed, "weights"))
     model = AcousticModel(config, len(tokenizer))
-    left = list(model.state_dict())
+    start = Start()
     if config.train.init_from:
-        taken, left = initialise_from(model, tokenizer, config.train.init_from)
-        say(f"{len(taken)} tensors from {config.train.init_from}; new: {', '.join(left) or 'none'}")
-    if "mean" in left:  # else the weights expect the statistics that they came with
+        start = initialise_from(model, tokenizer, config.train.init_from)
+        say(
+            f"{len(start.taken)} tensors from {config.train.init_from}; new: {', '.join(start.left) or 'none'}"
+            + (f"; new letters: {' '.join(start.new_tokens)}" if start.new_tokens else "")
+        )
+    if "mean" not in start.taken:  # else the weights expect the statistics that they came with
         measure_statistics(model, training)
-    return model
+    return model, start
 
 
 @torch.inference_mode()
@@ -154,7 +160,8 @@ def _set_up(
         model = AcousticModel(config, len(tokenizer))
         model.load_state_dict(state["model"])
     else:
-        model = new_model(config, tokenizer, training, journal.say)
+        model, start = new_model(config, tokenizer, training, journal.say)
+        progress.started_from = start.model_id
     model.to(device)
     optimizer = make_optimizer(model, config.train)
     if state:
@@ -167,6 +174,7 @@ def _set_up(
             "train_utterances": len(selection.kept),
             "train_seconds": round(sum(utterance.duration for utterance in selection.kept), 1),
             "data_id": data.id,
+            "started_from": progress.started_from,
             "epoch": progress.epoch + 1,
             "step": progress.step,
             "validation": {"wer": result.wer, "cer": result.cer, "utterances": len(data.valid)},

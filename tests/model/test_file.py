@@ -180,31 +180,45 @@ def test_a_setting_of_another_version_is_refused(saved, tmp_path):
 
 def test_start_from_a_model_of_the_same_alphabet(saved):
     content = make(seed=5)
-    taken, left = initialise_from(content.model, content.tokenizer, saved)
-    assert left == []
-    assert set(taken) == set(content.model.state_dict())
+    start = initialise_from(content.model, content.tokenizer, saved)
+    assert start.left == start.new_tokens == ()
+    assert set(start.taken) == set(content.model.state_dict())
+    assert start.model_id == load_model(saved).model_id
     assert torch.equal(log_probs(content.model), log_probs(load_model(saved).model))
 
 
-@pytest.mark.parametrize("texts", ["abc dx", "abcdefg"])
-def test_start_from_a_model_of_another_alphabet(saved, texts):
-    """Also where the alphabets are of one size, so that shapes alone would fit."""
+@pytest.mark.parametrize(("texts", "new"), [("abc dx", "x"), ("abcdefg", "fg"), ("bad e", "")])
+def test_start_from_a_model_of_another_alphabet(saved, texts, new):
+    """Letters in common keep their weights, wherever they stand; also where alphabets of one size would fit as is."""
     content = make(texts, seed=5)
-    before = content.model.output.weight.detach().clone()
-    taken, left = initialise_from(content.model, content.tokenizer, saved)
-    assert left == ["output.weight", "output.bias"]
-    assert torch.equal(content.model.output.weight, before)
-    source = load_model(saved).model.state_dict()
-    assert {"mean", "std"} < set(taken)
-    assert all(torch.equal(content.model.state_dict()[name], source[name]) for name in taken)
+    before = content.model.state_dict()
+    before = {name: before[name].clone() for name in ("output.weight", "output.bias")}
+    start = initialise_from(content.model, content.tokenizer, saved)
+    assert start.left == () and start.new_tokens == tuple(new)
+    source = load_model(saved)
+    given, now = source.model.state_dict(), content.model.state_dict()
+    for name in before:
+        for row, token in enumerate(content.tokenizer.tokens):
+            known = token in source.tokenizer.tokens
+            expected = given[name][source.tokenizer.tokens.index(token)] if known else before[name][row]
+            assert torch.equal(now[name][row], expected)
+    assert all(torch.equal(now[name], given[name]) for name in start.taken if name not in before)
 
 
 def test_start_from_a_model_of_another_shape(saved):
     content = make(seed=5, hidden=8)
-    taken, left = initialise_from(content.model, content.tokenizer, saved)
-    assert "subsample.0.conv.weight" in taken
-    assert "layers.0.forwards.weight_ih_l0" in left
+    start = initialise_from(content.model, content.tokenizer, saved)
+    assert "subsample.0.conv.weight" in start.taken
+    assert {"layers.0.forwards.weight_ih_l0", "output.weight"} < set(start.left)
     assert log_probs(content.model).isfinite().all()
+
+
+def test_a_model_file_names_no_path_of_the_machine_it_was_made_on(saved, tmp_path):
+    content = make()
+    train = content.config.train.model_copy(update={"init_from": "/home/ann/secret.safetensors"})
+    content.model.config = content.config.model_copy(update={"train": train})
+    save_model(tmp_path / "model.safetensors", content)
+    assert b"secret" not in (tmp_path / "model.safetensors").read_bytes()
 
 
 def test_a_run_folder_may_be_moved(saved, tmp_path):

@@ -231,7 +231,9 @@ def test_a_run_that_started_from_a_model_goes_on_without_it(finished, settings, 
     config = settings(train={"init_from": str(source), "epochs": 1})
     train(config, tones, tmp_path / "run")
     source.unlink()
-    train(config, tones, tmp_path / "run", resume=True)
+    longer = config.model_copy(update={"train": config.train.model_copy(update={"epochs": 5})})
+    train(longer, tones, tmp_path / "run", resume=True)
+    assert load_model(tmp_path / "run").training["started_from"] == load_model(finished).model_id
 
 
 def test_start_from_nothing_usable(settings, tones, tmp_path):
