@@ -57,7 +57,7 @@ def test_unreadable_utterance_is_exit_1(run_asr, tiny_model, splits):
 @pytest.mark.parametrize(
     ("manifests", "message"),
     [
-        (["{}/test.jsonl", "test={}/valid.jsonl"], "a second split named test"),
+        (["{}/test.jsonl", "test={}/valid.jsonl"], "both called test"),
         (["{}/none.jsonl"], "no such file"),
         (["{}/test.jsonl", "other={}/test.jsonl"], "share 3 utterance ids"),
     ],
