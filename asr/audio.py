@@ -28,7 +28,9 @@ from asr.errors import AudioError
 Waveform = npt.NDArray[np.float32]
 Source = str | Path | bytes | BinaryIO
 
-AUDIO_SUFFIXES = (".wav", ".flac", ".ogg", ".oga", ".opus", ".mp3", ".sph", ".aif", ".aiff", ".au")
+# In folders these are taken for audio. The last four cannot be read: they are found to be named, not passed over.
+_READABLE = (".wav", ".flac", ".ogg", ".oga", ".opus", ".mp3", ".sph", ".aif", ".aiff", ".au")
+AUDIO_SUFFIXES = (*_READABLE, ".m4a", ".aac", ".wma", ".amr")
 
 # Float files and lossy decoders may pass full scale by a few decibels, and are clipped. Samples this far out (+18 dB)
 # are no recording with overs but integers that somebody stored as floats: clipping them would leave only noise.
@@ -121,10 +123,10 @@ def find_audio(paths: Iterable[str | Path]) -> list[Path]:
     for path in paths:
         files = _expand(path)
         if not files:
-            missing.append(str(path))
+            missing.append(f"{path}: {'no audio in it' if Path(path).exists() else 'no such file or folder'}")
         found.update(dict.fromkeys(files))
     if missing:
-        raise AudioError(f"no audio found: {', '.join(missing)}")
+        raise AudioError("; ".join(missing))
     return list(found)
 
 
@@ -162,7 +164,7 @@ def _opened(source: Source, name: str) -> Iterator[tuple[Any, BinaryIO]]:
             detail = str(getattr(error, "error_string", error)).removeprefix("Error : ").strip(" .")
             raise AudioError(
                 f"{name}: not audio that can be read ({detail}); WAV, FLAC, OGG, Opus, MP3 and SPHERE can, "
-                "convert others with ffmpeg"
+                "convert others, as with ffmpeg -i IN OUT.wav"
             ) from None
         with audio:
             if not audio.frames:

@@ -314,7 +314,7 @@ def _apply(tree: dict[str, Any], override: str) -> None:
     """Set one `section.field=value` in a tree of mappings."""
     path, equals, text = override.partition("=")
     if not equals or not path:
-        raise ConfigError(f"{override}: an override is written section.field=value")
+        raise ConfigError(f"{override}: an override is written section.field=value (in quotes if it holds spaces)")
     try:
         value = YAML(typ="safe", pure=True).load(text)
     except (YAMLError, ValueError):

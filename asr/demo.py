@@ -31,6 +31,7 @@ def demo(out: Path, settings: list[str], say: Callable[[str], None], command: st
     Raises:
         CorpusError: The synthesiser is not installed.
     """
+    config = load_config("digits", settings)  # a misspelt one shows before the work
     start = time.monotonic()
 
     def stage(text: str) -> None:
@@ -44,7 +45,7 @@ def demo(out: Path, settings: list[str], say: Callable[[str], None], command: st
         voices = len({utterance.speaker for utterance in utterances})
         say(f"  {name}: {len(utterances)} utterances, {minutes:.1f} min, {voices} voices")
     stage(f"training in {run}")
-    train(load_config("digits", settings), data, run, resume=True)
+    train(config, data, run, resume=True)
     stage("evaluating: the test voices were never heard, neither in training nor in choosing the model")
     recognizer = Recognizer.load(run)
     splits = read_splits([str(data / f"{name}.jsonl") for name in SPLITS])

@@ -14,6 +14,7 @@ from typing import Any
 
 from asr.atomic import replacing
 from asr.decode.hypothesis import TokenSpan
+from asr.errors import AsrError
 
 
 @dataclass(frozen=True)
@@ -127,11 +128,30 @@ def to_json(transcript: Transcript) -> str:
 WRITERS: dict[str, Callable[[Transcript], str]] = {"txt": to_text, "json": to_json}
 
 
+def output_paths(stem: Path, formats: Iterable[str]) -> list[Path]:
+    """Where a transcript is written: `stem.FORMAT` for each format; a stem may hold dots of its own."""
+    return [stem.with_name(f"{stem.name}.{name}") for name in formats]
+
+
+def refuse_to_replace(stems: Iterable[Path], formats: Iterable[str]) -> None:
+    """Make sure that no transcript would take the place of a file.
+
+    Raises:
+        AsrError: One would; it may be what a human wrote.
+    """
+    formats = list(formats)
+    there = [path for stem in stems for path in output_paths(stem, formats) if path.exists()]
+    if there:
+        more = f" (and {len(there) - 1:,} more)" if len(there) > 1 else ""
+        raise AsrError(f"{there[0]}{more}: there already; --overwrite replaces it, another --out leaves it alone")
+
+
 def save(transcript: Transcript, stem: Path, formats: Iterable[str]) -> None:
     """Write a transcript as `stem.FORMAT` in each of the formats; the folder is made."""
     stem.parent.mkdir(parents=True, exist_ok=True)
-    for name in formats:
-        with replacing(stem.with_name(f"{stem.name}.{name}")) as aside:
+    formats = list(formats)
+    for name, path in zip(formats, output_paths(stem, formats), strict=True):
+        with replacing(path) as aside:
             aside.write_text(WRITERS[name](transcript), encoding="utf-8", newline="\n")
 
 

@@ -101,7 +101,10 @@ def test_all_bad_fields_are_named_at_once(write):
 
 @pytest.mark.parametrize("override", ["train.lr", "=3", "train.lr: 3"])
 def test_override_without_a_field_and_a_value(write, override):
-    assert error(write(""), override) == f"{override}: an override is written section.field=value"
+    assert (
+        error(write(""), override)
+        == f"{override}: an override is written section.field=value (in quotes if it holds spaces)"
+    )
 
 
 @pytest.mark.parametrize(

@@ -151,7 +151,7 @@ def own(
 
     Example: asr prepare own --source cv/clips --table cv/all.tsv --out data/cv
     """
-    from asr.corpora.own import prepare
+    from asr.corpora.own import doubts, prepare
     from asr.data.manifest import Dataset
 
     _run(
@@ -165,11 +165,18 @@ def own(
         test=test,
         seed=seed,
         dataset=Dataset(dataset_name, license, shared=tuple(shared or ())),
+        doubts=doubts,
     )
 
 
-def _run(prepare: Callable[..., Splits], out: Path, conf: str, **options: object) -> None:
-    """Prepare a corpus: show the progress, name each recording that is left out, and say what was made."""
+def _run(
+    prepare: Callable[..., Splits],
+    out: Path,
+    conf: str,
+    doubts: Callable[[Splits], list[str]] = lambda _: [],
+    **options: object,
+) -> None:
+    """Prepare a corpus: show the progress, name each recording that is left out, and say what was made of the rest."""
     from asr.cli.progress import progress
 
     left_out = 0
@@ -181,14 +188,14 @@ def _run(prepare: Callable[..., Splits], out: Path, conf: str, **options: object
 
     with progress() as advance:
         splits = prepare(out=out, on_error=name, on_progress=partial(advance, "recordings"), **options)
-    _show(splits, out, conf)
+    _show(splits, out, conf, doubts(splits))
     if left_out:
         print(f"asr: {left_out} left out, each named above; the others are prepared", file=sys.stderr)
         raise typer.Exit(1)
 
 
-def _show(splits: Splits, out: Path, conf: str) -> None:
-    """What was written, what the splits share, and the commands that come next."""
+def _show(splits: Splits, out: Path, conf: str, doubts: Sequence[str] = ()) -> None:
+    """What was written, what is doubtful about it, what the splits share, and the commands that come next."""
     from asr.data.manifest import read_dataset
 
     print(f"{'split':<8}{'utterances':>12}{'hours':>9}{'speakers':>10}")
@@ -199,6 +206,8 @@ def _show(splits: Splits, out: Path, conf: str) -> None:
         print(f"{name:<8}{len(utterances):>12,}{hours:>9.2f}{known:>10}")
     if any(utterance.speaker is None for utterances in splits.values() for utterance in utterances):
         print("\nNot every speaker is known, so splits may share some, and figures may tell nothing about new ones.")
+    for doubt in doubts:
+        print(f"\nwarning: {doubt}")
     if shared := read_dataset(out).shared:
         declared = f"{out / 'dataset.yaml'} declares it, and reports will say so."
         print(f"\nThe splits share {' and '.join(shared)}; {declared}")

@@ -21,6 +21,7 @@ def transcribe(
     ],
     format: Annotated[str, typer.Option("--format", help="txt, json, or both: txt,json (needs --out).")] = "txt",
     out: Annotated[Path | None, typer.Option("--out", help="Folder for a file a recording and format.")] = None,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace files that are there already.")] = False,
     decoder: Decoder = DecoderName.GREEDY,
     device: Device = "auto",
     batch_frames: BatchFrames = 24_000,
@@ -28,19 +29,22 @@ def transcribe(
     """Write down what is said in recordings.
 
     Without --out the text goes to standard output: the bare text of one recording, `path<TAB>text` a line of several;
-    with --format json one JSON object a line. What cannot be read is named on standard error, the rest is done, and
-    the exit status is 1.
+    with --format json one JSON object a line. With --out nothing is replaced that is there already, such as a
+    transcript by a human beside its recording, unless --overwrite says so. A recording that cannot be read is named on
+    standard error, the rest is done, and the exit status is 1; a path that is not there stops it at the start.
 
     Example: asr transcribe runs/digits recordings/ --format txt,json --out transcripts
     """
     from asr.audio import find_audio
     from asr.errors import AudioError
     from asr.recognizer import Recognizer
-    from asr.transcript import output_stems, save
+    from asr.transcript import output_stems, refuse_to_replace, save
 
     formats = _formats(format, out)
     files = find_audio(audio)
     stems = output_stems(files)
+    if out and not overwrite:
+        refuse_to_replace([out / stem for stem in stems], formats)
     recognizer = Recognizer.load(model, device, decoder)
     failed = 0
     for stem, result in zip(stems, recognizer.transcribe_many(files, batch_frames), strict=True):

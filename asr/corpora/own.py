@@ -32,8 +32,9 @@ from asr.corpora.divide import divide
 from asr.corpora.table import read_table
 from asr.data.manifest import Dataset, Utterance
 from asr.errors import CorpusError
-from asr.text import Normalizer
+from asr.text import Normalizer, describe_characters
 
+_FEW_TEXTS = 10  # different ones; fewer in a split say nothing about other texts
 _SPLIT_NAMES = {"training": "train", "dev": "valid", "val": "valid", "validation": "valid"}
 
 
@@ -102,6 +103,27 @@ def prepare(
     shared = dataset.shared if given else shared_between(splits)
     write_corpus(out, splits, replace(dataset, name=dataset.name or folder.resolve().name, shared=shared))
     return splits
+
+
+def doubts(splits: Mapping[str, Sequence[Utterance]]) -> list[str]:
+    """Why figures on a division would mean little: hardly any texts in a split, letters that training never sees."""
+    normalizer = Normalizer.from_config(TextConfig())
+    texts = {split: [normalizer(utterance.text) for utterance in utterances] for split, utterances in splits.items()}
+    lines = []
+    if scarce := [f"{split} ({len(set(found))})" for split, found in texts.items() if len(set(found)) < _FEW_TEXTS]:
+        lines.append(
+            f"Hardly any different texts: {', '.join(scarce)}. Recordings of the same few words are better divided by "
+            "speaker: give a speaker column, or --speaker-from folder."
+        )
+    known = set("".join(texts["train"]))
+    held_out = [text for split, found in texts.items() if split != "train" for text in found]
+    if strange := set("".join(held_out)) - known:
+        count = sum(bool(strange & set(text)) for text in held_out)
+        lines.append(
+            f"Never in train, so no model can write them: {describe_characters(strange)}; "
+            f"in {count:,} of {len(held_out):,} validation and test utterances."
+        )
+    return lines
 
 
 def _from_folder(folder: Path, on_error: OnError) -> list[Recording]:

@@ -70,7 +70,7 @@ def _read_cells(path: Path) -> list[tuple[int, list[str]]]:
     except OSError as error:
         raise CorpusError(f"{path}: {(error.strerror or 'cannot be read').lower()}") from None
     except UnicodeDecodeError:
-        raise CorpusError(f"{path}: not UTF-8") from None
+        raise CorpusError(f"{path}: not UTF-8 (a spreadsheet can save it as CSV UTF-8)") from None
     except csv.Error as error:
         raise CorpusError(f"{path}:{reader.line_num}: {error}") from None
 

@@ -131,12 +131,16 @@ def manifest_lines(path: Path) -> Iterator[tuple[int, bytes]]:
     Raises:
         ManifestError: The file is missing or cannot be read.
     """
+    if path.suffix.lower() in (".csv", ".tsv"):
+        raise ManifestError(f"{path}: a table, not a manifest; `asr prepare own --table {path}` makes manifests of it")
     try:
         content = path.read_bytes()
     except FileNotFoundError:
         raise ManifestError(f"{path}: no such file") from None
     except IsADirectoryError:
-        raise ManifestError(f"{path}: is a folder, not a manifest") from None
+        raise ManifestError(
+            f"{path}: is a folder, not a manifest; name those in it, as {path / 'test.jsonl'}"
+        ) from None
     except OSError as error:
         raise ManifestError(f"{path}: cannot be read: {(error.strerror or str(error)).lower()}") from None
     if content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):

@@ -19,7 +19,7 @@ from asr.data.plan import plain_plan
 from asr.data.randomness import generator, torch_seed
 from asr.data.splits import refuse_overlaps
 from asr.device import choose_device
-from asr.errors import TrainingError
+from asr.errors import ManifestError, TrainingError
 from asr.model.acoustic import AcousticModel
 from asr.model.file import MODEL_NAME, ModelFile, Start, initialise_from, save_model
 from asr.text import Normalizer, Tokenizer
@@ -32,7 +32,8 @@ from asr.train.selection import select
 from asr.train.validate import Validation
 
 _STATISTICS_UTTERANCES = 1000  # enough for a mean and a variance a band
-_MAY_CHANGE = ("batches.workers", "train.device", "train.epochs")  # between a stop and --resume; epochs only grow
+# What may change between a stop and --resume: epochs only grow; a device or thread more rounds differently.
+_MAY_CHANGE = ("batches.workers", "train.device", "train.threads", "train.epochs")
 
 
 @dataclass
@@ -57,6 +58,8 @@ def read_data(folder: Path) -> Data:
     Raises:
         ManifestError: A manifest is missing or bad, or splits share what they must not.
     """
+    if folder.is_file():
+        raise ManifestError(f"{folder}: is a file; what is needed is the folder of train.jsonl and valid.jsonl")
     splits = {name: read_manifest(folder / f"{name}.jsonl") for name in ("train", "valid")}
     dataset = read_dataset(folder)
     test = folder / "test.jsonl"
@@ -81,16 +84,28 @@ def train(config: Config, data: Path, out: Path, resume: bool = False) -> Path:
         TrainingError: The run exists and `resume` is not given, or cannot go on under these settings and data.
         ManifestError: See `read_data`.
     """
+    # All that can be refused is refused before anything is written.
     content = read_data(data)
-    _settle(config, out, resume)
+    _refuse_changes(config, out, resume)
     state, damaged = load_checkpoint(out / "checkpoints") if resume else (None, [])
     if state and state["data_id"] != content.id:
-        raise TrainingError(f"{data}: not the training and validation sets that {out} was started with")
+        raise TrainingError(
+            f"{data}: not the training and validation sets that {out} was started with (or another version started it)"
+        )
+    device = choose_device(config.train.device)
+    out.mkdir(parents=True, exist_ok=True)
+    with replacing(out / "config.yaml") as aside:
+        aside.write_text(config_yaml(config), encoding="utf-8")
     progress = Progress(**state["progress"]) if state else Progress()
     with Journal(out, progress.step) as journal:
         for line in damaged:
             journal.say(line)
-        _set_up(config, content, out, progress, state, journal).fit(journal)
+        trainer = _set_up(config, content, out, progress, state, device, journal)
+        try:
+            trainer.fit(journal)
+        except KeyboardInterrupt:
+            journal.say(f"stopped in step {progress.step + 1}; the same command with --resume goes on")
+            raise
     draw_curves(out)
     if not (out / MODEL_NAME).exists():
         raise TrainingError(f"{out}: no epoch was better than nothing at all; look at {out / 'log.jsonl'}")
@@ -141,12 +156,17 @@ def measure_statistics(model: AcousticModel, training: SpeechData) -> None:
 
 
 def _set_up(
-    config: Config, data: Data, out: Path, progress: Progress, state: dict[str, Any] | None, journal: Journal
+    config: Config,
+    data: Data,
+    out: Path,
+    progress: Progress,
+    state: dict[str, Any] | None,
+    device: torch.device,
+    journal: Journal,
 ) -> Trainer:
     """Everything that the loop needs, at its start or as a checkpoint left it."""
     if config.train.threads:
         torch.set_num_threads(config.train.threads)
-    device = choose_device(config.train.device)
     normalizer, tokenizer = text_tools(config, [utterance.text for utterance in data.train])
     selection = select(data.train, config, normalizer, tokenizer)
     for line in selection.messages():
@@ -191,8 +211,12 @@ def _set_up(
     return Trainer(model, tokenizer, optimizer, training, validation, progress, out, data.id, keep_best)
 
 
-def _settle(config: Config, out: Path, resume: bool) -> None:
-    """Make the run folder with its config.yaml, or check that a run that exists may go on under this config."""
+def _refuse_changes(config: Config, out: Path, resume: bool) -> None:
+    """Make sure that a run folder is new, or that the run in it may go on under this config.
+
+    Raises:
+        TrainingError: Neither holds.
+    """
     file = out / "config.yaml"
     begun = read_log(out / "log.jsonl") or checkpoints(out / "checkpoints")
     if file.exists() and begun:  # a run that did not come to a step has nothing to lose
@@ -206,9 +230,6 @@ def _settle(config: Config, out: Path, resume: bool) -> None:
             raise TrainingError(f"{out}: cannot resume under other settings: {'; '.join(changed)}")
     elif not file.exists() and out.exists() and any(out.iterdir()):
         raise TrainingError(f"{out}: not empty, and not a run")
-    out.mkdir(parents=True, exist_ok=True)
-    with replacing(file) as aside:
-        aside.write_text(config_yaml(config), encoding="utf-8")
 
 
 def differences(before: Config, now: Config) -> list[str]:

@@ -98,6 +98,12 @@ def test_unknown_speakers_are_said(recordings, tmp_path):
     assert "unknown" in result.output and "Not every speaker is known" in result.output
 
 
+def test_doubts_are_said(recordings, tmp_path):
+    result = run("own", "--source", recordings, "--out", tmp_path / "out")
+    assert result.exit_code == 0
+    assert "warning: Hardly any different texts" in result.stdout
+
+
 def test_what_is_left_out_is_named_on_stderr_and_the_status_is_1(recordings, tmp_path):
     (recordings / "2.wav").write_bytes(b"RIFF")
     (recordings / "4.txt").unlink()

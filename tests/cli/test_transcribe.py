@@ -50,6 +50,18 @@ def test_files_of_each_format(run_asr, tiny_model, recordings):
     assert (out / "a/two.txt").read_text(encoding="utf-8") == record["text"] + "\n"
 
 
+def test_pitfall_a_human_transcript_is_not_replaced(run_asr, tiny_model, recordings):
+    """The .txt beside a recording is what the next model is trained on."""
+    (recordings / "a/two.txt").write_text("by hand")
+    status, _, err = run_asr("transcribe", tiny_model, recordings / "a", "--out", recordings / "a")
+    assert status == 2
+    assert "two.txt" in err and "--overwrite" in err and err.count("\n") == 1
+    assert (recordings / "a/two.txt").read_text() == "by hand"
+    assert not (recordings / "a/one.txt").exists()
+    assert run_asr("transcribe", tiny_model, recordings / "a", "--out", recordings / "a", "--overwrite").status == 0
+    assert (recordings / "a/two.txt").read_text() != "by hand"
+
+
 def test_unreadable_file_is_named_and_the_rest_done(run_asr, tiny_model, recordings):
     (recordings / "a/junk.wav").write_bytes(b"junk")
     status, out, err = run_asr("transcribe", tiny_model, recordings / "a")

@@ -8,7 +8,7 @@ import pytest
 import soundfile
 
 from asr.corpora import own
-from asr.data.manifest import Dataset, read_dataset, read_manifest
+from asr.data.manifest import Dataset, Utterance, read_dataset, read_manifest
 from asr.data.splits import refuse_overlaps
 from asr.errors import AudioError, CorpusError
 
@@ -183,6 +183,28 @@ def test_rows_that_cannot_be_used_are_named_by_line(tmp_path):
     ]
 
 
+def test_recordings_of_a_telephone_are_named_not_passed_over(folder, tmp_path):
+    (folder / "anna" / "memo.m4a").write_bytes(b"\0\0\0\x1cftypM4A " + bytes(100))
+    (folder / "anna" / "memo.txt").write_text("a memo")
+    errors = []
+    own.prepare(folder, tmp_path / "out", on_error=errors.append)
+    (message,) = map(str, errors)
+    assert "memo.m4a" in message and "ffmpeg -i" in message
+
+
+def test_a_division_that_means_little_is_doubted():
+    def split(*texts: str) -> list[Utterance]:
+        return [Utterance(text, f"{text}.wav", text, 1.0) for text in texts]
+
+    sentences = [f"{first}{second} of the house" for first in "abc" for second in "abcd"]
+    sound = {"train": split(*sentences), "valid": split(*sentences[:11]), "test": split(*sentences[1:])}
+    assert own.doubts(sound) == []
+    words = {"train": split("one", "two", "four"), "valid": split("Seven", "seven"), "test": split("six")}
+    few, unknown = own.doubts(words)
+    assert "train (3), valid (1), test (1)" in few and "--speaker-from folder" in few
+    assert "'i'" in unknown and "'x'" in unknown and "in 3 of 3" in unknown
+
+
 def test_by_default_the_first_problem_is_raised(folder, tmp_path):
     (folder / "anna" / "3.wav").write_bytes(b"RIFF")
     with pytest.raises(AudioError, match=r"3\.wav"):
@@ -193,7 +215,7 @@ def test_what_cannot_be_three_splits_is_refused(folder, tmp_path):
     with pytest.raises(CorpusError, match="no such folder"):
         own.prepare(tmp_path / "nowhere", tmp_path / "out")
     (tmp_path / "empty").mkdir()
-    with pytest.raises(AudioError, match="no audio found"):
+    with pytest.raises(AudioError, match="no audio in it"):
         own.prepare(tmp_path / "empty", tmp_path / "out")
     for number in range(6):
         (folder / "anna" / f"{number}.txt").write_text("Yes!" if number % 2 else "yes")

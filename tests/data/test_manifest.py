@@ -205,6 +205,14 @@ def test_dataset_fields_may_be_empty_and_others_are_ignored(tmp_path):
     assert read_dataset(tmp_path) == Dataset(license="CC0-1.0")
 
 
+def test_what_is_no_manifest_is_told_what_to_do(tmp_path):
+    (tmp_path / "texts.csv").write_text("a.wav,hello\n")
+    with pytest.raises(ManifestError, match=r"asr prepare own --table .*texts\.csv"):
+        read_manifest(tmp_path / "texts.csv")
+    with pytest.raises(ManifestError, match=r"name those in it, as .*test\.jsonl"):
+        read_manifest(tmp_path)
+
+
 def test_splits_are_named_by_file_or_by_hand(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "a=b.jsonl").touch()

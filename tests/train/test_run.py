@@ -12,6 +12,7 @@ from asr.errors import AsrError, AudioError, ManifestError, TrainingError
 from asr.model.file import ModelFile, load_model, save_model
 from asr.train.checkpoint import checkpoints
 from asr.train.journal import read_log
+from asr.train.loop import Trainer
 from asr.train.run import differences, text_tools, train
 
 
@@ -128,8 +129,8 @@ def test_other_settings_are_refused_and_shown(run, tones, settings):
     assert "train.seed" not in message
 
 
-def test_workers_and_epochs_may_change(run, tones, settings):
-    train(settings(batches={"workers": 1}, train={"epochs": 3}), tones, run, resume=True)
+def test_workers_threads_and_epochs_may_change(run, tones, settings):
+    train(settings(batches={"workers": 1}, train={"epochs": 3, "threads": 2}), tones, run, resume=True)
     assert [record["epoch"] for record in read_log(run / "log.jsonl") if record["kind"] == "epoch"] == [1, 2, 3]
     assert "epochs: 3" in (run / "config.yaml").read_text()
     assert "train.epochs: 3 -> 2" in refused(TrainingError, settings(train={"epochs": 2}), tones, run, resume=True)
@@ -143,10 +144,37 @@ def test_a_run_that_lost_its_log_is_still_a_run(run, tones, settings):
 
 @pytest.mark.parametrize("split", ["train", "valid"])
 def test_other_data_is_refused(run, tones, settings, tmp_path, split):
+    """And what is refused changes nothing: the run goes on under its own settings."""
     folder = tmp_path / "data"
     shutil.copytree(tones, folder)
     write_manifest(folder / f"{split}.jsonl", read_manifest(folder / f"{split}.jsonl")[1:])
+    before = {path: path.read_bytes() for path in run.rglob("*") if path.is_file()}
+    longer = settings(train={"epochs": 9})
+    assert "not the training and validation sets" in refused(TrainingError, longer, folder, run, resume=True)
+    assert before == {path: path.read_bytes() for path in run.rglob("*") if path.is_file()}
+
+
+def test_other_speakers_are_other_data(run, tones, settings, tmp_path):
+    """They decide which utterances are joined."""
+    folder = tmp_path / "data"
+    shutil.copytree(tones, folder)
+    utterances = read_manifest(folder / "train.jsonl")
+    write_manifest(folder / "train.jsonl", [replace(utterances[0], speaker="ann"), *utterances[1:]])
     assert "not the training and validation sets" in refused(TrainingError, settings(), folder, run, resume=True)
+
+
+def test_an_interrupted_run_says_how_to_go_on(tones, settings, tmp_path, monkeypatch, capsys):
+    def interrupt(trainer, batch, rate):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Trainer, "_step", interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        train(settings(), tones, tmp_path / "run")
+    assert "stopped in step 1; the same command with --resume goes on" in capsys.readouterr().err
+
+
+def test_a_manifest_is_not_a_data_folder(tones, settings, tmp_path):
+    assert "the folder of train.jsonl" in refused(ManifestError, settings(), tones / "train.jsonl", tmp_path / "run")
 
 
 def test_a_damaged_checkpoint_costs_only_its_steps(finished, run, tones, settings, capsys):
@@ -205,6 +233,7 @@ def test_an_unreadable_recording_is_named(corpus, settings, tmp_path):
 def test_no_such_device(settings, tones, tmp_path):
     message = refused(AsrError, settings(train={"device": "abacus"}), tones, tmp_path / "run")
     assert "abacus" in message
+    assert not (tmp_path / "run").exists()
 
 
 def test_start_from_a_model_lists_what_was_kept(finished, settings, tones, tmp_path, capsys):
