@@ -9,6 +9,7 @@ from __future__ import annotations
 import difflib
 import json
 from collections.abc import Iterable, Mapping
+from itertools import takewhile
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
@@ -267,6 +268,12 @@ def find_config(path: str | Path) -> Path:
     if Path(path).is_dir():
         raise ConfigError(f"{path}: is a folder, not a config file")
     raise ConfigError(f"{path}: no such file, nor the name of a shipped config ({', '.join(shipped)})")
+
+
+def leading_comment(path: str | Path) -> str:
+    """The comment lines at the top of a config file: what it is for, and what to change first."""
+    lines = find_config(path).read_text(encoding="utf-8-sig").splitlines(keepends=True)
+    return "".join(takewhile(lambda line: line.startswith("#"), lines))
 
 
 def shipped_configs() -> dict[str, Path]:

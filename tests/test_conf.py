@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from asr.config import config_yaml, load_config, shipped_configs
+from asr.config import config_yaml, leading_comment, load_config, shipped_configs
 from asr.data.dataset import SpeechData
 from asr.data.plan import epoch_plan
 from asr.model.acoustic import AcousticModel
@@ -18,11 +18,10 @@ FILES = sorted((Path(__file__).parents[1] / "conf").glob("*.yaml"))
 
 @pytest.mark.parametrize("file", FILES, ids=lambda file: file.stem)
 def test_it_has_every_setting_with_its_meaning(file):
-    """What stands in the file is what `asr config` prints, after a few lines about the recipe."""
-    lines = file.read_text(encoding="utf-8").splitlines(keepends=True)
-    while lines and (lines[0].startswith("#") or not lines[0].strip()):
-        del lines[0]
-    assert "".join(lines) == config_yaml(load_config(file))
+    """What stands in the file is a few lines about the recipe, and every setting; `asr config` prints all of it."""
+    comment = leading_comment(file)
+    assert comment.startswith("# ")
+    assert file.read_text(encoding="utf-8") == comment + config_yaml(load_config(file))
 
 
 @pytest.mark.parametrize("file", FILES, ids=lambda file: file.stem)

@@ -46,8 +46,8 @@ def check(
     for manifest in checked:
         print(manifest)
     if fix:
-        for name, manifest in zip(splits, checked, strict=True):
-            print(write_repaired(manifest, fix / f"{name}.jsonl" if len(splits) > 1 or fix.is_dir() else fix))
+        for line in write_repaired(dict(zip(splits, checked, strict=True)), fix):
+            print(line)
     errors = sum(not problem.warning for problem in problems)
     print(f"errors {errors:,}, warnings {len(problems) - errors:,}")
     raise typer.Exit(1 if errors else 0)

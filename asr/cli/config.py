@@ -14,10 +14,10 @@ def config(
 
     Example: asr config digits > my.yaml
     """
-    from asr.config import config_yaml, load_config, shipped_configs
+    from asr.config import config_yaml, leading_comment, load_config, shipped_configs
 
     if name is None:
         for shipped in shipped_configs():
             typer.echo(shipped)
     else:
-        typer.echo(config_yaml(load_config(name)), nl=False)
+        typer.echo(leading_comment(name) + config_yaml(load_config(name)), nl=False)

@@ -145,25 +145,39 @@ def check_manifests(
     return list(manifests.values()), _between(manifests, target)
 
 
-def write_repaired(checked: Checked, out: Path) -> str:
-    """Write a manifest without the lines that have errors, with durations corrected; dataset.yaml goes with it.
+def write_repaired(splits: Mapping[str, Checked], out: Path) -> list[str]:
+    """Write manifests without the lines that have errors, with durations corrected; dataset.yaml goes with them.
+
+    Args:
+        splits: What was found, by split name.
+        out: For one manifest its new file; for several, or where it is a folder, the folder of NAME.jsonl.
 
     Returns:
-        One line that says what was done.
+        A line for each that says what was done.
 
     Raises:
-        ManifestError: It would replace the manifest itself, or nothing usable is left.
+        ManifestError: A file is there already, or of one manifest nothing usable is left; then none is written.
     """
-    if out.resolve() == checked.path.resolve():
-        raise ManifestError(f"{out}: is the manifest itself; write the repaired one elsewhere")
-    if not checked.usable:
-        raise ManifestError(f"{checked.path}: no line can be used, so there is nothing to write")
-    write_manifest(out, checked.usable)
+    several = len(splits) > 1 or out.is_dir()
+    targets = {name: out / f"{name}.jsonl" if several else out for name in splits}
+    for name, target in targets.items():
+        if target.exists():
+            raise ManifestError(f"{target}: there already; write the repaired manifest elsewhere")
+        if not splits[name].usable:
+            raise ManifestError(f"{splits[name].path}: no line can be used, so there is nothing to write")
+    return [_write_repaired(checked, targets[name]) for name, checked in splits.items()]
+
+
+def _write_repaired(checked: Checked, target: Path) -> str:
+    """One repaired manifest."""
+    write_manifest(target, checked.usable)
     declared = checked.path.parent / "dataset.yaml"
-    if declared.exists() and not (out.parent / declared.name).exists():
-        shutil.copyfile(declared, out.parent / declared.name)
+    if declared.exists() and not (target.parent / declared.name).exists():
+        shutil.copyfile(declared, target.parent / declared.name)
     dropped = checked.lines - len(checked.usable)
-    return f"{out}: utterances {len(checked.usable):,}, dropped {dropped:,}, durations corrected {checked.corrected:,}"
+    return (
+        f"{target}: utterances {len(checked.usable):,}, dropped {dropped:,}, durations corrected {checked.corrected:,}"
+    )
 
 
 def _parse(path: Path) -> Checked:

@@ -77,7 +77,7 @@ def test_model_knows_its_alphabet(run, tiny_model, tmp_path, write_split):
         (["train.jsonl", "--conf", "no-such-config"], "no-such-config: no such file"),
         (["train.jsonl", "--conf", "fsdd", "--model", "x"], "give one of them"),
         (["train.jsonl", "--model", "no-such-model"], "no-such-model"),
-        (["train.jsonl", "--fix", "train.jsonl"], "is the manifest itself"),
+        (["train.jsonl", "--fix", "train.jsonl"], "there already"),
     ],
 )
 def test_wrong_request_is_one_line(run, arguments, expected):

@@ -237,7 +237,7 @@ def test_repaired_copy(folder, change, tmp_path):
     path.write_bytes(b"\xef\xbb\xbf" + path.read_bytes())
     write_dataset(folder, Dataset("mine", shared=("text",)))
     out = tmp_path / "deeper" / "fixed.jsonl"
-    assert write_repaired(check(path), out) == f"{out}: utterances 2, dropped 3, durations corrected 1"
+    assert write_repaired({"train": check(path)}, out) == [f"{out}: utterances 2, dropped 3, durations corrected 1"]
     utterances = read_manifest(out)
     assert [(item.id, item.duration, item.extra) for item in utterances] == [
         ("train-3", 1.1, {"note": "kept"}),  # the first of that id stays
@@ -247,11 +247,15 @@ def test_repaired_copy(folder, change, tmp_path):
     assert read_dataset(out.parent) == Dataset("mine", shared=("text",))
 
 
-def test_repair_never_replaces_the_manifest_and_never_writes_nothing(folder, change):
+def test_repair_never_replaces_a_file_and_never_writes_nothing(folder, change):
     path = folder / "train.jsonl"
-    with pytest.raises(ManifestError, match="is the manifest itself"):
-        write_repaired(check(path), folder / "audio" / ".." / "train.jsonl")
+    before = path.read_bytes()
+    with pytest.raises(ManifestError, match="there already"):
+        write_repaired({"train": check(path)}, folder / "audio" / ".." / "train.jsonl")
+    with pytest.raises(ManifestError, match="there already"):
+        write_repaired({"other": check(path), "train": check(path)}, folder)
+    assert path.read_bytes() == before and not (folder / "other.jsonl").exists()
     path.write_text("{\n")
     with pytest.raises(ManifestError, match="no line can be used"):
-        write_repaired(check(path), folder / "fixed.jsonl")
+        write_repaired({"train": check(path)}, folder / "fixed.jsonl")
     assert not (folder / "fixed.jsonl").exists()
