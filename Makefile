@@ -1,6 +1,7 @@
 # make demo   the whole path on the embedded corpus: speech made, model trained, report written (about 5 minutes)
 # make test   lint, types and the whole test suite
-# Both set up .venv first where that is not done yet; nothing but Python 3.11 or newer is needed.
+# make benchmark   the tables of the README, one thread (two minutes; the machine should be quiet)
+# All set up .venv first where that is not done yet; nothing but Python 3.11 or newer is needed.
 
 PYTHON ?= python3
 VENV ?= .venv
@@ -24,7 +25,7 @@ check-long: $(VENV)/.installed
 	$(BIN)/python -m pytest
 
 benchmark: $(VENV)/.installed
-	$(BIN)/python benchmarks/lstm.py
+	$(BIN)/python benchmarks/lstm.py --threads 1
 	$(BIN)/python benchmarks/features.py
 
 wheel: $(VENV)/.installed

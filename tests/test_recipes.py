@@ -81,18 +81,22 @@ def test_options_after_the_folders_go_to_the_preparation(recipe, tmp_path):
     assert commands[0] == ["prepare", recipe, "--source", "source", "--out", "out/data", *option]
 
 
-def test_fsdd_runs_three_seeds_and_six_hold_outs_and_prints_their_means(tmp_path):
+def test_fsdd_runs_three_seeds_and_six_hold_outs_twice_and_prints_their_means(tmp_path):
     (tmp_path / "source").mkdir()
     commands, printed = run("fsdd", tmp_path, "source", "out")
     trainings = [command for command in commands if command[0] == "train"]
-    assert [command[2] for command in trainings[:3]] == [f"train.seed={seed}" for seed in (1, 2, 3)]
-    assert all("augment.tone_db=3" in command and "--resume" in command for command in trainings[3:])
+    assert all("--resume" in command for command in trainings)
+    assert [command[1:3] for command in trainings[:3]] == [["fsdd", f"train.seed={seed}"] for seed in (1, 2, 3)]
+    assert {command[1] for command in trainings[3:]} == {"fsdd-unheard"}
     held_out = [command[-1] for command in commands if "--hold-out" in command]
     assert held_out == ["george", "jackson", "lucas", "nicolas", "theo", "yweweler"]
     data = [command[command.index("--data") + 1] for command in trainings]
-    assert data == ["out/official/data"] * 3 + [f"out/hold-out/{speaker}/data" for speaker in held_out]
-    assert len(set(command[command.index("--out") + 1] for command in trainings)) == 9
-    assert printed.count("mean") == 2 and printed.count("1.25%") == 11
+    twice = [f"out/data/without-{speaker}" for speaker in held_out for _ in range(2)]
+    assert data == ["out/data/official"] * 3 + ["out/data/synthetic", *twice]
+    started = ["train.init_from=out/synthetic/run" in command for command in trainings]
+    assert started == [False] * 4 + [False, True] * 6
+    assert len(set(command[command.index("--out") + 1] for command in trainings)) == 16
+    assert printed.count("mean") == 3 and printed.count("1.25%") == 18
 
 
 @pytest.mark.parametrize("recipe", NAMES)
@@ -103,9 +107,11 @@ def test_a_script_says_how_it_is_used(recipe):
     assert f"usage: recipes/{recipe}/run.sh" in done.stderr
 
 
-@pytest.mark.parametrize("recipe", NAMES)
-def test_commands_in_the_readme_parse(recipe):
-    for line in (RECIPES / recipe / "README.md").read_text(encoding="utf-8").splitlines():
+@pytest.mark.parametrize("readme", [f"recipes/{recipe}/README.md" for recipe in NAMES] + ["README.md"])
+def test_commands_in_a_readme_parse(readme):
+    lines = (RECIPES.parent / readme).read_text(encoding="utf-8").splitlines()
+    assert any(line.startswith(("asr ", "recipes/")) for line in lines)
+    for line in lines:
         if line.startswith("asr "):
             assert_parses(shlex.split(line, comments=True)[1:])
         elif line.startswith("recipes/"):

@@ -53,8 +53,8 @@ def digits(
 ) -> None:
     """Make the embedded corpus of synthetic voices.
 
-    Digits and commands, spoken by espeak-ng in 180 voices. Needs no download, only the extra:
-    pip install 'asr-ctc[demo]'. The same options make the same bytes.
+    Digits and commands, spoken by espeak-ng in 180 voices. Needs no download, only pip install espeakng-loader. The
+    same options make the same bytes.
 
     Example: asr prepare digits --out data/digits
     """

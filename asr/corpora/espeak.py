@@ -31,7 +31,7 @@ def espeak_data() -> Path:
     try:
         import espeakng_loader
     except ImportError:
-        raise CorpusError('the speech synthesiser is missing: pip install "asr-ctc[demo]"') from None
+        raise CorpusError("the speech synthesiser is missing: pip install espeakng-loader") from None
     return Path(espeakng_loader.get_data_path())
 
 
