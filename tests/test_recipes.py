@@ -81,22 +81,24 @@ def test_options_after_the_folders_go_to_the_preparation(recipe, tmp_path):
     assert commands[0] == ["prepare", recipe, "--source", "source", "--out", "out/data", *option]
 
 
-def test_fsdd_runs_three_seeds_and_six_hold_outs_twice_and_prints_their_means(tmp_path):
+def test_fsdd_runs_three_seeds_and_six_hold_outs_alone_and_adapted_and_prints_their_means(tmp_path):
     (tmp_path / "source").mkdir()
     commands, printed = run("fsdd", tmp_path, "source", "out")
-    trainings = [command for command in commands if command[0] == "train"]
-    assert all("--resume" in command for command in trainings)
-    assert [command[1:3] for command in trainings[:3]] == [["fsdd", f"train.seed={seed}"] for seed in (1, 2, 3)]
-    assert {command[1] for command in trainings[3:]} == {"fsdd-unheard"}
+    synthetic, *trainings = [command for command in commands if command[0] == "train"]
+    assert synthetic[1] == "fsdd-adapt" and "out/data/synthetic" in synthetic
+    assert all("--resume" in command for command in [synthetic, *trainings])
+    alone, adapted = trainings[::2], trainings[1::2]
+    assert {command[1] for command in alone} == {"fsdd"} and {command[1] for command in adapted} == {"fsdd-adapt"}
+    assert all("train.init_from=out/synthetic/run" in command for command in adapted)
+    assert all("augment.tone_db=3" in command for command in alone[3:])
     held_out = [command[-1] for command in commands if "--hold-out" in command]
     assert held_out == ["george", "jackson", "lucas", "nicolas", "theo", "yweweler"]
-    data = [command[command.index("--data") + 1] for command in trainings]
-    twice = [f"out/data/without-{speaker}" for speaker in held_out for _ in range(2)]
-    assert data == ["out/data/official"] * 3 + ["out/data/synthetic", *twice]
-    started = ["train.init_from=out/synthetic/run" in command for command in trainings]
-    assert started == [False] * 4 + [False, True] * 6
-    assert len(set(command[command.index("--out") + 1] for command in trainings)) == 16
-    assert printed.count("mean") == 3 and printed.count("1.25%") == 18
+    for runs in (alone, adapted):
+        assert [f"train.seed={seed}" in command for seed, command in zip((1, 2, 3), runs, strict=False)] == [True] * 3
+        data = [command[command.index("--data") + 1] for command in runs]
+        assert data == ["out/data/official"] * 3 + [f"out/data/without-{speaker}" for speaker in held_out]
+    assert len({command[command.index("--out") + 1] for command in trainings}) == 18
+    assert printed.count("mean") == 4 and printed.count("1.25%") == 22
 
 
 @pytest.mark.parametrize("recipe", NAMES)
