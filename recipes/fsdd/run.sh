@@ -22,13 +22,13 @@ train_and_evaluate() { # DATA OUT CONF [SETTING...]
 }
 
 # People who were not heard, through microphones that were not heard: stronger changes of voice, tone and noise.
-unheard=(train.epochs=40 "augment.speed=[0.8,1.25]" augment.noise=0.6 "augment.noise_snr_db=[5,35]"
+unheard=("augment.speed=[0.8,1.25]" augment.noise=0.6 "augment.noise_snr_db=[5,35]"
     augment.tone_db=3 augment.mel_masks=2)
 
 # Synthetic digits and commands: no voice of FSDD, but a hundred and sixty others.
 asr prepare digits --out "$out/data/synthetic"
-asr check "$out"/data/synthetic/{train,valid,test}.jsonl --conf fsdd-adapt
-train_and_evaluate "$out/data/synthetic" "$out/synthetic" fsdd-adapt train.epochs=8 batches.max_frames=4000
+asr check "$out"/data/synthetic/{train,valid,test}.jsonl --conf fsdd
+train_and_evaluate "$out/data/synthetic" "$out/synthetic" fsdd "${unheard[@]}" train.epochs=8 batches.max_frames=4000
 adapt=(fsdd-adapt "train.init_from=$out/synthetic/run")
 
 asr prepare fsdd --source "$source" --out "$out/data/official"
@@ -43,7 +43,7 @@ for speaker in george jackson lucas nicolas theo yweweler; do
     asr prepare fsdd --source "$source" --out "$data" --hold-out "$speaker"
     asr check "$data"/{train,valid,test}.jsonl --conf fsdd
     train_and_evaluate "$data" "$out/alone/hold-out/$speaker" fsdd "${unheard[@]}"
-    train_and_evaluate "$data" "$out/adapted/hold-out/$speaker" "${adapt[@]}"
+    train_and_evaluate "$data" "$out/adapted/hold-out/$speaker" "${adapt[@]}" "${unheard[@]}"
 done
 
 # The figures of this recipe: means over the seeds and over the held-out speakers.
