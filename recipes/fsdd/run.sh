@@ -42,7 +42,7 @@ for speaker in george jackson lucas nicolas theo yweweler; do
     data=$out/data/without-$speaker
     asr prepare fsdd --source "$source" --out "$data" --hold-out "$speaker"
     asr check "$data"/{train,valid,test}.jsonl --conf fsdd
-    train_and_evaluate "$data" "$out/alone/hold-out/$speaker" fsdd "${unheard[@]}"
+    train_and_evaluate "$data" "$out/alone/hold-out/$speaker" fsdd "${unheard[@]}" train.epochs=40
     train_and_evaluate "$data" "$out/adapted/hold-out/$speaker" "${adapt[@]}" "${unheard[@]}"
 done
 
