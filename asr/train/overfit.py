@@ -13,7 +13,8 @@ from asr.data.plan import plain_plan
 from asr.data.randomness import generator
 from asr.device import choose_device
 from asr.errors import TrainingError
-from asr.train.loop import batch_losses, uses_bf16
+from asr.train.loop import uses_bf16
+from asr.train.losses import batch_losses
 from asr.train.run import new_model, read_data, text_tools
 from asr.train.schedule import make_optimizer
 from asr.train.selection import select

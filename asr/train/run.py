@@ -23,6 +23,7 @@ from asr.errors import ManifestError, TrainingError
 from asr.model.acoustic import AcousticModel
 from asr.model.file import MODEL_NAME, ModelFile, Start, initialise_from, save_model
 from asr.text import Normalizer, Tokenizer
+from asr.train.average import MovingAverage
 from asr.train.checkpoint import Progress, checkpoints, load_checkpoint
 from asr.train.curves import draw_curves
 from asr.train.journal import Journal, read_log
@@ -184,8 +185,11 @@ def _set_up(
         progress.started_from = start.model_id
     model.to(device)
     optimizer = make_optimizer(model, config.train)
+    average = MovingAverage(model, config.train.ema) if config.train.ema else None
     if state:
         optimizer.load_state_dict(state["optimizer"])
+        if average:
+            average.state = state["average"]
 
     def keep_best(result: Validation, progress: Progress) -> None:
         facts = {
@@ -208,7 +212,7 @@ def _set_up(
         f"{len(selection.kept)} utterances, {hours:.2f} h; {len(tokenizer)} tokens; {weights / 1e6:.2f} M weights; "
         f"{device.type}, {torch.get_num_threads()} threads" + (f"; from step {progress.step}" if state else "")
     )
-    return Trainer(model, tokenizer, optimizer, training, validation, progress, out, data.id, keep_best)
+    return Trainer(model, tokenizer, optimizer, average, training, validation, progress, out, data.id, keep_best)
 
 
 def _refuse_changes(config: Config, out: Path, resume: bool) -> None:
