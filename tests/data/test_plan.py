@@ -1,5 +1,7 @@
 """An epoch's plan: complete, bounded, a pure function of seed and epoch, and with little padding."""
 
+from itertools import pairwise
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -148,6 +150,6 @@ def test_the_first_epoch_may_go_from_short_to_long():
     def rises(epoch: int) -> bool:
         longest = [max(one.seconds for one in batch) for batch in epoch_plan(items, config, 1, epoch)]
         jitter = 1.1 / 0.9  # see _batches
-        return all(before <= after * jitter for before, after in zip(longest, longest[1:], strict=False))
+        return all(before <= after * jitter for before, after in pairwise(longest))
 
     assert [rises(epoch) for epoch in range(4)] == [True, False, False, False]
