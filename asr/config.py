@@ -177,7 +177,7 @@ class TrainConfig(Section):
     consistency: float = Field(
         0.0, ge=0, description="weight of agreement between two masked views (CR-CTC); 0: one view"
     )
-    accumulate: int = Field(1, ge=1, description="batches whose gradients add up to one step")
+    accumulate: int = Field(1, ge=1, description="batches that add up to one step, over all processes")
     optimizer: Literal["adamw", "adam", "sgd"] = Field("adamw", description="how gradients become steps")
     momentum: float = Field(0.9, ge=0, lt=1, description="of sgd")
     lr: float = Field(2e-3, gt=0, description="highest learning rate, reached after the warm-up")

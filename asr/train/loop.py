@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import math
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping
 from contextlib import nullcontext
-from itertools import islice
 from pathlib import Path
 
 import torch
@@ -20,6 +20,7 @@ from asr.model.acoustic import AcousticModel
 from asr.text import Tokenizer
 from asr.train.average import MovingAverage
 from asr.train.checkpoint import Progress, save_checkpoint
+from asr.train.group import Group
 from asr.train.journal import Journal
 from asr.train.losses import batch_losses
 from asr.train.schedule import learning_rate
@@ -40,6 +41,7 @@ class Trainer:
         folder: The run folder.
         data_id: Hash of the training set, kept in each checkpoint.
         keep_best: Called with a validation that is the best so far; writes the model file.
+        group: The processes that train this model together.
     """
 
     def __init__(
@@ -54,6 +56,7 @@ class Trainer:
         folder: Path,
         data_id: str,
         keep_best: Callable[[Validation, Progress], None],
+        group: Group,
     ) -> None:
         self.model = model
         self.config: Config = model.config
@@ -67,8 +70,8 @@ class Trainer:
         self.folder = folder
         self.data_id = data_id
         self.keep_best = keep_best
-        self.device = next(model.parameters()).device
-        self.bf16 = uses_bf16(self.config.train.bf16, self.device)
+        self.group = group
+        self.bf16 = uses_bf16(self.config.train.bf16, group.device)
         self.tried = False
 
     def fit(self, journal: Journal) -> None:
@@ -89,56 +92,66 @@ class Trainer:
             self._try_largest(plan)
         steps = [plan[start : start + settings.accumulate] for start in range(0, len(plan), settings.accumulate)]
         left = steps[progress.epoch_step :]
-        batches = self.training.batches([batch for step in left for batch in step], progress.epoch)
+        share = slice(self.group.rank, None, self.group.size)  # of a step's batches, this process computes these
+        batches = self.training.batches([batch for step in left for batch in step[share]], progress.epoch)
         clock = time.monotonic()
         for step in left:
             done = (progress.epoch + progress.epoch_step / len(steps)) / settings.epochs
             rate = learning_rate(done, settings, progress.drops)
-            parts = list(islice(batches, len(step)))
-            loss, gradient = self._step(parts, rate)
+            parts = dict(zip(range(len(step))[share], batches, strict=False))
+            tokens = sum(self.training.tokens(example) for batch in step for example in batch)
+            loss, gradient = self._step(parts, tokens, rate)
 
             progress.epoch_step += 1
             progress.step += 1
             progress.loss += loss
             took, clock = time.monotonic() - clock, time.monotonic()
             progress.seconds += took
-            audio = sum(int(batch.lengths.sum()) for batch in parts) / self.config.features.sample_rate
+            audio = sum(example.seconds for batch in step for example in batch)
             figures = {"step": progress.step, "epoch": progress.epoch + 1, "loss": loss, "lr": rate}
             figures |= {"gradient": gradient, "audio_per_second": audio / took, "seconds": progress.seconds}
             journal.step(figures, done, left=progress.seconds / max(done, 1e-3) * (1 - done))
             if progress.step % settings.checkpoint_steps == 0 and progress.epoch_step < len(steps):
                 self._save()  # not at an epoch's end, which is saved once it is validated and logged
 
-    def _step(self, batches: Sequence[Batch], rate: float) -> tuple[float, float]:
-        """One optimiser step on the sum of some batches; returns the loss a token and the gradient before clipping."""
+    def _step(self, parts: Mapping[int, Batch], tokens: int, rate: float) -> tuple[float, float]:
+        """One optimiser step; returns the loss a token and the length of the gradient before clipping.
+
+        Args:
+            parts: The batches of the step that are this process' share, by their number in the step.
+            tokens: Target tokens in all batches of the step.
+            rate: The learning rate.
+        """
         for group in self.optimizer.param_groups:
             group["lr"] = rate
         self.optimizer.zero_grad()
-        loss = self._gradients(batches)
+        loss = self.group.add_gradients(self.model, self._gradients(parts, tokens))
         gradient = clip_grad_norm_(self.model.parameters(), self.config.train.clip)
         if not torch.isfinite(gradient):
-            ids = [name for batch in batches for name in batch.ids]
-            raise TrainingError(self._diverged(f"the gradient of {', '.join(ids[:5])} is not finite"))
+            raise TrainingError(self._diverged(parts))
         self.optimizer.step()
         if self.average:
             self.average.update(self.model)
         return loss, float(gradient)
 
-    def _gradients(self, batches: Sequence[Batch]) -> float:
-        """Add up the gradients of some batches as if they were one; returns their loss a token."""
-        tokens = sum(len(batch.targets) for batch in batches)
+    def _gradients(self, parts: Mapping[int, Batch], tokens: int) -> float:
+        """Add up the gradients of some batches as if they were one; returns their loss a token.
+
+        What is not finite is left to show in the sum of all gradients, so that all processes stop together.
+        """
         total = 0.0
-        for part, batch in enumerate(batches):
+        self.diverged: list[str] = []
+        for part, batch in parts.items():
             # Reseeded, so that dropout is a function of (seed, step, part) and no generator state has to be kept.
             torch.manual_seed(torch_seed(self.config.train.seed, self.progress.step, part, "dropout"))
-            losses = batch_losses(self.model, batch.to(self.device), self.bf16, self.config.train.consistency)
-            if not torch.isfinite(losses).all():
-                named = zip(batch.ids, losses.tolist(), strict=True)
-                bad = [name for name, loss in named if not abs(loss) < float("inf")]
-                raise TrainingError(self._diverged(f"the loss of {', '.join(bad[:5])} is not finite"))
+            losses = batch_losses(self.model, batch.to(self.group.device), self.bf16, self.config.train.consistency)
             loss = losses.sum() / tokens
             loss.backward()
             total += float(loss.detach())
+            if not math.isfinite(total):
+                named = zip(batch.ids, losses.tolist(), strict=True)
+                self.diverged = [name for name, loss in named if not math.isfinite(loss)]
+                break
         return total
 
     def _try_largest(self, plan: Plan) -> None:
@@ -150,7 +163,7 @@ class Trainer:
         largest = max(plan, key=lambda batch: len(batch) * max(frames(one.seconds, self.config) for one in batch))
         try:
             for batch in self.training.batches([largest], self.progress.epoch):
-                self._gradients([batch])
+                self._gradients({0: batch}, len(batch.targets))
         except (MemoryError, torch.OutOfMemoryError, RuntimeError) as error:
             if isinstance(error, RuntimeError) and "memory" not in str(error).lower():
                 raise
@@ -166,11 +179,12 @@ class Trainer:
         """Validate, keep the model if it is the best so far, and write a checkpoint at the start of the next epoch."""
         progress = self.progress
         with self.average.applied(self.model) if self.average else nullcontext():
-            result = validate(self.model, self.tokenizer, self.validation, self.validation_plan, self.device)
+            result = validate(self.model, self.tokenizer, self.validation, self.validation_plan, self.group)
             best = result.cer < progress.best_cer
             if best:
                 progress.best_epoch, progress.best_cer = progress.epoch, result.cer
-                self.keep_best(result, progress)
+                if self.group.leads:
+                    self.keep_best(result, progress)
         loss = progress.loss / progress.epoch_step
         figures = {"step": progress.step, "epoch": progress.epoch + 1, "loss": loss, "seconds": progress.seconds}
         journal.epoch(figures | vars(result) | {"best": best})
@@ -181,13 +195,19 @@ class Trainer:
         self._save()
 
     def _save(self) -> None:
+        if not self.group.leads:
+            return
         average = self.average.state if self.average else None
         save_checkpoint(self.folder / "checkpoints", self.progress, self.model, self.optimizer, average, self.data_id)
 
-    def _diverged(self, what: str) -> str:
+    def _diverged(self, parts: Mapping[int, Batch]) -> str:
+        """What to say when a gradient is not finite: whose loss is not, or whose gradient it is."""
+        everyone = self.group.gather([name for batch in parts.values() for name in batch.ids])
+        culprits = self.group.gather(self.diverged)
+        what = f"the {'loss' if culprits else 'gradient'} of {', '.join((culprits or everyone)[:5])} is not finite"
         return (
-            f"step {self.progress.step + 1}: {what}. Listen to these recordings, and try `asr check` (a text too "
-            "long for its audio has no finite loss); if they are sound, lower train.lr or train.clip, or set "
+            f"step {self.progress.step + 1}: {what}. Listen to these recordings, and try `asr check` (a text too long "
+            "for its audio has no finite loss); if they are sound, lower train.lr or train.clip, or set "
             "train.bf16=off. The run can go on from its last checkpoint with --resume."
         )
 

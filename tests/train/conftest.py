@@ -16,6 +16,7 @@ from asr.model.acoustic import AcousticModel
 from asr.text import Normalizer, Tokenizer
 from asr.train.average import MovingAverage
 from asr.train.checkpoint import Progress
+from asr.train.group import Group
 from asr.train.loop import Trainer
 from asr.train.schedule import make_optimizer
 
@@ -144,6 +145,7 @@ def make_trainer(tones: Path, tmp_path: Path) -> Callable[..., Trainer]:
             tmp_path,
             "data",
             keep_best,
+            Group(),
         )
 
     return make

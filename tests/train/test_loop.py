@@ -30,11 +30,16 @@ def one_batch(trainer: Trainer):
     return batch
 
 
+def step(trainer: Trainer, batch: Batch, rate: float) -> tuple[float, float]:
+    """An optimiser step on one batch."""
+    return trainer._step({0: batch}, len(batch.targets), rate)
+
+
 def test_a_batch_weighs_its_target_tokens_alike(make_trainer, plain):
     """The loss of a step is the sum over utterances divided by the number of target tokens."""
     trainer = make_trainer(plain(train={"lr": 1e-9}))
     batch = one_batch(trainer)
-    loss, gradient = trainer._step([batch], 1e-9)
+    loss, gradient = step(trainer, batch, 1e-9)
     losses = batch_losses(trainer.model, batch, bf16=False)
     assert loss == pytest.approx(float(losses.detach().sum()) / len(batch.targets), rel=1e-4)
     assert gradient > 0
@@ -51,7 +56,7 @@ def test_accumulated_batches_are_one_larger_batch(make_trainer, plain):
     for batches in (plan, cut):
         trainer.optimizer.zero_grad()
         parts = [double(batch) for batch in trainer.training.batches(batches, epoch=None)]
-        loss = trainer._gradients(parts)
+        loss = trainer._gradients(dict(enumerate(parts)), sum(len(part.targets) for part in parts))
         found.append([torch.tensor(loss), *(p.grad.clone() for p in trainer.model.parameters())])
     for whole, summed in zip(*found, strict=True):
         torch.testing.assert_close(summed, whole, rtol=1e-9, atol=1e-12)
@@ -128,7 +133,7 @@ def test_numbers_that_are_not_finite_stop_the_run_and_name_the_utterances(place,
     else:
         trainer.model.output.weight.register_hook(lambda gradient: gradient * float("inf"))
     with pytest.raises(TrainingError, match="not finite") as error:
-        trainer._step([batch], 1e-3)
+        step(trainer, batch, 1e-3)
     message = str(error.value)
     assert batch.ids[1] in message
     assert (batch.ids[0] in message) == (place == "gradient")  # whose fault a gradient is cannot be told
@@ -142,7 +147,7 @@ def test_an_infinite_loss_names_the_utterance(make_trainer, plain):
     batch = one_batch(trainer)
     batch.lengths[2] = 300
     with pytest.raises(TrainingError, match=f"the loss of {batch.ids[2]} is not finite"):
-        trainer._step([batch], 1e-3)
+        step(trainer, batch, 1e-3)
 
 
 def test_an_epoch_logs_each_step_and_its_validation(make_trainer, settings):
@@ -229,7 +234,7 @@ def test_dropout_is_a_function_of_seed_and_step(make_trainer, settings):
     def weights(noise: int) -> torch.Tensor:
         trainer = make_trainer(settings(model={"dropout": 0.5}))
         torch.rand(noise)
-        trainer._step([one_batch(trainer)], 1e-2)
+        step(trainer, one_batch(trainer), 1e-2)
         return trainer.model.output.weight.detach()
 
     assert torch.equal(weights(0), weights(7))

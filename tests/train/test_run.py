@@ -164,7 +164,7 @@ def test_other_speakers_are_other_data(run, tones, settings, tmp_path):
 
 
 def test_an_interrupted_run_says_how_to_go_on(tones, settings, tmp_path, monkeypatch, capsys):
-    def interrupt(trainer, batch, rate):
+    def interrupt(trainer, *arguments):
         raise KeyboardInterrupt
 
     monkeypatch.setattr(Trainer, "_step", interrupt)
