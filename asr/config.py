@@ -165,6 +165,7 @@ class BatchConfig(Section):
     max_utterances: int = Field(64, ge=1, description="most examples in a batch")
     max_seconds: float = Field(30.0, gt=0, description="longer training utterances are left out, and counted out loud")
     workers: int = Field(0, ge=0, le=64, description="processes that read and augment audio; 0: the training process")
+    sorted_first: bool = Field(False, description="the first epoch goes from short to long (SortaGrad)")
     cache_mb: int = Field(2000, ge=0, description="memory for 16-bit waveforms, so that a file is read once; 0: none")
 
 
@@ -176,11 +177,21 @@ class TrainConfig(Section):
     consistency: float = Field(
         0.0, ge=0, description="weight of agreement between two masked views (CR-CTC); 0: one view"
     )
-    optimizer: Literal["adamw"] = Field("adamw", description="how gradients become steps")
+    accumulate: int = Field(1, ge=1, description="batches that add up to one step, over all processes")
+    optimizer: Literal["adamw", "adam", "sgd"] = Field("adamw", description="how gradients become steps")
+    momentum: float = Field(0.9, ge=0, lt=1, description="of sgd")
     lr: float = Field(2e-3, gt=0, description="highest learning rate, reached after the warm-up")
+    schedule: Literal["cosine", "one-cycle", "noam", "plateau", "constant"] = Field(
+        "cosine", description="how the learning rate goes on after the warm-up"
+    )
     warmup: float = Field(0.1, ge=0, lt=1, description="share of all steps in which the rate rises from 0")
-    final_lr: float = Field(0.01, ge=0, le=1, description="share of the highest rate left at the end of the cosine")
+    final_lr: float = Field(0.01, ge=0, le=1, description="share of the highest rate left at the end")
+    plateau_factor: float = Field(0.5, gt=0, lt=1, description="plateau: what the rate is multiplied by")
+    plateau_patience: int = Field(
+        1, ge=0, description="plateau: after more epochs than this without a better validation"
+    )
     weight_decay: float = Field(0.01, ge=0, description="AdamW's; on matrices only, not on biases and norms")
+    ema: float = Field(0.0, ge=0, lt=1, description="decay of a moving average of the weights, 0.999 say; 0: none")
     clip: float = Field(1.0, gt=0, description="longest gradient; a longer one is scaled down to it")
     bf16: Literal["auto", "on", "off"] = Field("auto", description="bfloat16; auto: where the processor has it")
     device: str = Field("auto", description="cpu, cuda, or auto: cuda where there is one")
@@ -188,6 +199,7 @@ class TrainConfig(Section):
     checkpoint_steps: int = Field(200, ge=1, description="a checkpoint every so many steps, and after each epoch")
     patience: int = Field(0, ge=0, description="stop after so many epochs without a better validation; 0: never")
     init_from: str | None = Field(None, description="a model file to start the weights from; null: random")
+    freeze: tuple[str, ...] = Field((), description="parts that keep their weights, such as subsample and layers.0")
 
 
 class Config(Section):

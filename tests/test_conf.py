@@ -10,7 +10,7 @@ from asr.data.dataset import SpeechData
 from asr.data.plan import epoch_plan
 from asr.model.acoustic import AcousticModel
 from asr.text import Normalizer, Tokenizer
-from asr.train.loop import batch_losses
+from asr.train.losses import batch_losses
 from asr.train.schedule import make_optimizer
 
 FILES = sorted((Path(__file__).parents[1] / "conf").glob("*.yaml"))

@@ -183,6 +183,10 @@ class SpeechData(Dataset[Batch | AudioError]):
         """The normalised transcript of an example."""
         return self.config.augment.join_text.join(self.texts[position] for position in example.members)
 
+    def tokens(self, example: Example) -> int:
+        """Target tokens of an example."""
+        return len(self.tokenizer.encode(self.text(example))) if self.tokenizer else 0
+
     def _id(self, example: Example) -> str:
         return "+".join(self.items[position].id for position in example.members)
 

@@ -48,11 +48,14 @@ def epoch_plan(items: Sequence[Item], config: Config, seed: int, epoch: int) -> 
     """Batches of one epoch, in training order.
 
     Every utterance occurs exactly once. Examples of like length stand together, so that little of a batch is padding;
-    the order of the batches, and who meets whom in one, is drawn anew each epoch.
+    the order of the batches, and who meets whom in one, is drawn anew each epoch. With `sorted_first` the first epoch
+    goes from short to long (Amodei et al. 2016, "Deep Speech 2", section 3.2).
     """
     rng = generator(seed, epoch, "plan")
     examples = [_example(items, members, config.augment, rng) for members in _joined(items, config.augment, rng)]
     batches = _batches(examples, config, rng)
+    if epoch == 0 and config.batches.sorted_first:
+        return batches[::-1]
     return [batches[position] for position in rng.permutation(len(batches))]
 
 

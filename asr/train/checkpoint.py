@@ -26,27 +26,36 @@ class Progress:
 
     Attributes:
         epoch: The epoch under way, from 0.
-        batch: Batches of it that are done.
+        epoch_step: Optimiser steps of it that are done.
         step: Optimiser steps done in all.
         loss: Sum of their losses in this epoch.
         best_epoch: The epoch whose weights are the run's model, -1 before the first validation.
         best_cer: Its validation character error rate.
+        stale: Validations in a row, since the best or the last drop of the learning rate, that were no better.
+        drops: How often a plateau of the validation has dropped the learning rate.
         seconds: Time spent training, over all sittings.
         started_from: The `model_id` of the model that the weights started from; empty where they were random.
     """
 
     epoch: int = 0
-    batch: int = 0
+    epoch_step: int = 0
     step: int = 0
     loss: float = 0.0
     best_epoch: int = -1
     best_cer: float = float("inf")
+    stale: int = 0
+    drops: int = 0
     seconds: float = 0.0
     started_from: str = ""
 
 
 def save_checkpoint(
-    folder: Path, progress: Progress, model: nn.Module, optimizer: torch.optim.Optimizer, data_id: str
+    folder: Path,
+    progress: Progress,
+    model: nn.Module,
+    optimizer: torch.optim.Optimizer,
+    average: dict[str, object] | None,
+    data_id: str,
 ) -> Path:
     """Write `step-N.pt` and leave the newest `KEPT` checkpoints in the folder.
 
@@ -58,6 +67,7 @@ def save_checkpoint(
         "progress": asdict(progress),
         "model": model.state_dict(),
         "optimizer": optimizer.state_dict(),
+        "average": average,
         "data_id": data_id,
     }
     for left in folder.glob(".*.tmp"):  # by a process that was killed while it wrote

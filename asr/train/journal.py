@@ -90,6 +90,28 @@ class Journal:
                 self._board.add_scalar(f"{kind}/{name}", value, record["step"])
 
 
+class Silence(Journal):
+    """The journal of a process that is not the one to talk."""
+
+    def __init__(self) -> None:
+        pass
+
+    def __exit__(self, *failure: type[BaseException] | BaseException | TracebackType | None) -> None:
+        pass
+
+    def __enter__(self) -> Self:
+        return self
+
+    def say(self, text: str) -> None:
+        """Nothing."""
+
+    def step(self, record: dict[str, Any], done: float, left: float) -> None:
+        """Nothing."""
+
+    def epoch(self, record: dict[str, Any]) -> None:
+        """Nothing."""
+
+
 def read_log(path: Path) -> list[dict[str, Any]]:
     """The records of a `log.jsonl`; a last line cut short by a crash is passed over."""
     records = []

@@ -2,25 +2,27 @@
 
 from __future__ import annotations
 
+import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from contextlib import nullcontext
 from pathlib import Path
 
 import torch
-from torch import Tensor
-from torch.nn import functional
 from torch.nn.utils import clip_grad_norm_
 
 from asr.config import Config
 from asr.data.dataset import Batch, SpeechData
-from asr.data.plan import epoch_plan, plain_plan
+from asr.data.plan import Plan, epoch_plan, frames, plain_plan
 from asr.data.randomness import torch_seed
 from asr.errors import TrainingError
 from asr.model.acoustic import AcousticModel
-from asr.model.masking import zero_padding
 from asr.text import Tokenizer
+from asr.train.average import MovingAverage
 from asr.train.checkpoint import Progress, save_checkpoint
+from asr.train.group import Group
 from asr.train.journal import Journal
+from asr.train.losses import batch_losses
 from asr.train.schedule import learning_rate
 from asr.train.validate import Validation, validate
 
@@ -32,12 +34,14 @@ class Trainer:
         model: On the device it trains on.
         tokenizer: Of the targets.
         optimizer: Of the model's parameters.
+        average: Of the model's weights, to be validated and kept in their place; None: the weights themselves are.
         training: The training set.
         validation: The validation set.
         progress: Where to go on from.
         folder: The run folder.
         data_id: Hash of the training set, kept in each checkpoint.
         keep_best: Called with a validation that is the best so far; writes the model file.
+        group: The processes that train this model together.
     """
 
     def __init__(
@@ -45,17 +49,20 @@ class Trainer:
         model: AcousticModel,
         tokenizer: Tokenizer,
         optimizer: torch.optim.Optimizer,
+        average: MovingAverage | None,
         training: SpeechData,
         validation: SpeechData,
         progress: Progress,
         folder: Path,
         data_id: str,
         keep_best: Callable[[Validation, Progress], None],
+        group: Group,
     ) -> None:
         self.model = model
         self.config: Config = model.config
         self.tokenizer = tokenizer
         self.optimizer = optimizer
+        self.average = average
         self.training = training
         self.validation = validation
         self.validation_plan = plain_plan(validation.items, self.config)
@@ -63,8 +70,9 @@ class Trainer:
         self.folder = folder
         self.data_id = data_id
         self.keep_best = keep_best
-        self.device = next(model.parameters()).device
-        self.bf16 = uses_bf16(self.config.train.bf16, self.device)
+        self.group = group
+        self.bf16 = uses_bf16(self.config.train.bf16, group.device)
+        self.tried = False
 
     def fit(self, journal: Journal) -> None:
         """Train to the last epoch, or until validation has not improved for `patience` epochs."""
@@ -80,127 +88,128 @@ class Trainer:
         """Train on what is left of the epoch under way."""
         progress, settings = self.progress, self.config.train
         plan = epoch_plan(self.training.items, self.config, settings.seed, progress.epoch)
+        if not self.tried:
+            self._try_largest(plan)
+        steps = [plan[start : start + settings.accumulate] for start in range(0, len(plan), settings.accumulate)]
+        left = steps[progress.epoch_step :]
+        share = slice(self.group.rank, None, self.group.size)  # of a step's batches, this process computes these
+        batches = self.training.batches([batch for step in left for batch in step[share]], progress.epoch)
         clock = time.monotonic()
-        for batch in self.training.batches(plan[progress.batch :], progress.epoch):
-            done = (progress.epoch + progress.batch / len(plan)) / settings.epochs
-            rate = learning_rate(done, settings)
-            loss, gradient = self._step(batch.to(self.device), rate)
+        for step in left:
+            done = (progress.epoch + progress.epoch_step / len(steps)) / settings.epochs
+            rate = learning_rate(done, settings, progress.drops)
+            parts = dict(zip(range(len(step))[share], batches, strict=False))
+            tokens = sum(self.training.tokens(example) for batch in step for example in batch)
+            loss, gradient = self._step(parts, tokens, rate)
 
-            progress.batch += 1
+            progress.epoch_step += 1
             progress.step += 1
             progress.loss += loss
             took, clock = time.monotonic() - clock, time.monotonic()
             progress.seconds += took
-            audio = int(batch.lengths.sum()) / self.config.features.sample_rate
+            audio = sum(example.seconds for batch in step for example in batch)
             figures = {"step": progress.step, "epoch": progress.epoch + 1, "loss": loss, "lr": rate}
             figures |= {"gradient": gradient, "audio_per_second": audio / took, "seconds": progress.seconds}
             journal.step(figures, done, left=progress.seconds / max(done, 1e-3) * (1 - done))
-            if progress.step % settings.checkpoint_steps == 0 and progress.batch < len(plan):
+            if progress.step % settings.checkpoint_steps == 0 and progress.epoch_step < len(steps):
                 self._save()  # not at an epoch's end, which is saved once it is validated and logged
 
-    def _step(self, batch: Batch, rate: float) -> tuple[float, float]:
-        """One optimiser step; returns the loss a token and the length of the gradient before clipping."""
-        # Reseeded each step, so that dropout is a function of (seed, step) and no generator state has to be kept.
-        torch.manual_seed(torch_seed(self.config.train.seed, self.progress.step, "dropout"))
+    def _step(self, parts: Mapping[int, Batch], tokens: int, rate: float) -> tuple[float, float]:
+        """One optimiser step; returns the loss a token and the length of the gradient before clipping.
+
+        Args:
+            parts: The batches of the step that are this process' share, by their number in the step.
+            tokens: Target tokens in all batches of the step.
+            rate: The learning rate.
+        """
         for group in self.optimizer.param_groups:
             group["lr"] = rate
-        losses = batch_losses(self.model, batch, self.bf16, self.config.train.consistency)
-        if not torch.isfinite(losses).all():
-            bad = [name for name, loss in zip(batch.ids, losses.tolist(), strict=True) if not abs(loss) < float("inf")]
-            raise TrainingError(self._diverged(f"the loss of {', '.join(bad[:5])} is not finite"))
-        loss = losses.sum() / batch.target_lengths.sum()
         self.optimizer.zero_grad()
-        loss.backward()
+        loss = self.group.add_gradients(self.model, self._gradients(parts, tokens))
         gradient = clip_grad_norm_(self.model.parameters(), self.config.train.clip)
         if not torch.isfinite(gradient):
-            raise TrainingError(self._diverged(f"the gradient of {', '.join(batch.ids[:5])} is not finite"))
+            raise TrainingError(self._diverged(parts))
         self.optimizer.step()
-        return float(loss.detach()), float(gradient)
+        if self.average:
+            self.average.update(self.model)
+        return loss, float(gradient)
+
+    def _gradients(self, parts: Mapping[int, Batch], tokens: int) -> float:
+        """Add up the gradients of some batches as if they were one; returns their loss a token.
+
+        What is not finite is left to show in the sum of all gradients, so that all processes stop together.
+        """
+        total = 0.0
+        self.diverged: list[str] = []
+        for part, batch in parts.items():
+            # Reseeded, so that dropout is a function of (seed, step, part) and no generator state has to be kept.
+            torch.manual_seed(torch_seed(self.config.train.seed, self.progress.step, part, "dropout"))
+            losses = batch_losses(self.model, batch.to(self.group.device), self.bf16, self.config.train.consistency)
+            loss = losses.sum() / tokens
+            loss.backward()
+            total += float(loss.detach())
+            if not math.isfinite(total):
+                named = zip(batch.ids, losses.tolist(), strict=True)
+                self.diverged = [name for name, loss in named if not math.isfinite(loss)]
+                break
+        return total
+
+    def _try_largest(self, plan: Plan) -> None:
+        """The gradients of the epoch's largest batch, thrown away: what does not fit in memory shows now, not at night.
+
+        Raises:
+            TrainingError: It does not fit.
+        """
+        largest = max(plan, key=lambda batch: len(batch) * max(frames(one.seconds, self.config) for one in batch))
+        try:
+            for batch in self.training.batches([largest], self.progress.epoch):
+                self._gradients({0: batch}, len(batch.targets))
+        except (MemoryError, torch.OutOfMemoryError, RuntimeError) as error:
+            if isinstance(error, RuntimeError) and "memory" not in str(error).lower():
+                raise
+            seconds = max(one.seconds for one in largest)
+            raise TrainingError(
+                f"the largest batch ({len(largest)} examples of up to {seconds:.1f} s) does not fit in memory: lower "
+                "batches.max_frames, and raise train.accumulate by as much to keep the size of a step"
+            ) from None
+        self.optimizer.zero_grad()
+        self.tried = True
 
     def _finish_epoch(self, journal: Journal) -> None:
         """Validate, keep the model if it is the best so far, and write a checkpoint at the start of the next epoch."""
         progress = self.progress
-        result = validate(self.model, self.tokenizer, self.validation, self.validation_plan, self.device)
-        best = result.cer < progress.best_cer
-        if best:
-            progress.best_epoch, progress.best_cer = progress.epoch, result.cer
-            self.keep_best(result, progress)
-        loss = progress.loss / progress.batch
+        with self.average.applied(self.model) if self.average else nullcontext():
+            result = validate(self.model, self.tokenizer, self.validation, self.validation_plan, self.group)
+            best = result.cer < progress.best_cer
+            if best:
+                progress.best_epoch, progress.best_cer = progress.epoch, result.cer
+                if self.group.leads:
+                    self.keep_best(result, progress)
+        loss = progress.loss / progress.epoch_step
         figures = {"step": progress.step, "epoch": progress.epoch + 1, "loss": loss, "seconds": progress.seconds}
         journal.epoch(figures | vars(result) | {"best": best})
-        progress.epoch, progress.batch, progress.loss = progress.epoch + 1, 0, 0.0
+        progress.stale = 0 if best else progress.stale + 1
+        if progress.stale > self.config.train.plateau_patience:
+            progress.drops, progress.stale = progress.drops + 1, 0
+        progress.epoch, progress.epoch_step, progress.loss = progress.epoch + 1, 0, 0.0
         self._save()
 
     def _save(self) -> None:
-        save_checkpoint(self.folder / "checkpoints", self.progress, self.model, self.optimizer, self.data_id)
+        if not self.group.leads:
+            return
+        average = self.average.state if self.average else None
+        save_checkpoint(self.folder / "checkpoints", self.progress, self.model, self.optimizer, average, self.data_id)
 
-    def _diverged(self, what: str) -> str:
+    def _diverged(self, parts: Mapping[int, Batch]) -> str:
+        """What to say when a gradient is not finite: whose loss is not, or whose gradient it is."""
+        everyone = self.group.gather([name for batch in parts.values() for name in batch.ids])
+        culprits = self.group.gather(self.diverged)
+        what = f"the {'loss' if culprits else 'gradient'} of {', '.join((culprits or everyone)[:5])} is not finite"
         return (
-            f"step {self.progress.step + 1}: {what}. Listen to these recordings, and try `asr check` (a text too "
-            "long for its audio has no finite loss); if they are sound, lower train.lr or train.clip, or set "
+            f"step {self.progress.step + 1}: {what}. Listen to these recordings, and try `asr check` (a text too long "
+            "for its audio has no finite loss); if they are sound, lower train.lr or train.clip, or set "
             "train.bf16=off. The run can go on from its last checkpoint with --resume."
         )
-
-
-def batch_losses(model: AcousticModel, batch: Batch, bf16: bool, consistency: float = 0.0) -> Tensor:
-    """The loss of each example, (batch,) float32: CTC (Graves et al. 2006), its mean over the views of the batch.
-
-    Two views that differ in masks and tone should be heard as the same: `consistency` times their `disagreement` is
-    added (Yao et al. 2025, "CR-CTC: Consistency regularization on CTC for improved speech recognition", section 3.2).
-    """
-    with torch.no_grad():
-        views = []
-        for tones, time_masks, mel_masks in zip(batch.tones, batch.time_masks, batch.mel_masks, strict=True):
-            features, frames = model.features(batch.waveforms, batch.lengths, tones)
-            views.append(blank_out(features, time_masks, mel_masks))
-    count = len(views)
-    with torch.autocast(batch.waveforms.device.type, torch.bfloat16, enabled=bf16):
-        log_probs, steps = model.encode(torch.cat(views), frames.repeat(count))
-    targets, target_lengths = batch.targets.repeat(count), batch.target_lengths.repeat(count)
-    losses = functional.ctc_loss(log_probs.transpose(0, 1), targets, steps, target_lengths, blank=0, reduction="none")
-    loss = losses.view(count, -1).mean(0)
-    if count == 1 or not consistency:
-        return loss
-    one, other = log_probs.chunk(2)
-    return loss + consistency * disagreement(one, other, steps[: len(one)])
-
-
-def disagreement(one: Tensor, other: Tensor, steps: Tensor) -> Tensor:
-    """How differently two views of each example are heard: both Kullback-Leibler divergences, halved, over all steps.
-
-    In each, the view that is the target is held constant, so that it pulls and is not pulled.
-
-    Args:
-        one: (batch, steps, tokens) log-probabilities.
-        other: Those of the other view.
-        steps: (batch,) lengths.
-
-    Returns:
-        (batch,) nats.
-    """
-    fixed_one, fixed_other = one.detach(), other.detach()
-    divergence = fixed_other.exp() * (fixed_other - one) + fixed_one.exp() * (fixed_one - other)
-    return zero_padding(divergence.sum(-1, keepdim=True), steps).sum((1, 2)) / 2
-
-
-def blank_out(features: Tensor, time_masks: Tensor, mel_masks: Tensor) -> Tensor:
-    """SpecAugment: set spans of frames and of mel bands to zero, the mean of normalised features.
-
-    Args:
-        features: (batch, frames, mels).
-        time_masks: (batch, masks, 2) frames [start, end).
-        mel_masks: (batch, masks, 2) bands [start, end).
-    """
-    time = _covered(time_masks, features.shape[1])[:, :, None]
-    mels = _covered(mel_masks, features.shape[2])[:, None, :]
-    return features.masked_fill(time | mels, 0.0)
-
-
-def _covered(spans: Tensor, size: int) -> Tensor:
-    """(batch, masks, 2) spans -> (batch, size) booleans: covered by any of them."""
-    position = torch.arange(size, device=spans.device)
-    covered = (position >= spans[..., :1]) & (position < spans[..., 1:])  # (batch, masks, size)
-    return covered.any(1)
 
 
 def uses_bf16(setting: str, device: torch.device) -> bool:

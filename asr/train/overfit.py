@@ -13,7 +13,9 @@ from asr.data.plan import plain_plan
 from asr.data.randomness import generator
 from asr.device import choose_device
 from asr.errors import TrainingError
-from asr.train.loop import batch_losses, uses_bf16
+from asr.train.group import Group
+from asr.train.loop import uses_bf16
+from asr.train.losses import batch_losses
 from asr.train.run import new_model, read_data, text_tools
 from asr.train.schedule import make_optimizer
 from asr.train.selection import select
@@ -75,7 +77,7 @@ def overfit_one_batch(config: Config, data: Path, say: Callable[[str], None]) ->
         torch.nn.utils.clip_grad_norm_(model.parameters(), config.train.clip)
         optimizer.step()
         if step % 25 == 0:
-            result = validate(model, tokenizer, training, plan, device)
+            result = validate(model, tokenizer, training, plan, Group(device=device))
             say(f"step {step}: loss {float(loss.detach()):.4f}, CER {100 * result.cer:.1f} %")
             if result.cer == 0:
                 say("learnt: the model, the targets and the loss fit together")

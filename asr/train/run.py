@@ -18,14 +18,15 @@ from asr.data.manifest import Dataset, Utterance, read_dataset, read_manifest
 from asr.data.plan import plain_plan
 from asr.data.randomness import generator, torch_seed
 from asr.data.splits import refuse_overlaps
-from asr.device import choose_device
 from asr.errors import ManifestError, TrainingError
 from asr.model.acoustic import AcousticModel
 from asr.model.file import MODEL_NAME, ModelFile, Start, initialise_from, save_model
 from asr.text import Normalizer, Tokenizer
+from asr.train.average import MovingAverage
 from asr.train.checkpoint import Progress, checkpoints, load_checkpoint
 from asr.train.curves import draw_curves
-from asr.train.journal import Journal, read_log
+from asr.train.group import Group
+from asr.train.journal import Journal, Silence, read_log
 from asr.train.loop import Trainer
 from asr.train.schedule import make_optimizer
 from asr.train.selection import select
@@ -84,30 +85,45 @@ def train(config: Config, data: Path, out: Path, resume: bool = False) -> Path:
         TrainingError: The run exists and `resume` is not given, or cannot go on under these settings and data.
         ManifestError: See `read_data`.
     """
+    group = Group.join(config.train.device)
+    try:
+        return _train(config, data, out, resume, group)
+    finally:
+        group.leave()
+
+
+def _train(config: Config, data: Path, out: Path, resume: bool, group: Group) -> Path:
     # All that can be refused is refused before anything is written.
     content = read_data(data)
     _refuse_changes(config, out, resume)
+    if config.train.accumulate < group.size:
+        raise TrainingError(
+            f"train.accumulate: {config.train.accumulate} batches a step leave some of {group.size} processes without "
+            f"work; with a multiple of {group.size}, and batches.max_frames the smaller, a step stays as large"
+        )
     state, damaged = load_checkpoint(out / "checkpoints") if resume else (None, [])
     if state and state["data_id"] != content.id:
         raise TrainingError(
             f"{data}: not the training and validation sets that {out} was started with (or another version started it)"
         )
-    device = choose_device(config.train.device)
-    out.mkdir(parents=True, exist_ok=True)
-    with replacing(out / "config.yaml") as aside:
-        aside.write_text(config_yaml(config), encoding="utf-8")
     progress = Progress(**state["progress"]) if state else Progress()
-    with Journal(out, progress.step) as journal:
+    group.wait()
+    if group.leads:
+        out.mkdir(parents=True, exist_ok=True)
+        with replacing(out / "config.yaml") as aside:
+            aside.write_text(config_yaml(config), encoding="utf-8")
+    with Journal(out, progress.step) if group.leads else Silence() as journal:
         for line in damaged:
             journal.say(line)
-        trainer = _set_up(config, content, out, progress, state, device, journal)
+        trainer = _set_up(config, content, out, progress, state, group, journal)
         try:
             trainer.fit(journal)
         except KeyboardInterrupt:
             journal.say(f"stopped in step {progress.step + 1}; the same command with --resume goes on")
             raise
-    draw_curves(out)
-    if not (out / MODEL_NAME).exists():
+    if group.leads:
+        draw_curves(out)
+    if progress.best_epoch < 0:
         raise TrainingError(f"{out}: no epoch was better than nothing at all; look at {out / 'log.jsonl'}")
     return out / MODEL_NAME
 
@@ -161,7 +177,7 @@ def _set_up(
     out: Path,
     progress: Progress,
     state: dict[str, Any] | None,
-    device: torch.device,
+    group: Group,
     journal: Journal,
 ) -> Trainer:
     """Everything that the loop needs, at its start or as a checkpoint left it."""
@@ -182,10 +198,13 @@ def _set_up(
     else:
         model, start = new_model(config, tokenizer, training, journal.say)
         progress.started_from = start.model_id
-    model.to(device)
+    model.to(group.device)
     optimizer = make_optimizer(model, config.train)
+    average = MovingAverage(model, config.train.ema) if config.train.ema else None
     if state:
         optimizer.load_state_dict(state["optimizer"])
+        if average:
+            average.state = state["average"]
 
     def keep_best(result: Validation, progress: Progress) -> None:
         facts = {
@@ -206,9 +225,10 @@ def _set_up(
     weights = sum(parameter.numel() for parameter in model.parameters())
     journal.say(
         f"{len(selection.kept)} utterances, {hours:.2f} h; {len(tokenizer)} tokens; {weights / 1e6:.2f} M weights; "
-        f"{device.type}, {torch.get_num_threads()} threads" + (f"; from step {progress.step}" if state else "")
+        f"{group.size} x {group.device.type}, {torch.get_num_threads()} threads"
+        + (f"; from step {progress.step}" if state else "")
     )
-    return Trainer(model, tokenizer, optimizer, training, validation, progress, out, data.id, keep_best)
+    return Trainer(model, tokenizer, optimizer, average, training, validation, progress, out, data.id, keep_best, group)
 
 
 def _refuse_changes(config: Config, out: Path, resume: bool) -> None:

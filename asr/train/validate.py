@@ -12,6 +12,7 @@ from asr.decode.greedy import GreedyDecoder
 from asr.model.acoustic import AcousticModel
 from asr.score import score
 from asr.text import Tokenizer
+from asr.train.group import Group
 
 
 @dataclass(frozen=True)
@@ -35,23 +36,25 @@ class Validation:
 
 
 @torch.inference_mode()
-def validate(
-    model: AcousticModel, tokenizer: Tokenizer, data: SpeechData, plan: Plan, device: torch.device
-) -> Validation:
-    """Decode a validation set greedily, in float32 as `asr evaluate` does, and score it."""
+def validate(model: AcousticModel, tokenizer: Tokenizer, data: SpeechData, plan: Plan, group: Group) -> Validation:
+    """Decode a validation set greedily, in float32 as `asr evaluate` does, and score it; each process a share of it."""
     model.eval()
     decoder = GreedyDecoder(tokenizer.tokens)
-    references, hypotheses = [], []
+    heard: list[tuple[int, str, str]] = []  # number of the batch, reference, hypothesis
     blanks = total = 0
-    for examples, batch in zip(plan, data.batches(plan, epoch=None), strict=True):
-        log_probs, steps = model(batch.waveforms.to(device), batch.lengths.to(device))
-        for example, length, row in zip(examples, steps.tolist(), log_probs, strict=True):
-            best = row[:length].argmax(-1)
-            blanks += int((best == tokenizer.blank).sum())
+    share = list(enumerate(plan))[group.rank :: group.size]
+    batches = data.batches([examples for _, examples in share], epoch=None)
+    for (number, examples), batch in zip(share, batches, strict=True):
+        log_probs, steps = model(batch.waveforms.to(group.device), batch.lengths.to(group.device))
+        for length, row in zip(steps.tolist(), log_probs, strict=True):
+            blanks += int((row[:length].argmax(-1) == tokenizer.blank).sum())
             total += length
-            references.append(data.text(example))
-        hypotheses += [nbest[0].text for nbest in decoder.decode_batch(log_probs, steps)]
+        nbests = decoder.decode_batch(log_probs, steps)
+        heard += [(number, data.text(one), nbest[0].text) for one, nbest in zip(examples, nbests, strict=True)]
     model.train()
+    blanks, total = sum(group.gather([blanks])), sum(group.gather([total]))
+    heard = sorted(group.gather(heard), key=lambda item: item[0])  # in the plan's order, whoever has heard it
+    references, hypotheses = [item[1] for item in heard], [item[2] for item in heard]
     result = score(references, hypotheses)
     sample = len(references) // 2  # of middling length: the plan goes from long to short
     return Validation(

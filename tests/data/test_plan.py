@@ -1,5 +1,7 @@
 """An epoch's plan: complete, bounded, a pure function of seed and epoch, and with little padding."""
 
+from itertools import pairwise
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -138,3 +140,16 @@ def test_one_utterance_longer_than_a_batch_stands_alone():
     items = [Item("long", 100.0, None), Item("short", 1.0, None), Item("other", 1.0, None)]
     plan = plain_plan(items, parse_config({"batches": {"max_frames": 500}}))
     assert [[example.members for example in batch] for batch in plan] == [[(0,)], [(1,), (2,)]]
+
+
+def test_the_first_epoch_may_go_from_short_to_long():
+    config = parse_config({"batches": {"sorted_first": True, "max_utterances": 4}, "augment": {"join_seconds": 0}})
+    lengths = np.random.default_rng(1).uniform(1, 9, 50)
+    items = [Item(str(number), float(seconds), None) for number, seconds in enumerate(lengths)]
+
+    def rises(epoch: int) -> bool:
+        longest = [max(one.seconds for one in batch) for batch in epoch_plan(items, config, 1, epoch)]
+        jitter = 1.1 / 0.9  # see _batches
+        return all(before <= after * jitter for before, after in pairwise(longest))
+
+    assert [rises(epoch) for epoch in range(4)] == [True, False, False, False]

@@ -14,7 +14,9 @@ from asr.data.dataset import SpeechData
 from asr.data.manifest import Dataset, Utterance, read_manifest, write_dataset, write_manifest
 from asr.model.acoustic import AcousticModel
 from asr.text import Normalizer, Tokenizer
+from asr.train.average import MovingAverage
 from asr.train.checkpoint import Progress
+from asr.train.group import Group
 from asr.train.loop import Trainer
 from asr.train.schedule import make_optimizer
 
@@ -136,12 +138,14 @@ def make_trainer(tones: Path, tmp_path: Path) -> Callable[..., Trainer]:
             model,
             tokenizer,
             make_optimizer(model, config.train),
+            MovingAverage(model, config.train.ema) if config.train.ema else None,
             SpeechData(training, config, normalizer, tokenizer),
             SpeechData(validation, config, normalizer, None),
             Progress(),
             tmp_path,
             "data",
             keep_best,
+            Group(),
         )
 
     return make

@@ -25,7 +25,7 @@ def make(steps: int = 2) -> tuple[nn.Module, torch.optim.Optimizer]:
 
 def save(folder: Path, *steps: int) -> None:
     for step in steps:
-        save_checkpoint(folder, Progress(step=step), *make(), data_id="d")
+        save_checkpoint(folder, Progress(step=step), *make(), average=None, data_id="d")
 
 
 def newest(folder: Path) -> tuple[int | None, list[str]]:
@@ -36,11 +36,11 @@ def newest(folder: Path) -> tuple[int | None, list[str]]:
 
 def test_the_state_comes_back_whole(tmp_path):
     model, optimizer = make()
-    progress = Progress(epoch=3, batch=2, step=17, loss=1.5, best_epoch=1, best_cer=0.25, seconds=9.5)
-    save_checkpoint(tmp_path, progress, model, optimizer, "abc")
+    progress = Progress(epoch=3, epoch_step=2, step=17, loss=1.5, best_epoch=1, best_cer=0.25, seconds=9.5)
+    save_checkpoint(tmp_path, progress, model, optimizer, {"steps": 4}, "abc")
     state, damaged = load_checkpoint(tmp_path)
     assert damaged == []
-    assert (Progress(**state["progress"]), state["data_id"]) == (progress, "abc")
+    assert (Progress(**state["progress"]), state["average"], state["data_id"]) == (progress, {"steps": 4}, "abc")
 
     again, other = make(steps=0)
     again.load_state_dict(state["model"])
@@ -55,8 +55,8 @@ def test_the_state_comes_back_whole(tmp_path):
 
 def test_a_progress_starts_at_nothing():
     assert dataclasses.asdict(Progress()) == {
-        "epoch": 0, "batch": 0, "step": 0, "loss": 0.0, "best_epoch": -1, "best_cer": float("inf"), "seconds": 0.0,
-        "started_from": "",
+        "epoch": 0, "epoch_step": 0, "step": 0, "loss": 0.0, "best_epoch": -1, "best_cer": float("inf"), "stale": 0,
+        "drops": 0, "seconds": 0.0, "started_from": "",
     }  # fmt: skip
 
 

@@ -1,15 +1,18 @@
-"""The loop: its loss, its masks, what it does where numbers go wrong, and when it stops."""
+"""The loop: its steps, what it does where numbers go wrong or do not fit, what it keeps, and when it stops."""
 
+import shutil
 from dataclasses import replace
 
 import pytest
 import torch
 
+from asr.data.dataset import Batch
 from asr.data.plan import epoch_plan, plain_plan
 from asr.errors import TrainingError
 from asr.train import loop
 from asr.train.journal import Journal, read_log
-from asr.train.loop import Trainer, batch_losses, blank_out, disagreement, uses_bf16
+from asr.train.loop import Trainer, uses_bf16
+from asr.train.losses import batch_losses
 from asr.train.run import train
 from asr.train.validate import Validation
 
@@ -27,101 +30,97 @@ def one_batch(trainer: Trainer):
     return batch
 
 
-def test_the_loss_is_ctc_by_definition(make_trainer, plain):
-    """Against the sum over all alignments of one short example, counted out."""
-    trainer = make_trainer(plain())
-    batch = one_batch(trainer)
-    model = trainer.model.double().eval()
-    batch.waveforms, batch.tones = batch.waveforms.double(), batch.tones.double()
-    losses = batch_losses(model, batch, bf16=False)
-    log_probs, steps = model(batch.waveforms, batch.lengths)
-    targets = torch.split(batch.targets, batch.target_lengths.tolist())
-    for loss, row, size, target in zip(losses, log_probs.detach(), steps.tolist(), targets, strict=True):
-        assert float(loss.detach()) == pytest.approx(-float(all_alignments(row[:size], target.tolist())), rel=1e-9)
-
-
-def all_alignments(log_probs: torch.Tensor, target: list[int]) -> torch.Tensor:
-    """Logarithm of the probability that the steps (steps, tokens) spell the target, by the forward recursion."""
-    states = [0]
-    for token in target:
-        states += [token, 0]
-    never = torch.tensor(-torch.inf, dtype=log_probs.dtype)
-    row = [log_probs[0, 0], log_probs[0, states[1]]] + [never] * (len(states) - 2)
-    for step in log_probs[1:]:
-        new = []
-        for place, state in enumerate(states):
-            reach = row[max(0, place - 1) : place + 1]
-            if place >= 2 and state != 0 and state != states[place - 2]:
-                reach = [row[place - 2], *reach]
-            new.append(torch.logsumexp(torch.stack(reach), 0) + step[state])
-        row = new
-    return torch.logsumexp(torch.stack(row[-2:]), 0)
+def step(trainer: Trainer, batch: Batch, rate: float) -> tuple[float, float]:
+    """An optimiser step on one batch."""
+    return trainer._step({0: batch}, len(batch.targets), rate)
 
 
 def test_a_batch_weighs_its_target_tokens_alike(make_trainer, plain):
     """The loss of a step is the sum over utterances divided by the number of target tokens."""
     trainer = make_trainer(plain(train={"lr": 1e-9}))
     batch = one_batch(trainer)
-    loss, gradient = trainer._step(batch, 1e-9)
+    loss, gradient = step(trainer, batch, 1e-9)
     losses = batch_losses(trainer.model, batch, bf16=False)
     assert loss == pytest.approx(float(losses.detach().sum()) / len(batch.targets), rel=1e-4)
     assert gradient > 0
 
 
-def test_disagreement_is_the_symmetric_divergence():
-    """Against torch.distributions, step by step; padding, where the views differ too, has no say."""
-    one, other = torch.randn(2, 3, 7, 5, dtype=torch.float64).log_softmax(-1)
-    steps = torch.tensor([7, 4, 1])
-    found = disagreement(one, other, steps)
-    for row, size in enumerate(steps.tolist()):
-        p, q = (torch.distributions.Categorical(logits=view[row, :size]) for view in (one, other))
-        there, back = torch.distributions.kl_divergence(p, q), torch.distributions.kl_divergence(q, p)
-        assert float(found[row]) == pytest.approx(float((there + back).sum()) / 2, rel=1e-9)
-    assert not disagreement(one, one, steps).any()
+def test_accumulated_batches_are_one_larger_batch(make_trainer, plain):
+    """The same gradients, weighed by the tokens that are really in each batch."""
+    trainer = make_trainer(plain(batches={"max_utterances": 12}))
+    trainer.model.double()
+    plan = plain_plan(trainer.training.items, trainer.config)
+    assert len(plan) == 1
+    cut = [plan[0][:1], plan[0][1:4], plan[0][4:]]
+    found = []
+    for batches in (plan, cut):
+        trainer.optimizer.zero_grad()
+        parts = [double(batch) for batch in trainer.training.batches(batches, epoch=None)]
+        loss = trainer._gradients(dict(enumerate(parts)), sum(len(part.targets) for part in parts))
+        found.append([torch.tensor(loss), *(p.grad.clone() for p in trainer.model.parameters())])
+    for whole, summed in zip(*found, strict=True):
+        torch.testing.assert_close(summed, whole, rtol=1e-9, atol=1e-12)
 
 
-def test_disagreement_draws_each_view_to_the_other_held_still():
-    """Its gradient by the logits of one view is half of what is too likely in it (CR-CTC, equation 4)."""
-    logits = torch.randn(2, 1, 6, 5, dtype=torch.float64, requires_grad=True)
-    one, other = logits.log_softmax(-1)
-    disagreement(one, other, torch.tensor([6])).sum().backward()
-    excess = (one.exp() - other.exp()).detach() / 2
-    torch.testing.assert_close(logits.grad, torch.stack([excess, -excess]))
+def double(batch: Batch) -> Batch:
+    return replace(batch, waveforms=batch.waveforms.double(), tones=batch.tones.double())
 
 
-def test_two_views_are_two_losses_averaged_and_what_they_disagree_by(make_trainer, plain):
-    trainer = make_trainer(plain(train={"consistency": 0.3}, augment={"time_masks": 2, "time_mask_ms": 200}))
-    trainer.model.eval()
-    (examples, *_) = plain_plan(trainer.training.items, trainer.config)
-    batch = trainer.training[examples, 0]
-    assert len(batch.tones) == len(batch.time_masks) == len(batch.mel_masks) == 2
-    assert not torch.equal(*batch.time_masks)
-    losses = batch_losses(trainer.model, batch, False, 0.3)
-
-    singly, heard = [], []
-    for view in range(2):
-        part = {name: getattr(batch, name)[view : view + 1] for name in ("tones", "time_masks", "mel_masks")}
-        singly.append(batch_losses(trainer.model, replace(batch, **part), False, 0.3))
-        features, frames = trainer.model.features(batch.waveforms, batch.lengths, batch.tones[view])
-        features = blank_out(features, batch.time_masks[view], batch.mel_masks[view])
-        log_probs, steps = trainer.model.encode(features, frames)
-        heard.append(log_probs)
-    expected = sum(singly) / 2 + 0.3 * disagreement(*heard, steps)
-    torch.testing.assert_close(losses, expected, rtol=1e-4, atol=1e-4)
-    assert (losses > sum(singly) / 2).all()
+def test_accumulation_counts_steps(make_trainer, settings):
+    trainer = make_trainer(settings(train={"accumulate": 2, "checkpoint_steps": 1}))
+    records = fit(trainer)
+    batches = len(epoch_plan(trainer.training.items, trainer.config, 1, 0))
+    steps = [record for record in records if record["kind"] == "step" and record["epoch"] == 1]
+    assert batches % 2 and len(steps) == -(-batches // 2)
 
 
-def test_masked_frames_and_bands_have_no_say(make_trainer, plain):
-    features = torch.randn(2, 10, 6)
-    time = torch.tensor([[[2, 4], [3, 7]], [[0, 0], [9, 10]]])
-    mels = torch.tensor([[[0, 1]], [[5, 6]]])
-    masked = blank_out(features, time, mels)
-    expected = features.clone()
-    expected[0, 2:7] = 0
-    expected[1, 9] = 0
-    expected[0, :, 0] = 0
-    expected[1, :, 5] = 0
-    assert torch.equal(masked, expected)
+def test_the_largest_batch_is_tried_first(make_trainer, settings, monkeypatch):
+    trainer = make_trainer(settings())
+    sizes = []
+
+    def run_out(_, batch, *rest):
+        sizes.append(batch.waveforms.numel())
+        raise torch.OutOfMemoryError("CUDA out of memory")
+
+    monkeypatch.setattr(loop, "batch_losses", run_out)
+    with pytest.raises(TrainingError, match=r"largest batch .* does not fit in memory: lower batches\.max_frames"):
+        fit(trainer)
+    plan = epoch_plan(trainer.training.items, trainer.config, 1, 0)
+    assert sizes == [max(batch.waveforms.numel() for batch in trainer.training.batches(plan, 0))]
+    assert trainer.progress.step == 0
+
+
+def test_the_trial_changes_nothing(make_trainer, settings):
+    ends = []
+    for tried in (False, True):
+        trainer = make_trainer(settings(train={"epochs": 1}))
+        trainer.tried = tried
+        shutil.rmtree(trainer.folder / "checkpoints", ignore_errors=True)
+        (trainer.folder / "log.jsonl").unlink(missing_ok=True)
+        fit(trainer)
+        ends.append(trainer.model.state_dict())
+    assert all(torch.equal(ends[0][name], ends[1][name]) for name in ends[0])
+
+
+def test_a_plateau_drops_the_rate(make_trainer, settings, monkeypatch):
+    validations(monkeypatch, 0.9, 0.8, 0.85, 0.85, 0.7, 0.75, 0.75, 0.75)
+    plateau = {"schedule": "plateau", "plateau_factor": 0.5, "plateau_patience": 1, "warmup": 0.0, "lr": 0.01}
+    records = fit(make_trainer(settings(train={"epochs": 8} | plateau)))
+    rates = {record["epoch"]: record["lr"] for record in records if record["kind"] == "step"}
+    assert list(rates.values()) == [0.01, 0.01, 0.01, 0.01, 0.005, 0.005, 0.005, 0.0025]
+
+
+def test_the_average_is_validated_and_kept_and_the_weights_go_on(make_trainer, settings):
+    kept = []
+    trainer = make_trainer(
+        settings(train={"epochs": 1, "ema": 0.9}),
+        keep_best=lambda *_: kept.append({name: p.clone() for name, p in trainer.model.named_parameters()}),
+    )
+    fit(trainer)
+    (model,) = kept
+    own = dict(trainer.model.named_parameters())
+    assert all(torch.equal(model[name], trainer.average.weights[name]) for name in own)
+    assert not any(torch.equal(model[name], own[name]) for name in own)
 
 
 @pytest.mark.parametrize("place", ["loss", "gradient"])
@@ -134,7 +133,7 @@ def test_numbers_that_are_not_finite_stop_the_run_and_name_the_utterances(place,
     else:
         trainer.model.output.weight.register_hook(lambda gradient: gradient * float("inf"))
     with pytest.raises(TrainingError, match="not finite") as error:
-        trainer._step(batch, 1e-3)
+        step(trainer, batch, 1e-3)
     message = str(error.value)
     assert batch.ids[1] in message
     assert (batch.ids[0] in message) == (place == "gradient")  # whose fault a gradient is cannot be told
@@ -148,7 +147,7 @@ def test_an_infinite_loss_names_the_utterance(make_trainer, plain):
     batch = one_batch(trainer)
     batch.lengths[2] = 300
     with pytest.raises(TrainingError, match=f"the loss of {batch.ids[2]} is not finite"):
-        trainer._step(batch, 1e-3)
+        step(trainer, batch, 1e-3)
 
 
 def test_an_epoch_logs_each_step_and_its_validation(make_trainer, settings):
@@ -209,7 +208,7 @@ def test_an_epoch_is_saved_once_it_is_logged(make_trainer, settings, monkeypatch
     """A checkpoint between its last step and its line in the log would have a resumed run log it twice."""
     trainer = make_trainer(settings(train={"epochs": 2, "checkpoint_steps": 1}))
     saved = []
-    monkeypatch.setattr(trainer, "_save", lambda: saved.append((trainer.progress.epoch, trainer.progress.batch)))
+    monkeypatch.setattr(trainer, "_save", lambda: saved.append((trainer.progress.epoch, trainer.progress.epoch_step)))
     steps = len(epoch_plan(trainer.training.items, trainer.config, 1, 0))
     fit(trainer)
     assert steps > 2
@@ -235,7 +234,7 @@ def test_dropout_is_a_function_of_seed_and_step(make_trainer, settings):
     def weights(noise: int) -> torch.Tensor:
         trainer = make_trainer(settings(model={"dropout": 0.5}))
         torch.rand(noise)
-        trainer._step(one_batch(trainer), 1e-2)
+        step(trainer, one_batch(trainer), 1e-2)
         return trainer.model.output.weight.detach()
 
     assert torch.equal(weights(0), weights(7))
@@ -244,7 +243,7 @@ def test_dropout_is_a_function_of_seed_and_step(make_trainer, settings):
 def test_checkpoints_come_at_their_steps_and_after_each_epoch(make_trainer, settings, monkeypatch):
     saved = []
     monkeypatch.setattr(
-        loop, "save_checkpoint", lambda _, progress, *rest: saved.append((progress.step, progress.batch))
+        loop, "save_checkpoint", lambda _, progress, *rest: saved.append((progress.step, progress.epoch_step))
     )
     trainer = make_trainer(settings(train={"epochs": 2, "checkpoint_steps": 2}))
     records = fit(trainer)

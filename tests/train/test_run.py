@@ -164,13 +164,35 @@ def test_other_speakers_are_other_data(run, tones, settings, tmp_path):
 
 
 def test_an_interrupted_run_says_how_to_go_on(tones, settings, tmp_path, monkeypatch, capsys):
-    def interrupt(trainer, batch, rate):
+    def interrupt(trainer, *arguments):
         raise KeyboardInterrupt
 
     monkeypatch.setattr(Trainer, "_step", interrupt)
     with pytest.raises(KeyboardInterrupt):
         train(settings(), tones, tmp_path / "run")
     assert "stopped in step 1; the same command with --resume goes on" in capsys.readouterr().err
+
+
+def test_the_average_and_the_plateau_survive_an_interruption(tones, settings, tmp_path, monkeypatch):
+    plateau = {"schedule": "plateau", "plateau_patience": 0, "epochs": 3}
+    config = settings(train={"ema": 0.9, "accumulate": 2, "checkpoint_steps": 1, **plateau})
+    train(config, tones, tmp_path / "whole")
+    step = Trainer._step
+
+    def interrupted(trainer, *arguments):
+        if trainer.progress.step == 3:
+            raise KeyboardInterrupt
+        return step(trainer, *arguments)
+
+    monkeypatch.setattr(Trainer, "_step", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        train(config, tones, tmp_path / "cut")
+    monkeypatch.setattr(Trainer, "_step", step)
+    train(config, tones, tmp_path / "cut", resume=True)
+    assert_same_end(tmp_path / "whole", tmp_path / "cut")
+    assert load_model(tmp_path / "whole").model_id == load_model(tmp_path / "cut").model_id
+    rates = [r["lr"] for r in read_log(tmp_path / "cut" / "log.jsonl") if r["kind"] == "step"]
+    assert rates == [r["lr"] for r in read_log(tmp_path / "whole" / "log.jsonl") if r["kind"] == "step"]
 
 
 def test_a_manifest_is_not_a_data_folder(tones, settings, tmp_path):

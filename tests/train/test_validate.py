@@ -8,7 +8,7 @@ from asr.train.validate import Validation, validate
 
 
 def run(trainer: Trainer) -> Validation:
-    return validate(trainer.model, trainer.tokenizer, trainer.validation, trainer.validation_plan, trainer.device)
+    return validate(trainer.model, trainer.tokenizer, trainer.validation, trainer.validation_plan, trainer.group)
 
 
 def test_it_leaves_no_trace(make_trainer, settings):

@@ -1,0 +1,103 @@
+"""Several processes that train one model: each takes its share of a step's batches, and the gradients are added up.
+
+No wrapper around the model: one sum a step over one flat tensor. Every process takes part in it exactly once a step,
+also with nothing to add, so that uneven work cannot leave one waiting for a partner that has gone on. Parts of a step
+keep their number and with it their dropout and augmentation, whoever computes them: how many processes there are
+changes only the order in which floating-point numbers are added.
+"""
+
+from __future__ import annotations
+
+import os
+from typing import TypeVar
+
+import torch
+from torch import distributed, nn
+
+from asr.device import choose_device
+
+T = TypeVar("T")
+
+
+class Group:
+    """The processes of a run; one that runs alone is a group of one, and all of this does nothing.
+
+    Attributes:
+        rank: This process, from 0.
+        size: How many there are.
+        device: Where this one computes.
+    """
+
+    def __init__(self, rank: int = 0, size: int = 1, device: torch.device | None = None) -> None:
+        self.rank = rank
+        self.size = size
+        self.device = device or torch.device("cpu")
+
+    @classmethod
+    def join(cls, device: str) -> Group:
+        """Meet the other processes that `torchrun` has started, where it has.
+
+        Args:
+            device: As in the config; each process of a machine takes a CUDA device of its own.
+
+        Raises:
+            AsrError: There is no such device here.
+        """
+        size = int(os.environ.get("WORLD_SIZE", "1"))
+        chosen = choose_device(device)
+        if size == 1:
+            return cls(device=chosen)
+        if chosen.type == "cuda":
+            chosen = choose_device(f"cuda:{os.environ['LOCAL_RANK']}")
+            torch.cuda.set_device(chosen)
+        backend, rank = "nccl" if chosen.type == "cuda" else "gloo", int(os.environ["RANK"])
+        distributed.init_process_group(backend, store=_meeting_place(rank), rank=rank, world_size=size)
+        return cls(rank, size, chosen)
+
+    @property
+    def leads(self) -> bool:
+        """Whether this process writes files and talks."""
+        return self.rank == 0
+
+    def wait(self) -> None:
+        """Go on when all have come here."""
+        if self.size > 1:
+            distributed.barrier()
+
+    def add_gradients(self, model: nn.Module, loss: float) -> float:
+        """Replace each process' gradients by their sum; returns the sum of the losses."""
+        if self.size == 1:
+            return loss
+        learning = [parameter for parameter in model.parameters() if parameter.requires_grad]
+        parts = [torch.zeros_like(one) if one.grad is None else one.grad for one in learning]
+        flat = torch.cat([*(part.reshape(-1) for part in parts), torch.tensor([loss], device=parts[0].device)])
+        distributed.all_reduce(flat)
+        for parameter, total in zip(learning, flat[:-1].split([one.numel() for one in learning]), strict=True):
+            parameter.grad = total.view_as(parameter)
+        return float(flat[-1])
+
+    def gather(self, mine: list[T]) -> list[T]:
+        """The items of all processes, in the order of their ranks."""
+        if self.size == 1:
+            return mine
+        everyones: list[list[T]] = [[]] * self.size
+        distributed.all_gather_object(everyones, mine)
+        return [item for items in everyones for item in items]
+
+    def leave(self) -> None:
+        """Part from the others."""
+        if self.size > 1:
+            distributed.destroy_process_group()
+
+
+def _meeting_place(rank: int) -> torch._C._distributed_c10d.Store:
+    """The store where the processes find each other, a part of it for each restart.
+
+    torch expects a new store for each, but a torchrun that is its own rendezvous (`--standalone`) keeps it: the
+    restarted processes would find the addresses of the dead.
+    """
+    hosts = rank == 0 and os.environ.get("TORCHELASTIC_USE_AGENT_STORE") != "True"
+    address, port = os.environ["MASTER_ADDR"], int(os.environ["MASTER_PORT"])
+    store = distributed.TCPStore(address, port, is_master=hosts)  # type: ignore[attr-defined]
+    attempt = os.environ.get("TORCHELASTIC_RESTART_COUNT", "0")
+    return distributed.PrefixStore(f"attempt {attempt}", store)  # type: ignore[attr-defined]
