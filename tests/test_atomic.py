@@ -1,11 +1,15 @@
 """Files are replaced whole or not at all."""
 
 import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
-from asr.atomic import replacing
+from asr import atomic
+from asr.atomic import claimed, replacing
+from asr.errors import AsrError
 
 
 @pytest.fixture
@@ -59,3 +63,24 @@ def test_content_reaches_the_disk_before_the_name(path, monkeypatch):
     with replacing(path) as aside:
         aside.write_text("new")
     assert order == [aside, "rename", path.parent]
+
+
+def test_a_claim_ends_with_its_process(tmp_path, monkeypatch):
+    """However it ends: a killed run must not bar its own resumption."""
+    code = (
+        "import os, pathlib, signal, sys; from asr.atomic import claimed\n"
+        "with claimed(pathlib.Path(sys.argv[1])): print('in', flush=True); sys.stdin.read(1); os.kill(os.getpid(), 9)"
+    )
+    with subprocess.Popen(
+        [sys.executable, "-c", code, tmp_path], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    ) as other:
+        assert other.stdout.read(2) == b"in"
+        monkeypatch.setattr(atomic, "_PATIENCE", 0.0)
+        with pytest.raises(AsrError, match="another process is at work"), claimed(tmp_path):
+            pass
+        other.communicate(b"x")
+    assert other.returncode == -9
+    with claimed(tmp_path):
+        pass
+    with claimed(tmp_path):
+        pass

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,7 @@ from typing import Any
 import torch
 
 import asr
-from asr.atomic import replacing
+from asr.atomic import claimed, replacing
 from asr.config import Config, Section, config_yaml, load_config
 from asr.data.dataset import SpeechData
 from asr.data.manifest import Dataset, Utterance, read_dataset, read_manifest
@@ -83,6 +84,7 @@ def train(config: Config, data: Path, out: Path, resume: bool = False) -> Path:
 
     Raises:
         TrainingError: The run exists and `resume` is not given, or cannot go on under these settings and data.
+        AsrError: Another process is training in the run folder, or there is no such device.
         ManifestError: See `read_data`.
     """
     group = Group.join(config.train.device)
@@ -108,24 +110,31 @@ def _train(config: Config, data: Path, out: Path, resume: bool, group: Group) ->
         )
     progress = Progress(**state["progress"]) if state else Progress()
     group.wait()
-    if group.leads:
-        out.mkdir(parents=True, exist_ok=True)
-        with replacing(out / "config.yaml") as aside:
-            aside.write_text(config_yaml(config), encoding="utf-8")
-    with Journal(out, progress.step) if group.leads else Silence() as journal:
-        for line in damaged:
-            journal.say(line)
-        trainer = _set_up(config, content, out, progress, state, group, journal)
-        try:
-            trainer.fit(journal)
-        except KeyboardInterrupt:
-            journal.say(f"stopped in step {progress.step + 1}; the same command with --resume goes on")
-            raise
-    if group.leads:
-        draw_curves(out)
+    with _run_folder(config, out) if group.leads else nullcontext():
+        with Journal(out, progress.step) if group.leads else Silence() as journal:
+            for line in damaged:
+                journal.say(line)
+            trainer = _set_up(config, content, out, progress, state, group, journal)
+            try:
+                trainer.fit(journal)
+            except KeyboardInterrupt:
+                journal.say(f"stopped in step {progress.step + 1}; the same command with --resume goes on")
+                raise
+        if group.leads:
+            draw_curves(out)
     if progress.best_epoch < 0:
         raise TrainingError(f"{out}: no epoch was better than nothing at all; look at {out / 'log.jsonl'}")
     return out / MODEL_NAME
+
+
+@contextmanager
+def _run_folder(config: Config, out: Path) -> Iterator[None]:
+    """The run folder, with its config in it, and no other process that trains in it."""
+    out.mkdir(parents=True, exist_ok=True)
+    with claimed(out):
+        with replacing(out / "config.yaml") as aside:
+            aside.write_text(config_yaml(config), encoding="utf-8")
+        yield
 
 
 def text_tools(config: Config, texts: Sequence[str]) -> tuple[Normalizer, Tokenizer]:

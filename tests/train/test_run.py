@@ -7,6 +7,8 @@ from pathlib import Path
 import pytest
 import torch
 
+from asr import atomic
+from asr.atomic import claimed
 from asr.data.manifest import Dataset, read_manifest, write_dataset, write_manifest
 from asr.errors import AsrError, AudioError, ManifestError, TrainingError
 from asr.model.file import ModelFile, load_model, save_model
@@ -193,6 +195,16 @@ def test_the_average_and_the_plateau_survive_an_interruption(tones, settings, tm
     assert load_model(tmp_path / "whole").model_id == load_model(tmp_path / "cut").model_id
     rates = [r["lr"] for r in read_log(tmp_path / "cut" / "log.jsonl") if r["kind"] == "step"]
     assert rates == [r["lr"] for r in read_log(tmp_path / "whole" / "log.jsonl") if r["kind"] == "step"]
+
+
+def test_two_processes_cannot_train_in_one_folder(run, tones, settings, monkeypatch):
+    longer = settings(train={"epochs": 3})
+    before = {path: path.read_bytes() for path in run.rglob("*") if path.is_file()}
+    monkeypatch.setattr(atomic, "_PATIENCE", 0.0)
+    with claimed(run):
+        assert "another process is at work" in refused(AsrError, longer, tones, run, resume=True)
+    assert before == {path: path.read_bytes() for path in run.rglob("*") if path.is_file()}
+    train(longer, tones, run, resume=True)
 
 
 def test_a_manifest_is_not_a_data_folder(tones, settings, tmp_path):
