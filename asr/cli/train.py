@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Annotated
 
@@ -34,4 +35,6 @@ def train(
 
     from asr.train.run import train as run
 
-    typer.echo(f"model: {run(config, data, out, resume)}")
+    model = run(config, data, out, resume)
+    if os.environ.get("RANK", "0") == "0":  # of several processes under torchrun, one talks
+        typer.echo(f"model: {model}")

@@ -64,6 +64,7 @@ def test_several_processes_learn_as_one(processes, tiny_yaml, tones, tmp_path):
     done = torchrun(processes, "-m", "asr", *arguments(tiny_yaml, tones, tmp_path / "several"))
     assert done.returncode == 0, done.stderr
     assert f"{processes} x cpu" in done.stderr
+    assert done.stdout.count("model: ") == 1
     one, several = (figures(tmp_path / name, "step", "loss", "gradient", "lr") for name in ("one", "several"))
     torch.testing.assert_close(several, one, rtol=1e-5, atol=0)
     ends = [[r for r in read_log(tmp_path / name / "log.jsonl") if r["kind"] == "epoch"] for name in ("one", "several")]
