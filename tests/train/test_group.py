@@ -57,6 +57,7 @@ def arguments(conf: Path, data: Path, out: Path, *more: str) -> list[object]:
     return ["train", conf, *SETTINGS, *more, "--data", data, "--out", out]
 
 
+@pytest.mark.long  # failed once beside other work, cause not yet known
 @pytest.mark.parametrize("processes", [2, 3])
 def test_several_processes_learn_as_one(processes, tiny_yaml, tones, tmp_path):
     """With dropout too: it goes with the part of a step, not with who computes it."""
@@ -74,6 +75,7 @@ def test_several_processes_learn_as_one(processes, tiny_yaml, tones, tmp_path):
         }
 
 
+@pytest.mark.long
 def test_a_process_that_dies_changes_nothing_in_the_end(tiny_yaml, tones, tmp_path):
     program = tmp_path / "program.py"
     program.write_text(PROGRAM)
