@@ -8,6 +8,7 @@ changes only the order in which floating-point numbers are added.
 
 from __future__ import annotations
 
+import importlib
 import os
 from typing import TypeVar
 
@@ -50,6 +51,9 @@ class Group:
         if chosen.type == "cuda":
             chosen = choose_device(f"cuda:{os.environ['LOCAL_RANK']}")
             torch.cuda.set_device(chosen)
+        # The first step of the optimiser imports this. Imported after the group was made, it keeps the group alive
+        # beyond its end, and at exit the threads of gloo may meet an interpreter that is gone, and abort (torch 2.11).
+        importlib.import_module("torch._dynamo")
         backend, rank = "nccl" if chosen.type == "cuda" else "gloo", int(os.environ["RANK"])
         distributed.init_process_group(backend, store=_meeting_place(rank), rank=rank, world_size=size)
         return cls(rank, size, chosen)
