@@ -17,7 +17,7 @@ import torch
 from measure import median_seconds
 from torch import Tensor, nn
 
-from asr.model.lstm import BidirectionalLSTM, reversal
+from asr.model.lstm import BidirectionalLSTM, Layout
 
 SHAPES = ((32, 130, 160), (32, 115, 320), (16, 300, 256))  # utterances, longest in steps, cells in each direction
 LAYERS = 3
@@ -33,9 +33,9 @@ class Stack(nn.Module):
 
     def forward(self, values: Tensor, lengths: Tensor) -> Tensor:
         """(steps, batch, inputs) and (batch,) lengths -> (steps, batch, 2 x hidden)."""
-        rows = reversal(lengths, len(values))
+        layout = Layout.of(lengths, len(values))
         for layer in self.layers:
-            values = layer(values, rows)
+            values = layer(values, layout)
         return values
 
 

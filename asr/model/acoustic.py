@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from asr.config import Config, ConvConfig, ModelConfig
 from asr.model.features import LogMel, equal_loudness
-from asr.model.lstm import BidirectionalLSTM, reversal
+from asr.model.lstm import BidirectionalLSTM, Layout
 from asr.model.masking import zero_padding
 
 _ACTIVATIONS = {"relu": nn.ReLU, "tanh": nn.Tanh, "sigmoid": nn.Sigmoid, "gelu": nn.GELU}
@@ -117,9 +117,9 @@ class AcousticModel(nn.Module):
         for convolution in self.subsample:
             values, lengths = convolution(values, lengths)
         values = values.transpose(0, 1)  # time first: (steps, batch, channels)
-        rows = reversal(lengths, len(values))
+        layout = Layout.of(lengths, len(values))
         for layer, between in zip(self.layers, self.between, strict=True):
-            values = between(layer(values, rows))
+            values = between(layer(values, layout))
         logits = self.output(values).transpose(0, 1)
         # bfloat16 has 8 bits of mantissa: too few for probabilities that are summed over thousands of paths.
         log_probs = logits.log_softmax(-1, dtype=torch.promote_types(logits.dtype, torch.float32))

@@ -3,21 +3,73 @@
 PyTorch's own way to keep padding out of the backward direction is a packed sequence, which on a CPU leaves oneDNN for
 a path several times slower (benchmarks/lstm.py). Here both directions run forward in time over padded tensors: the
 second one on each sequence reversed by its own length, so that padding comes last in both and no valid step depends on
-it.
+it. Where it saves enough, time is cut into pieces, and sequences that have ended are left out of the later ones.
 """
 
 from __future__ import annotations
 
 import os
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
+from torch.nn import functional
 
 # oneDNN keeps what it compiled for each shape it met, 3 MB each and a thousand of them. Every batch has a shape of its
 # own, compiling it costs a tenth of its first step, and gigabytes of memory are worth more. Read at the first use.
 os.environ.setdefault("ONEDNN_PRIMITIVE_CACHE_CAPACITY", "32")
+
+# A piece more costs its start; it must save this share of the steps that one rectangle would compute.
+_WORTH_A_PIECE = 0.03
+
+
+class Piece(NamedTuple):
+    """The steps from the end of the piece before to `end`, of the first `batch` sequences."""
+
+    end: int
+    batch: int
+
+
+class Layout(NamedTuple):
+    """How the layers go through a batch.
+
+    Attributes:
+        rows: The `reversal` of its sequences.
+        pieces: What is computed of its rectangle; see `cut`.
+    """
+
+    rows: Tensor
+    pieces: list[Piece]
+
+    @classmethod
+    def of(cls, lengths: Tensor, steps: int) -> Layout:
+        """The layout of a batch of (batch,) lengths, padded to so many steps."""
+        # On a GPU the lengths would have to be waited for, and a smaller batch is hardly quicker.
+        whole = [Piece(steps, len(lengths))]
+        return cls(reversal(lengths, steps), whole if lengths.is_cuda else cut(lengths.tolist(), steps))
+
+
+def cut(lengths: list[int], steps: int) -> list[Piece]:
+    """Pieces of a rectangle of steps x sequences that hold all valid steps and less padding.
+
+    Sequences are left out from the last on, so the longest should come first; in another order pieces are right and
+    save less.
+    """
+    ends = list(lengths)  # until when each sequence, or one behind it, goes on
+    for place in range(len(ends) - 2, -1, -1):
+        ends[place] = max(ends[place], ends[place + 1])
+    worth = _WORTH_A_PIECE * steps * len(ends)
+
+    def split(start: int, end: int, batch: int) -> list[Piece]:
+        """The cut that saves most, then those within what is left and right of it."""
+        places = [place for place in range(batch) if start < ends[place] < end]
+        place = max(places, key=lambda place: (end - ends[place]) * (batch - place), default=None)
+        if place is None or (end - ends[place]) * (batch - place) < worth:
+            return [Piece(end, batch)]
+        return split(start, ends[place], batch) + split(ends[place], end, place)
+
+    return split(0, steps, len(ends))
 
 
 def reversal(lengths: Tensor, steps: int) -> Tensor:
@@ -69,17 +121,33 @@ class BidirectionalLSTM(nn.Module):
         self.backwards = nn.LSTM(inputs, hidden)
         self.outputs = hidden if merge == "sum" else 2 * hidden
 
-    def forward(self, values: Tensor, rows: Tensor) -> Tensor:
+    def forward(self, values: Tensor, layout: Layout) -> Tensor:
         """Run the layer.
 
         Args:
             values: (steps, batch, inputs), time first as the LSTM kernels want it.
-            rows: The `reversal` of this batch.
+            layout: Of this batch.
 
         Returns:
             (steps, batch, outputs); beyond a sequence's length the values mean nothing.
         """
-        ahead, _ = self.forwards(values)
-        reversed_back, _ = self.backwards(_reverse(values, rows))
-        back = _reverse(reversed_back, rows)
+        ahead = _run(self.forwards, values, layout.pieces)
+        back = _reverse(_run(self.backwards, _reverse(values, layout.rows), layout.pieces), layout.rows)
         return ahead + back if self.merge == "sum" else torch.cat((ahead, back), dim=-1)
+
+
+def _run(lstm: nn.LSTM, values: Tensor, pieces: list[Piece]) -> Tensor:
+    """A forward-running LSTM over the pieces of a batch; what is in none of them becomes zero."""
+    if len(pieces) == 1:
+        return lstm(values)[0]  # type: ignore[no-any-return]
+    outputs, state, start = [], None, 0
+    for end, batch in pieces:
+        if state is not None:
+            state = (state[0][:, :batch].contiguous(), state[1][:, :batch].contiguous())
+        if batch:
+            part, state = lstm(values[start:end, :batch].contiguous(), state)
+        else:
+            part = values.new_zeros(end - start, 0, lstm.hidden_size)
+        outputs.append(functional.pad(part, (0, 0, 0, values.shape[1] - batch)))
+        start = end
+    return torch.cat(outputs)

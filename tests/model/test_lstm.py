@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from torch import nn
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
-from asr.model.lstm import BidirectionalLSTM, reversal
+from asr.model.lstm import BidirectionalLSTM, Layout, cut, reversal
 from asr.model.masking import valid_mask
 
 LENGTHS = st.lists(st.integers(1, 40), min_size=1, max_size=6)
@@ -56,9 +56,9 @@ def compare(lengths: list[int], layers: int, seed: int, dtype: torch.dtype) -> f
 
     ours_in = values.clone().requires_grad_()
     ours = ours_in
-    rows = reversal(sizes, steps)
+    layout = Layout.of(sizes, steps)
     for layer in stack:
-        ours = layer(ours, rows)
+        ours = layer(ours, layout)
     (ours * weight).sum().backward()
 
     assert not (ours_in.grad * ~mask).any()  # no gradient reaches padding
@@ -87,6 +87,31 @@ def test_equals_packed_lstm_over_many_steps(dtype, record_property):
     assert worst < (1e-10 if dtype == torch.float64 else 1e-4)
 
 
+@given(lengths=LENGTHS, extra=st.integers(0, 4), ordered=st.booleans())
+def test_pieces_hold_every_valid_step_in_order(lengths, extra, ordered):
+    lengths = sorted(lengths, reverse=True) if ordered else lengths
+    steps = max(lengths) + extra
+    pieces = cut(lengths, steps)
+    ends, batches = [end for end, _ in pieces], [batch for _, batch in pieces]
+    assert ends == sorted(set(ends)) and ends[-1] == steps
+    assert batches == sorted(set(batches), reverse=True) and batches[0] == len(lengths)
+    computed = [max(end for end, batch in pieces if batch > place) for place in range(len(lengths))]
+    assert all(length <= end for length, end in zip(lengths, computed, strict=True))
+
+
+def test_pieces_save_what_is_padding():
+    assert cut([100] * 8, 100) == [(100, 8)]  # nothing to save
+    assert cut([100, 98, 97], 100) == [(100, 3)]  # too little
+    assert cut([100] * 4 + [50] * 4, 100) == [(50, 8), (100, 4)]
+    assert cut([50] * 4 + [100] * 4, 100) == [(100, 8)]  # right, but the longest should come first
+    assert cut([60, 60], 100) == [(60, 2), (100, 0)]
+    lengths = list(range(200, 100, -1))
+    computed, start = 0, 0
+    for end, batch in cut(lengths, 200):
+        computed, start = computed + (end - start) * batch, end
+    assert computed < 1.1 * sum(lengths) < 1.25 * 200 * 100
+
+
 @given(lengths=LENGTHS, extra=st.integers(0, 4))
 def test_reversal_is_its_own_inverse_and_leaves_padding_in_place(lengths, extra):
     sizes, steps = torch.tensor(lengths), max(lengths) + extra
@@ -103,7 +128,7 @@ def test_merge_by_sum_adds_the_directions():
     torch.manual_seed(0)
     concat, summed = BidirectionalLSTM(5, 7), BidirectionalLSTM(5, 7, merge="sum")
     summed.load_state_dict(concat.state_dict())
-    values, rows = torch.randn(9, 2, 5), reversal(torch.tensor([9, 4]), 9)
-    ahead, back = concat(values, rows).chunk(2, dim=-1)
+    values, layout = torch.randn(9, 2, 5), Layout.of(torch.tensor([9, 4]), 9)
+    ahead, back = concat(values, layout).chunk(2, dim=-1)
     assert (concat.outputs, summed.outputs) == (14, 7)
-    assert torch.equal(summed(values, rows), ahead + back)
+    assert torch.equal(summed(values, layout), ahead + back)
