@@ -1,0 +1,161 @@
+"""Training end to end on real recordings: what a step's time goes into, as commonly written and as here.
+
+    python benchmarks/training.py DATA [--conf librispeech] [--steps N] [--threads N]
+
+DATA is a folder that `asr prepare` made. Four contestants take turns, one step each, so that a busy machine slows all
+alike:
+
+    a  packed nn.LSTM, features in the loader, random batches
+    b  the same, our batches of like length
+    c  ours, float32
+    d  ours, bfloat16 autocast
+
+Prints for each the seconds of audio trained a second and the share of its time in loading (reading and augmenting;
+for a and b features too), features, forward, CTC, backward and optimiser; then the share of this machine's measured
+matrix-multiplication peak that our LSTM layers reach on these batches, counting valid steps only.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import statistics
+import time
+from collections import defaultdict
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import torch
+from contestants import PackedModel, random_plan
+from lstm import gemm_peak
+from torch.nn import functional
+from torch.nn.utils import clip_grad_norm_
+
+from asr.config import Config, load_config
+from asr.data.dataset import SpeechData
+from asr.data.plan import Example, Plan, epoch_plan, padding_share
+from asr.model.acoustic import AcousticModel
+from asr.model.lstm import Layout
+from asr.train.losses import blank_out
+from asr.train.run import measure_statistics, read_data, text_tools
+from asr.train.schedule import make_optimizer
+from asr.train.selection import select
+
+PARTS = ("loading", "features", "forward", "CTC", "backward", "optimiser")
+
+
+@dataclass
+class Contestant:
+    """A model and its batches, and what was measured of it."""
+
+    name: str
+    model: AcousticModel
+    plan: Plan
+    bf16: bool = False
+    features_load: bool = False
+    audio: float = 0.0
+    seconds: dict[str, float] = field(default_factory=lambda: defaultdict(float))
+    steps: list[float] = field(default_factory=list)
+
+    @contextmanager
+    def clocked(self, part: str) -> Iterator[None]:
+        """Add the time within to a part."""
+        start = time.perf_counter()
+        yield
+        self.seconds[part] += time.perf_counter() - start
+
+    def step(self, training: SpeechData, batch: list[Example], optimizer: torch.optim.Optimizer) -> None:
+        """One training step, each part of it on the clock."""
+        start = time.perf_counter()
+        with self.clocked("loading"):
+            (made,) = training.batches([batch], epoch=0)
+        with self.clocked("loading" if self.features_load else "features"), torch.no_grad():
+            features, frames = self.model.features(made.waveforms, made.lengths, made.tones[0])
+            features = blank_out(features, made.time_masks[0], made.mel_masks[0])
+        with self.clocked("forward"), torch.autocast("cpu", torch.bfloat16, enabled=self.bf16):
+            log_probs, steps = self.model.encode(features, frames)
+        with self.clocked("CTC"):
+            times = log_probs.transpose(0, 1)
+            loss = functional.ctc_loss(times, made.targets, steps, made.target_lengths, reduction="sum")
+        with self.clocked("backward"):
+            (loss / len(made.targets)).backward()
+        with self.clocked("optimiser"):
+            clip_grad_norm_(self.model.parameters(), 1.0)
+            optimizer.step()
+            optimizer.zero_grad()
+        self.audio += sum(example.seconds for example in batch)
+        self.steps.append(time.perf_counter() - start)
+
+
+def lstm_share(contestant: Contestant, config: Config, rounds: int = 3) -> float:
+    """Share of the measured peak that the float32 LSTM layers alone reach on a contestant's batches."""
+    model, shares = contestant.model, []
+    for batch in contestant.plan[: rounds * 4]:
+        lengths = torch.tensor([config.steps(example.seconds) for example in batch])
+        steps, layout = int(lengths.max()), Layout.of(lengths, int(lengths.max()))
+        work = 0.0
+        start = time.perf_counter()
+        for layer in model.layers:
+            inputs, hidden = layer.forwards.input_size, layer.forwards.hidden_size
+            values = torch.randn(steps, len(batch), inputs, requires_grad=True)
+            layer(values, layout).sum().backward()
+            work += 3 * 2 * 2 * int(lengths.sum()) * 4 * hidden * (inputs + hidden)
+        shares.append(work / (time.perf_counter() - start) / gemm_peak(torch.float32, 1024))
+    return statistics.median(shares)
+
+
+def contestants(config: Config, training: SpeechData, vocabulary: int) -> list[Contestant]:
+    """The four, at the same random weights as far as they have the same."""
+    ours = epoch_plan(training.items, config, config.train.seed, epoch=0)
+    random = random_plan(training.items, config, config.train.seed)
+    models: list[AcousticModel] = []
+    for kind in (PackedModel, PackedModel, AcousticModel, AcousticModel):
+        torch.manual_seed(1)
+        models.append(kind(config, vocabulary))
+    measure_statistics(models[0], training)
+    for model in models[1:]:
+        model.set_statistics(models[0].mean, models[0].std)
+    return [
+        Contestant("a  packed, random batches", models[0], random, features_load=True),
+        Contestant("b  packed, our batches", models[1], ours, features_load=True),
+        Contestant("c  ours, float32", models[2], ours),
+        Contestant("d  ours, bfloat16", models[3], ours, bf16=True),
+    ]
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("data", type=Path)
+    parser.add_argument("--conf", default="librispeech")
+    parser.add_argument("--steps", type=int, default=16)
+    parser.add_argument("--threads", type=int, default=os.cpu_count())
+    arguments = parser.parse_args()
+    torch.set_num_threads(arguments.threads)
+    config = load_config(arguments.conf)
+    data = read_data(arguments.data)
+    normalizer, tokenizer = text_tools(config, [utterance.text for utterance in data.train])
+    training = SpeechData(select(data.train, config, normalizer, tokenizer).kept, config, normalizer, tokenizer)
+    entrants = contestants(config, training, len(tokenizer))
+    optimizers = [make_optimizer(entrant.model, config.train) for entrant in entrants]
+    for number in range(arguments.steps + 1):
+        for entrant, optimizer in zip(entrants, optimizers, strict=True):
+            entrant.step(training, entrant.plan[number], optimizer)
+            if number == 0:  # warm-up, not counted
+                entrant.audio, entrant.seconds, entrant.steps = 0.0, defaultdict(float), []
+
+    print(f"{arguments.data.name}, {arguments.conf}, {arguments.steps} steps each, {arguments.threads} threads")
+    print(f"{'':26}{'audio s/s':>10}{'of a':>7}{'padding':>9}" + "".join(f"{part:>11}" for part in PARTS))
+    rates = [entrant.audio / sum(entrant.seconds.values()) for entrant in entrants]
+    for entrant, rate in zip(entrants, rates, strict=True):
+        total = sum(entrant.seconds.values())
+        shares = "".join(f"{100 * entrant.seconds[part] / total:9.1f} %" for part in PARTS)
+        padding = padding_share(entrant.plan[1 : arguments.steps + 1], config)
+        print(f"{entrant.name:<26}{rate:10.1f}{rate / rates[0]:6.2f}x{100 * padding:7.1f} %{shares}")
+    print(f"d against b: {rates[3] / rates[1]:.2f}x")
+    print(f"LSTM layers, float32, valid steps of these batches: {100 * lstm_share(entrants[2], config):.0f} % of peak")
+
+
+if __name__ == "__main__":
+    main()
