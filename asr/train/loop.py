@@ -9,6 +9,7 @@ from contextlib import nullcontext
 from pathlib import Path
 
 import torch
+from torch import Tensor
 from torch.nn.utils import clip_grad_norm_
 
 from asr.config import Config
@@ -144,7 +145,7 @@ class Trainer:
         for part, batch in parts.items():
             # Reseeded, so that dropout is a function of (seed, step, part) and no generator state has to be kept.
             torch.manual_seed(torch_seed(self.config.train.seed, self.progress.step, part, "dropout"))
-            losses = batch_losses(self.model, batch.to(self.group.device), self.bf16, self.config.train.consistency)
+            losses = self._losses(batch.to(self.group.device))
             loss = losses.sum() / tokens
             loss.backward()
             total += float(loss.detach())
@@ -153,6 +154,12 @@ class Trainer:
                 self.diverged = [name for name, loss in named if not math.isfinite(loss)]
                 break
         return total
+
+    def _losses(self, batch: Batch) -> Tensor:
+        """The loss of each example of a batch, as the settings want it."""
+        settings = self.config.train
+        weights = settings.consistency, settings.intermediate, settings.intermediate_weight
+        return batch_losses(self.model, batch, self.bf16, *weights)
 
     def _try_largest(self, plan: Plan) -> None:
         """The gradients of the epoch's largest batch, thrown away: what does not fit in memory shows now, not at night.

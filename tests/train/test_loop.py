@@ -251,3 +251,13 @@ def test_checkpoints_come_at_their_steps_and_after_each_epoch(make_trainer, sett
     total = trainer.progress.step
     assert sorted({step for step, _ in saved}) == sorted({*range(2, total + 1, 2), *last})
     assert [step for step, batch in saved if batch == 0] == last
+
+
+def test_the_loop_minimises_what_the_settings_say(make_trainer, plain):
+    mixed = {"intermediate": [0], "intermediate_weight": 0.4, "accumulate": 2}
+    trainer = make_trainer(plain(model={"layers": 2}, train=mixed))
+    batch = one_batch(trainer)
+    expected = batch_losses(trainer.model, batch, False, 0.0, [0], 0.4)
+    loss, _ = step(trainer, batch, 1e-9)
+    assert loss == pytest.approx(float(expected.detach().sum()) / len(batch.targets), rel=1e-5)
+    assert loss != pytest.approx(float(batch_losses(trainer.model, batch, False).detach().sum()) / len(batch.targets))
