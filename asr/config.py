@@ -198,6 +198,12 @@ class TrainConfig(Section):
     )
     weight_decay: float = Field(0.01, ge=0, description="AdamW's; on matrices only, not on biases and norms")
     ema: float = Field(0.0, ge=0, lt=1, description="decay of a moving average of the weights, 0.999 say; 0: none")
+    average: Literal["none", "best", "last"] = Field(
+        "none", description="at the end, average the weights of the best or last epochs; kept if no worse by validation"
+    )
+    average_epochs: int = Field(
+        5, ge=2, description="how many epochs are averaged; the run folder holds a model's size for each"
+    )
     clip: float = Field(1.0, gt=0, description="longest gradient; a longer one is scaled down to it")
     bf16: Literal["auto", "on", "off"] = Field("auto", description="bfloat16; auto: where the processor has it")
     device: str = Field("auto", description="cpu, cuda, or auto: cuda where there is one")
