@@ -23,6 +23,8 @@ SETTINGS = (
     "train.checkpoint_steps=2",
     "train.average=last",
     "train.average_epochs=2",
+    "model.layers=2",
+    "train.intermediate=[0]",
 )
 
 # The program under torchrun; in the process and the step that are named it dies, once.
