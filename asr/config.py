@@ -177,6 +177,12 @@ class TrainConfig(Section):
     consistency: float = Field(
         0.0, ge=0, description="weight of agreement between two masked views (CR-CTC); 0: one view"
     )
+    intermediate: tuple[Annotated[int, Field(ge=0)], ...] = Field(
+        (), description="LSTM layers that learn by a CTC loss of their own too (InterCTC); 0 is layers.0, the lowest"
+    )
+    intermediate_weight: float = Field(
+        0.3, gt=0, lt=1, description="weight of those losses' mean; the final loss has the rest"
+    )
     accumulate: int = Field(1, ge=1, description="batches that add up to one step, over all processes")
     optimizer: Literal["adamw", "adam", "sgd"] = Field("adamw", description="how gradients become steps")
     momentum: float = Field(0.9, ge=0, lt=1, description="of sgd")
@@ -192,6 +198,12 @@ class TrainConfig(Section):
     )
     weight_decay: float = Field(0.01, ge=0, description="AdamW's; on matrices only, not on biases and norms")
     ema: float = Field(0.0, ge=0, lt=1, description="decay of a moving average of the weights, 0.999 say; 0: none")
+    average: Literal["none", "best", "last"] = Field(
+        "none", description="at the end, average the weights of the best or last epochs; kept if no worse by validation"
+    )
+    average_epochs: int = Field(
+        5, ge=2, description="how many epochs are averaged; the run folder holds a model's size for each"
+    )
     clip: float = Field(1.0, gt=0, description="longest gradient; a longer one is scaled down to it")
     bf16: Literal["auto", "on", "off"] = Field("auto", description="bfloat16; auto: where the processor has it")
     device: str = Field("auto", description="cpu, cuda, or auto: cuda where there is one")
@@ -212,6 +224,17 @@ class Config(Section):
     augment: AugmentConfig = AugmentConfig()
     batches: BatchConfig = BatchConfig()
     train: TrainConfig = TrainConfig()
+
+    @model_validator(mode="after")
+    def _intermediate_layers_are_there(self) -> Self:
+        chosen, top = self.train.intermediate, self.model.layers - 1
+        if len(set(chosen)) < len(chosen) or any(layer >= top for layer in chosen):
+            below = f"0 to {top - 1}" if top else "there are none"
+            raise ValueError(
+                f"train.intermediate: takes layers below the top one, each once ({below} with "
+                f"model.layers {top + 1}), not {list(chosen)}"
+            )
+        return self
 
     @property
     def step_seconds(self) -> float:
@@ -361,9 +384,9 @@ def _explain(item: Any) -> str:
         return f"{path}: no such setting; {hint}"
     if item["type"] in _MESSAGES:
         return f"{path}: {_MESSAGES[item['type']]}, not {item['input']!r}"
-    message = item["msg"].removeprefix("Value error, ")
+    message = str(item["msg"]).removeprefix("Value error, ")
     given = "" if isinstance(item["input"], dict | Section) else f", not {item['input']!r}"
-    return f"{path or 'config'}: {message[0].lower() + message[1:]}{given}"
+    return (f"{path}: " if path else "") + message[0].lower() + message[1:] + given
 
 
 def _fields_at(path: tuple[Any, ...]) -> list[str]:

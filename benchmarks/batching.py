@@ -3,8 +3,8 @@
     python benchmarks/batching.py DATA [--conf librispeech] [--steps N] [--threads N]
 
 DATA is a folder that `asr prepare` made. The three: random order; strictly sorted by length, the same batches in every
-epoch; ours, sorted with 10 % of jitter, other batches in each epoch. All are cut at the config's bound on padded frames.
-The padding is that of the whole epoch; step times are those of N batches of each (forward, CTC, backward, optimiser),
+epoch; ours, sorted with 10 % of jitter, other batches in each epoch. All are cut at the config's bound on padded
+frames. The padding is that of the whole epoch; step times are those of N batches of each (forward, CTC, backward, optimiser),
 taken in turn.
 """
 

@@ -36,6 +36,7 @@ class PackedModel(AcousticModel):
         self.layers = nn.ModuleList(PackedLayer(layer.forwards.input_size, config.model.hidden) for layer in ours)
 
     def encode(self, features: Tensor, frames: Tensor) -> tuple[Tensor, Tensor]:
+        """As `AcousticModel.encode`."""
         values, lengths = features, frames
         for convolution in self.subsample:
             values, lengths = convolution(values, lengths)

@@ -46,6 +46,8 @@ def _training(facts: dict[str, Any]) -> dict[str, str]:
         lines["started from"] = f"model {start}"
     if "epoch" in facts:
         lines["trained for"] = f"{facts['epoch']} epochs, {facts.get('step', 0):,} steps"
+    if averaged := facts.get("averaged"):
+        lines["averaged"] = f"the weights of the {averaged['choice']} epochs: {', '.join(map(str, averaged['epochs']))}"
     if validation := facts.get("validation"):
         rates = [f"{rate.upper()} {100 * validation[rate]:.2f} %" for rate in ("wer", "cer") if rate in validation]
         lines["validation"] = f"{', '.join(rates)} on {validation.get('utterances', 0):,} utterances"

@@ -120,6 +120,10 @@ class SpeechData(Dataset[Batch | AudioError]):
             for text, utterance in zip(self.texts, utterances, strict=True)
         ]
         self.tokenizer = tokenizer
+        self._tokens = [len(tokenizer.encode(text)) if tokenizer else 0 for text in self.texts]
+        self._join_tokens = 0
+        if tokenizer and config.augment.join_seconds:  # else the alphabet may lack what would stand between
+            self._join_tokens = len(tokenizer.encode(config.augment.join_text))
         self.waveforms = Waveforms(utterances, config.features.sample_rate, config.batches.cache_mb)
 
     def batches(self, plan: Plan, epoch: int | None) -> Iterator[Batch]:
@@ -184,8 +188,8 @@ class SpeechData(Dataset[Batch | AudioError]):
         return self.config.augment.join_text.join(self.texts[position] for position in example.members)
 
     def tokens(self, example: Example) -> int:
-        """Target tokens of an example."""
-        return len(self.tokenizer.encode(self.text(example))) if self.tokenizer else 0
+        """Target tokens of an example; a token is a character, so those of joined texts add up."""
+        return sum(self._tokens[position] for position in example.members) + len(example.gaps) * self._join_tokens
 
     def _id(self, example: Example) -> str:
         return "+".join(self.items[position].id for position in example.members)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict
+from collections.abc import Collection
 
 import torch
 from torch import Tensor, nn
@@ -113,17 +114,45 @@ class AcousticModel(nn.Module):
             features: (batch, frames, mels), zero beyond their length.
             frames: (batch,) frames.
         """
+        log_probs, _, lengths = self.encode_with(features, frames)
+        return log_probs, lengths
+
+    def encode_with(
+        self, features: Tensor, frames: Tensor, intermediate: Collection[int] = ()
+    ) -> tuple[Tensor, list[Tensor], Tensor]:
+        """As `encode`, and what the model would say if it ended after a lower layer.
+
+        What that layer hears skips the layers above and takes the top's way out, the block after it and the output
+        layer (as in Lee & Watanabe 2021, "Intermediate loss regularization for CTC-based speech recognition"). It
+        always fits, since all LSTM layers are equally wide.
+
+        Args:
+            features: (batch, frames, mels), zero beyond their length.
+            frames: (batch,) frames.
+            intermediate: LSTM layers from 0, the lowest.
+
+        Returns:
+            (batch, steps, tokens) log-probabilities, the same after each intermediate layer, and (batch,) steps.
+        """
         values, lengths = features, frames
         for convolution in self.subsample:
             values, lengths = convolution(values, lengths)
         values = values.transpose(0, 1)  # time first: (steps, batch, channels)
         layout = Layout.of(lengths, len(values))
-        for layer, between in zip(self.layers, self.between, strict=True):
-            values = between(layer(values, layout))
+        lower = []
+        for number, (layer, between) in enumerate(zip(self.layers, self.between, strict=True)):
+            heard = layer(values, layout)
+            if number in intermediate:
+                lower.append(heard)
+            values = between(heard)
+        return self._log_probs(values), [self._log_probs(self.between[-1](heard)) for heard in lower], lengths
+
+    def _log_probs(self, values: Tensor) -> Tensor:
+        """(steps, batch, width) as the top block leaves it -> (batch, steps, tokens)."""
         logits = self.output(values).transpose(0, 1)
         # bfloat16 has 8 bits of mantissa: too few for probabilities that are summed over thousands of paths.
-        log_probs = logits.log_softmax(-1, dtype=torch.promote_types(logits.dtype, torch.float32))
-        return log_probs, lengths
+        log_probs: Tensor = logits.log_softmax(-1, dtype=torch.promote_types(logits.dtype, torch.float32))
+        return log_probs
 
     def forward(self, waveforms: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
         """Log-probabilities of waveforms.

@@ -29,10 +29,11 @@ class Progress:
         epoch_step: Optimiser steps of it that are done.
         step: Optimiser steps done in all.
         loss: Sum of their losses in this epoch.
-        best_epoch: The epoch whose weights are the run's model, -1 before the first validation.
+        best_epoch: The epoch that was best by validation, -1 before the first.
         best_cer: Its validation character error rate.
-        stale: Validations in a row, since the best or the last drop of the learning rate, that were no better.
-        drops: How often a plateau of the validation has dropped the learning rate.
+        average_cer: That of the average of epochs that is the run's model in its place; infinite where none is.
+        stale: With the schedule `plateau`: validations in a row, since the best or the last drop, that were no better.
+        drops: With the schedule `plateau`: how often it has dropped the learning rate.
         seconds: Time spent training, over all sittings.
         started_from: The `model_id` of the model that the weights started from; empty where they were random.
     """
@@ -43,6 +44,7 @@ class Progress:
     loss: float = 0.0
     best_epoch: int = -1
     best_cer: float = float("inf")
+    average_cer: float = float("inf")
     stale: int = 0
     drops: int = 0
     seconds: float = 0.0

@@ -80,6 +80,12 @@ class Group:
             parameter.grad = total.view_as(parameter)
         return float(flat[-1])
 
+    def share_weights(self, model: nn.Module) -> None:
+        """Give all processes the weights that the first one's model has."""
+        if self.size > 1:
+            for parameter in model.parameters():
+                distributed.broadcast(parameter.data, src=0)
+
     def gather(self, mine: list[T]) -> list[T]:
         """The items of all processes, in the order of their ranks."""
         if self.size == 1:

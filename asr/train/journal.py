@@ -75,13 +75,17 @@ class Journal:
         self._write("epoch", record)
         self._said = time.monotonic()
         better = ", the best so far" if record["best"] else ""
-        self.say(
-            f"epoch {record['epoch']}: loss {record['loss']:.3f}, validation WER {100 * record['wer']:.2f} %, "
-            f"CER {100 * record['cer']:.2f} %, blank {100 * record['blank']:.0f} %, "
-            f"{_clock(record['seconds'])} trained{better}"
-        )
+        trained = f"{_clock(record['seconds'])} trained{better}"
+        self.say(f"epoch {record['epoch']}: loss {record['loss']:.3f}, {_validation(record)}, {trained}")
         self.say(f"  said:  {record['reference']}")
         self.say(f"  heard: {record['hypothesis']}")
+
+    def average(self, record: dict[str, Any]) -> None:
+        """Log the average of some epochs' weights with its validation."""
+        self._write("average", record)
+        epochs = ", ".join(map(str, record["epochs"]))
+        verdict = "this is the run's model now" if record["kept"] else "worse, so the run's model stays as it was"
+        self.say(f"average of the weights of epochs {epochs}: {_validation(record)}; {verdict}")
 
     def _write(self, kind: str, record: dict[str, Any]) -> None:
         self._file.write(json.dumps({"kind": kind, **record}, ensure_ascii=False) + "\n")
@@ -111,6 +115,9 @@ class Silence(Journal):
     def epoch(self, record: dict[str, Any]) -> None:
         """Nothing."""
 
+    def average(self, record: dict[str, Any]) -> None:
+        """Nothing."""
+
 
 def read_log(path: Path) -> list[dict[str, Any]]:
     """The records of a `log.jsonl`; a last line cut short by a crash is passed over."""
@@ -129,6 +136,11 @@ def _cut(path: Path, step: int) -> None:
     kept = [record for record in read_log(path) if record["step"] <= step]
     with replacing(path) as aside:
         aside.write_text("".join(json.dumps(record, ensure_ascii=False) + "\n" for record in kept), encoding="utf-8")
+
+
+def _validation(record: dict[str, Any]) -> str:
+    rates = f"validation WER {100 * record['wer']:.2f} %, CER {100 * record['cer']:.2f} %"
+    return f"{rates}, blank {100 * record['blank']:.0f} %"
 
 
 def _clock(seconds: float) -> str:

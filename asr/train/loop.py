@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from contextlib import nullcontext
 from pathlib import Path
 
 import torch
+from torch import Tensor
 from torch.nn.utils import clip_grad_norm_
 
 from asr.config import Config
@@ -16,12 +17,12 @@ from asr.data.dataset import Batch, SpeechData
 from asr.data.plan import Plan, epoch_plan, frames, plain_plan
 from asr.data.randomness import torch_seed
 from asr.errors import TrainingError
-from asr.model.acoustic import AcousticModel
-from asr.text import Tokenizer
-from asr.train.average import MovingAverage
+from asr.model.file import ModelFile
+from asr.train.average import MovingAverage, applied
 from asr.train.checkpoint import Progress, save_checkpoint
 from asr.train.group import Group
 from asr.train.journal import Journal
+from asr.train.keep import Keeper
 from asr.train.losses import batch_losses
 from asr.train.schedule import learning_rate
 from asr.train.validate import Validation, validate
@@ -31,8 +32,7 @@ class Trainer:
     """A model in training: what it needs, and where it stands.
 
     Args:
-        model: On the device it trains on.
-        tokenizer: Of the targets.
+        content: The model, on the device it trains on, and what belongs to it.
         optimizer: Of the model's parameters.
         average: Of the model's weights, to be validated and kept in their place; None: the weights themselves are.
         training: The training set.
@@ -40,14 +40,12 @@ class Trainer:
         progress: Where to go on from.
         folder: The run folder.
         data_id: Hash of the training set, kept in each checkpoint.
-        keep_best: Called with a validation that is the best so far; writes the model file.
         group: The processes that train this model together.
     """
 
     def __init__(
         self,
-        model: AcousticModel,
-        tokenizer: Tokenizer,
+        content: ModelFile,
         optimizer: torch.optim.Optimizer,
         average: MovingAverage | None,
         training: SpeechData,
@@ -55,12 +53,11 @@ class Trainer:
         progress: Progress,
         folder: Path,
         data_id: str,
-        keep_best: Callable[[Validation, Progress], None],
         group: Group,
     ) -> None:
-        self.model = model
-        self.config: Config = model.config
-        self.tokenizer = tokenizer
+        self.model = content.model
+        self.config: Config = content.config
+        self.tokenizer = content.tokenizer
         self.optimizer = optimizer
         self.average = average
         self.training = training
@@ -69,20 +66,28 @@ class Trainer:
         self.progress = progress
         self.folder = folder
         self.data_id = data_id
-        self.keep_best = keep_best
         self.group = group
+        self.keeper = Keeper(folder, content, progress, group)
         self.bf16 = uses_bf16(self.config.train.bf16, group.device)
         self.tried = False
 
     def fit(self, journal: Journal) -> None:
         """Train to the last epoch, or until validation has not improved for `patience` epochs."""
         settings = self.config.train
-        while self.progress.epoch < settings.epochs:
-            if settings.patience and self.progress.epoch - 1 - self.progress.best_epoch >= settings.patience:
-                journal.say(f"no better validation in {settings.patience} epochs: stopped early")
-                break
+        while not self._ended():
             self._train_epoch(journal)
             self._finish_epoch(journal)
+            if self._ended() and settings.average != "none":
+                self._average_epochs(journal)
+            self._save()
+        if self.progress.epoch < settings.epochs:
+            journal.say(f"no better validation in {settings.patience} epochs: stopped early")
+
+    def _ended(self) -> bool:
+        """Whether the run has come to its last epoch, or was not getting better."""
+        progress, settings = self.progress, self.config.train
+        waited = progress.epoch - 1 - progress.best_epoch
+        return progress.epoch >= settings.epochs or 0 < settings.patience <= waited
 
     def _train_epoch(self, journal: Journal) -> None:
         """Train on what is left of the epoch under way."""
@@ -144,7 +149,7 @@ class Trainer:
         for part, batch in parts.items():
             # Reseeded, so that dropout is a function of (seed, step, part) and no generator state has to be kept.
             torch.manual_seed(torch_seed(self.config.train.seed, self.progress.step, part, "dropout"))
-            losses = batch_losses(self.model, batch.to(self.group.device), self.bf16, self.config.train.consistency)
+            losses = self._losses(batch.to(self.group.device))
             loss = losses.sum() / tokens
             loss.backward()
             total += float(loss.detach())
@@ -153,6 +158,12 @@ class Trainer:
                 self.diverged = [name for name, loss in named if not math.isfinite(loss)]
                 break
         return total
+
+    def _losses(self, batch: Batch) -> Tensor:
+        """The loss of each example of a batch, as the settings want it."""
+        settings = self.config.train
+        weights = settings.consistency, settings.intermediate, settings.intermediate_weight
+        return batch_losses(self.model, batch, self.bf16, *weights)
 
     def _try_largest(self, plan: Plan) -> None:
         """The gradients of the epoch's largest batch, thrown away: what does not fit in memory shows now, not at night.
@@ -176,23 +187,33 @@ class Trainer:
         self.tried = True
 
     def _finish_epoch(self, journal: Journal) -> None:
-        """Validate, keep the model if it is the best so far, and write a checkpoint at the start of the next epoch."""
-        progress = self.progress
-        with self.average.applied(self.model) if self.average else nullcontext():
-            result = validate(self.model, self.tokenizer, self.validation, self.validation_plan, self.group)
-            best = result.cer < progress.best_cer
-            if best:
-                progress.best_epoch, progress.best_cer = progress.epoch, result.cer
-                if self.group.leads:
-                    self.keep_best(result, progress)
+        """Validate, keep the model if it is the best so far, and go to the start of the next epoch."""
+        progress, settings = self.progress, self.config.train
+        with applied(self.average.weights, self.model) if self.average else nullcontext():
+            result = self._validate()
+            best = self.keeper.take_epoch(result)
         loss = progress.loss / progress.epoch_step
         figures = {"step": progress.step, "epoch": progress.epoch + 1, "loss": loss, "seconds": progress.seconds}
         journal.epoch(figures | vars(result) | {"best": best})
-        progress.stale = 0 if best else progress.stale + 1
-        if progress.stale > self.config.train.plateau_patience:
-            progress.drops, progress.stale = progress.drops + 1, 0
+        if settings.schedule == "plateau":
+            progress.stale = 0 if best else progress.stale + 1
+            if progress.stale > settings.plateau_patience:
+                progress.drops, progress.stale = progress.drops + 1, 0
         progress.epoch, progress.epoch_step, progress.loss = progress.epoch + 1, 0, 0.0
-        self._save()
+
+    def _average_epochs(self, journal: Journal) -> None:
+        """Validate the average of several epochs' weights, and keep it if it is no worse than the model so far.
+
+        The checkpoint of the last epoch comes after it: a run whose checkpoint is at its end has nothing left to do.
+        """
+        progress = self.progress
+        with self.keeper.averaged() as epochs:
+            result = self._validate()
+            kept = self.keeper.take_average(result, epochs)
+        journal.average({"step": progress.step, "epochs": epochs} | vars(result) | {"kept": kept})
+
+    def _validate(self) -> Validation:
+        return validate(self.model, self.tokenizer, self.validation, self.validation_plan, self.group)
 
     def _save(self) -> None:
         if not self.group.leads:

@@ -1,6 +1,11 @@
-"""What training minimises: CTC, on features blanked out by SpecAugment, and the agreement of two views."""
+"""What training minimises: CTC on features blanked out by SpecAugment.
+
+Where the settings want it, of lower layers too, and together with the agreement of two views.
+"""
 
 from __future__ import annotations
+
+from collections.abc import Collection
 
 import torch
 from torch import Tensor
@@ -11,8 +16,19 @@ from asr.model.acoustic import AcousticModel
 from asr.model.masking import zero_padding
 
 
-def batch_losses(model: AcousticModel, batch: Batch, bf16: bool, consistency: float = 0.0) -> Tensor:
+def batch_losses(
+    model: AcousticModel,
+    batch: Batch,
+    bf16: bool,
+    consistency: float = 0.0,
+    intermediate: Collection[int] = (),
+    intermediate_weight: float = 0.0,
+) -> Tensor:
     """The loss of each example, (batch,) float32: CTC (Graves et al. 2006), its mean over the views of the batch.
+
+    Lower layers should hear something too: with some of them `intermediate`, the mean of their CTC losses has a share
+    of `intermediate_weight`, that of the whole model the rest (Lee & Watanabe 2021, "Intermediate loss regularization
+    for CTC-based speech recognition").
 
     Two views that differ in masks and tone should be heard as the same: `consistency` times their `disagreement` is
     added (Yao et al. 2025, "CR-CTC: Consistency regularization on CTC for improved speech recognition", section 3.2).
@@ -24,10 +40,18 @@ def batch_losses(model: AcousticModel, batch: Batch, bf16: bool, consistency: fl
             views.append(blank_out(features, time_masks, mel_masks))
     count = len(views)
     with torch.autocast(batch.waveforms.device.type, torch.bfloat16, enabled=bf16):
-        log_probs, steps = model.encode(torch.cat(views), frames.repeat(count))
+        log_probs, lower, steps = model.encode_with(torch.cat(views), frames.repeat(count), intermediate)
     targets, target_lengths = batch.targets.repeat(count), batch.target_lengths.repeat(count)
-    losses = functional.ctc_loss(log_probs.transpose(0, 1), targets, steps, target_lengths, blank=0, reduction="none")
-    loss = losses.view(count, -1).mean(0)
+
+    def ctc(heard: Tensor) -> Tensor:
+        heard = heard.transpose(0, 1)
+        losses = functional.ctc_loss(heard, targets, steps, target_lengths, blank=0, reduction="none")
+        return losses.view(count, -1).mean(0)
+
+    loss = ctc(log_probs)
+    if lower:
+        mean = torch.stack([ctc(heard) for heard in lower]).mean(0)
+        loss = (1 - intermediate_weight) * loss + intermediate_weight * mean
     if count == 1 or not consistency:
         return loss
     one, other = log_probs.chunk(2)

@@ -21,7 +21,7 @@ from asr.data.randomness import generator, torch_seed
 from asr.data.splits import refuse_overlaps
 from asr.errors import ManifestError, TrainingError
 from asr.model.acoustic import AcousticModel
-from asr.model.file import MODEL_NAME, ModelFile, Start, initialise_from, save_model
+from asr.model.file import MODEL_NAME, ModelFile, Start, initialise_from
 from asr.text import Normalizer, Tokenizer
 from asr.train.average import MovingAverage
 from asr.train.checkpoint import Progress, checkpoints, load_checkpoint
@@ -31,7 +31,6 @@ from asr.train.journal import Journal, Silence, read_log
 from asr.train.loop import Trainer
 from asr.train.schedule import make_optimizer
 from asr.train.selection import select
-from asr.train.validate import Validation
 
 _STATISTICS_UTTERANCES = 1000  # enough for a mean and a variance a band
 # What may change between a stop and --resume: epochs only grow; a device or thread more rounds differently.
@@ -215,21 +214,17 @@ def _set_up(
         if average:
             average.state = state["average"]
 
-    def keep_best(result: Validation, progress: Progress) -> None:
-        facts = {
-            "name": config.name,
-            "dataset": data.dataset.name,
-            "train_utterances": len(selection.kept),
-            "train_seconds": round(sum(utterance.duration for utterance in selection.kept), 1),
-            "data_id": data.id,
-            "started_from": progress.started_from,
-            "epoch": progress.epoch + 1,
-            "step": progress.step,
-            "validation": {"wer": result.wer, "cer": result.cer, "utterances": len(data.valid)},
-            "versions": {"asr": asr.__version__, "torch": torch.__version__},
-        }
-        save_model(out / MODEL_NAME, ModelFile(model, tokenizer, normalizer, facts))
-
+    facts = {
+        "name": config.name,
+        "dataset": data.dataset.name,
+        "train_utterances": len(selection.kept),
+        "train_seconds": round(sum(utterance.duration for utterance in selection.kept), 1),
+        "data_id": data.id,
+        "started_from": progress.started_from,
+        "validation": {"utterances": len(data.valid)},
+        "versions": {"asr": asr.__version__, "torch": torch.__version__},
+    }
+    content = ModelFile(model, tokenizer, normalizer, facts)
     hours = sum(utterance.duration for utterance in selection.kept) / 3600
     weights = sum(parameter.numel() for parameter in model.parameters())
     journal.say(
@@ -237,7 +232,7 @@ def _set_up(
         f"{group.size} x {group.device.type}, {torch.get_num_threads()} threads"
         + (f"; from step {progress.step}" if state else "")
     )
-    return Trainer(model, tokenizer, optimizer, average, training, validation, progress, out, data.id, keep_best, group)
+    return Trainer(content, optimizer, average, training, validation, progress, out, data.id, group)
 
 
 def _refuse_changes(config: Config, out: Path, resume: bool) -> None:

@@ -58,10 +58,20 @@ def test_an_existing_run_needs_resume(train, tmp_path):
     assert_refused(train("--resume", "train.lr=0.3"), "train.lr", "0.3")
 
 
+def test_lower_layers_and_an_average_of_epochs(train, run_asr, tmp_path):
+    """The average of both epochs is validated; whether it is kept, the model file says."""
+    result = train("train.epochs=2", "train.average=best", "model.layers=2", "train.intermediate=[0]")
+    assert result.status == 0
+    assert "average of the weights of epochs 1, 2: validation WER" in result.err
+    kept = "is the run's model now" in result.err
+    assert ("averaged:    the weights of the best epochs: 1, 2" in run_asr("info", tmp_path / "run").out) == kept
+
+
 def test_mistakes_end_with_one_line(train, tmp_path):
     assert_refused(train(data=tmp_path / "nowhere"), "nowhere", "no such file")
     assert_refused(train("train.lrr=1"), "train.lrr", "did you mean lr?")
     assert_refused(train("train.lr=fast"), "train.lr")
+    assert_refused(train("train.intermediate=[0]"), "train.intermediate", "model.layers 1")
     assert_refused(train("--resume", "epochs"), "section.field=value")
     assert_refused(train(conf="nothing"), "nothing", "digits")
     assert_refused(train("train.device=abacus"), "abacus")

@@ -8,6 +8,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from hypothesis import HealthCheck, given
+from hypothesis import settings as settings_of_hypothesis
+from hypothesis import strategies as st
 
 from asr.audio import read_audio
 from asr.config import Config, parse_config
@@ -99,6 +102,21 @@ def test_targets_are_the_texts(utterances):
         expected = [" ".join(texts[id] for id in ids.split("+")) for ids in batch.ids]
         assert [data.tokenizer.decode(target.tolist()) for target in spoken] == expected
         assert not (batch.targets == data.tokenizer.blank).any()
+
+
+@given(st.permutations(range(len(TEXTS))), st.integers(1, len(TEXTS)), st.sampled_from(["", " ", "c b"]))
+@settings_of_hypothesis(suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_the_tokens_of_joined_texts_are_those_of_their_target(utterances, order, count, between):
+    config = settings(cache_mb=0)
+    config = config.model_copy(update={"augment": config.augment.model_copy(update={"join_text": between})})
+    data = make(utterances, config)
+    example = Example(tuple(order[:count]), (0.1,) * (count - 1), 1.0, 1.0)
+    assert data.tokens(example) == len(data.tokenizer.encode(data.text(example)))
+
+
+def test_what_would_stand_between_texts_that_are_never_joined_need_not_be_in_the_alphabet(utterances):
+    config = parse_config({"features": {"sample_rate": 8000}, "augment": {"join_text": "?"}})
+    assert make(utterances, config).tokens(Example((1,), (), 1.0, 1.0)) == len("bad")
 
 
 def test_without_an_epoch_nothing_is_augmented(utterances):

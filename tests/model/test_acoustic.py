@@ -152,3 +152,20 @@ def test_normalisation_by_corpus_uses_its_statistics():
     features, _ = model.features(waveforms, lengths)
     assert torch.allclose(features[0], (raw[0] - torch.arange(12.0)) / 2)
     assert not features[1, frames[1] :].any()  # padding stays at the mean
+
+
+@pytest.mark.parametrize("options", [{}, {"merge": "sum", "projection": 5}, {"dense": 7, "dense_top": 9}, {"dense": 7}])
+def test_an_intermediate_layer_speaks_as_if_the_model_ended_there(options):
+    """With the block after the top layer and the output layer, whatever their widths."""
+    whole, short = make(layers=3, **options).eval(), make(layers=2, **options).eval()
+    features, frames = torch.randn(2, 20, 12), torch.tensor([20, 13])
+    features[1, 13:] = 0
+    lower = {name: value for name, value in whole.state_dict().items() if name in short.state_dict()}
+    last = {name: value for name, value in whole.state_dict().items() if name.startswith("between.2.")}
+    short.load_state_dict(lower | {name.replace("between.2.", "between.1."): value for name, value in last.items()})
+    log_probs, (first, second), steps = whole.encode_with(features, frames, intermediate=[1, 0])
+    for found, model in ((log_probs, whole), (second, short)):
+        expected, lengths = model.encode(features, frames)
+        assert torch.equal(found, expected) and torch.equal(lengths, steps)
+    assert first.shape == second.shape and not torch.allclose(first, second)
+    assert whole.encode_with(features, frames)[1] == []

@@ -13,6 +13,7 @@ from asr.config import Config, load_config, parse_config
 from asr.data.dataset import SpeechData
 from asr.data.manifest import Dataset, Utterance, read_manifest, write_dataset, write_manifest
 from asr.model.acoustic import AcousticModel
+from asr.model.file import ModelFile
 from asr.text import Normalizer, Tokenizer
 from asr.train.average import MovingAverage
 from asr.train.checkpoint import Progress
@@ -128,15 +129,14 @@ def plain_fixture() -> Callable[..., Config]:
 def make_trainer(tones: Path, tmp_path: Path) -> Callable[..., Trainer]:
     """A function that makes a trainer of a config, on the tones."""
 
-    def make(config: Config, keep_best: Callable[..., None] = lambda result, progress: None) -> Trainer:
+    def make(config: Config) -> Trainer:
         normalizer = Normalizer.from_config(config.text)
         training, validation = (read_manifest(tones / f"{split}.jsonl") for split in ("train", "valid"))
         tokenizer = Tokenizer.build([*(normalizer(utterance.text) for utterance in training), " "])
         torch.manual_seed(0)
         model = AcousticModel(config, len(tokenizer))
         return Trainer(
-            model,
-            tokenizer,
+            ModelFile(model, tokenizer, normalizer, {"validation": {"utterances": len(validation)}}),
             make_optimizer(model, config.train),
             MovingAverage(model, config.train.ema) if config.train.ema else None,
             SpeechData(training, config, normalizer, tokenizer),
@@ -144,7 +144,6 @@ def make_trainer(tones: Path, tmp_path: Path) -> Callable[..., Trainer]:
             Progress(),
             tmp_path,
             "data",
-            keep_best,
             Group(),
         )
 

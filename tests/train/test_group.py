@@ -16,7 +16,16 @@ from asr.train.journal import read_log
 from asr.train.run import train
 
 # Single utterances, so that an epoch is several steps of four batches and its last step has fewer than processes.
-SETTINGS = ("train.accumulate=4", "batches.max_utterances=1", "train.epochs=2", "train.checkpoint_steps=2")
+SETTINGS = (
+    "train.accumulate=4",
+    "batches.max_utterances=1",
+    "train.epochs=2",
+    "train.checkpoint_steps=2",
+    "train.average=last",
+    "train.average_epochs=2",
+    "model.layers=2",
+    "train.intermediate=[0]",
+)
 
 # The program under torchrun; in the process and the step that are named it dies, once.
 PROGRAM = """
@@ -83,7 +92,8 @@ def test_several_processes_learn_as_one(processes, tiny_yaml, tones, tmp_path):
     assert done.stdout.count("model: ") == 1
     one, several = (figures(tmp_path / name, "step", "loss", "gradient", "lr") for name in ("one", "several"))
     torch.testing.assert_close(several, one, rtol=1e-5, atol=0)
-    ends = [[r for r in read_log(tmp_path / name / "log.jsonl") if r["kind"] == "epoch"] for name in ("one", "several")]
+    ends = [[r for r in read_log(tmp_path / name / "log.jsonl") if r["kind"] != "step"] for name in ("one", "several")]
+    assert [record["kind"] for record in ends[0]] == ["epoch", "epoch", "average"]
     for alone, together in zip(*ends, strict=True):
         assert {key: alone[key] for key in ("wer", "cer", "blank", "reference", "hypothesis")} == {
             key: together[key] for key in ("wer", "cer", "blank", "reference", "hypothesis")
@@ -118,6 +128,7 @@ def test_alone_there_is_nothing_to_do():
     model(torch.ones(1, 2)).sum().backward()
     before = model.weight.grad.clone()
     assert group.add_gradients(model, 1.5) == 1.5 and torch.equal(model.weight.grad, before)
+    group.share_weights(model)
     assert group.gather([1, 2]) == [1, 2] and group.leads
     group.wait()
     group.leave()

@@ -45,6 +45,16 @@ def test_what_is_logged_is_read_back(tmp_path):
     assert read_log(tmp_path / "nothing.jsonl") == []
 
 
+def test_an_average_is_logged_and_said(tmp_path, capsys):
+    figures = {key: EPOCH[key] for key in ("wer", "cer", "blank", "reference", "hypothesis")}
+    with Journal(tmp_path, 0) as journal:
+        journal.average(figures | {"step": 9, "epochs": [2, 3], "kept": False})
+    (found,) = read_log(tmp_path / "log.jsonl")
+    assert found == figures | {"kind": "average", "step": 9, "epochs": [2, 3], "kept": False}
+    said = capsys.readouterr().err
+    assert "epochs 2, 3: validation WER 50.00 %, CER 25.00 %, blank 90 %; worse" in said
+
+
 def test_a_line_is_on_disk_as_soon_as_it_is_logged(tmp_path):
     """So that whoever watches a run, or looks at it after a crash, sees its last step."""
     with Journal(tmp_path, 0) as journal:

@@ -9,7 +9,8 @@ import torch
 from asr.data.dataset import Batch
 from asr.data.plan import epoch_plan, plain_plan
 from asr.errors import TrainingError
-from asr.train import loop
+from asr.model.file import load_model
+from asr.train import keep, loop
 from asr.train.journal import Journal, read_log
 from asr.train.loop import Trainer, uses_bf16
 from asr.train.losses import batch_losses
@@ -110,17 +111,20 @@ def test_a_plateau_drops_the_rate(make_trainer, settings, monkeypatch):
     assert list(rates.values()) == [0.01, 0.01, 0.01, 0.01, 0.005, 0.005, 0.005, 0.0025]
 
 
-def test_the_average_is_validated_and_kept_and_the_weights_go_on(make_trainer, settings):
-    kept = []
-    trainer = make_trainer(
-        settings(train={"epochs": 1, "ema": 0.9}),
-        keep_best=lambda *_: kept.append({name: p.clone() for name, p in trainer.model.named_parameters()}),
-    )
+def test_only_a_plateau_counts_what_is_no_better(make_trainer, settings, monkeypatch):
+    validations(monkeypatch, 0.5, 0.6, 0.7)
+    trainer = make_trainer(settings(train={"epochs": 3, "schedule": "cosine", "plateau_patience": 0}))
     fit(trainer)
-    (model,) = kept
+    assert (trainer.progress.stale, trainer.progress.drops) == (0, 0)
+
+
+def test_the_average_is_validated_and_kept_and_the_weights_go_on(make_trainer, settings):
+    trainer = make_trainer(settings(train={"epochs": 1, "ema": 0.9}))
+    fit(trainer)
+    kept = dict(load_model(trainer.folder).model.named_parameters())
     own = dict(trainer.model.named_parameters())
-    assert all(torch.equal(model[name], trainer.average.weights[name]) for name in own)
-    assert not any(torch.equal(model[name], own[name]) for name in own)
+    assert all(torch.equal(kept[name], trainer.average.weights[name]) for name in own)
+    assert not any(torch.equal(kept[name], own[name]) for name in own)
 
 
 @pytest.mark.parametrize("place", ["loss", "gradient"])
@@ -177,11 +181,10 @@ def validations(monkeypatch, *rates: float) -> None:
 def test_the_best_model_is_kept_not_the_last(make_trainer, settings, monkeypatch):
     validations(monkeypatch, 0.9, 0.5, 0.5, 0.7)
     kept = []
-    trainer = make_trainer(
-        settings(train={"epochs": 4}), keep_best=lambda result, progress: kept.append((progress.epoch, result.cer))
-    )
+    monkeypatch.setattr(keep, "save_model", lambda _, content: kept.append(content.training))
+    trainer = make_trainer(settings(train={"epochs": 4}))
     records = fit(trainer)
-    assert kept == [(0, 0.9), (1, 0.5)]  # an equal one is no better
+    assert [(facts["epoch"], facts["validation"]["cer"]) for facts in kept] == [(1, 0.9), (2, 0.5)]  # 0.5: no better
     assert [record["best"] for record in records if record["kind"] == "epoch"] == [True, True, False, False]
     assert (trainer.progress.best_epoch, trainer.progress.best_cer) == (1, 0.5)
 
@@ -251,3 +254,13 @@ def test_checkpoints_come_at_their_steps_and_after_each_epoch(make_trainer, sett
     total = trainer.progress.step
     assert sorted({step for step, _ in saved}) == sorted({*range(2, total + 1, 2), *last})
     assert [step for step, batch in saved if batch == 0] == last
+
+
+def test_the_loop_minimises_what_the_settings_say(make_trainer, plain):
+    mixed = {"intermediate": [0], "intermediate_weight": 0.4, "accumulate": 2}
+    trainer = make_trainer(plain(model={"layers": 2}, train=mixed))
+    batch = one_batch(trainer)
+    expected = batch_losses(trainer.model, batch, False, 0.0, [0], 0.4)
+    loss, _ = step(trainer, batch, 1e-9)
+    assert loss == pytest.approx(float(expected.detach().sum()) / len(batch.targets), rel=1e-5)
+    assert loss != pytest.approx(float(batch_losses(trainer.model, batch, False).detach().sum()) / len(batch.targets))

@@ -101,3 +101,53 @@ def test_masked_frames_and_bands_have_no_say(make_trainer, plain):
     expected[0, :, 0] = 0
     expected[1, :, 5] = 0
     assert torch.equal(masked, expected)
+
+
+LAYERS = {"layers": 3, "dense_top": 7}
+
+
+def test_intermediate_losses_have_their_share_and_the_final_one_the_rest(make_trainer, plain):
+    """Each by hand from what its layer hears, with the divergence of two views on top."""
+    trainer = make_trainer(plain(model=LAYERS, train={"consistency": 0.3}, augment={"time_masks": 1}))
+    trainer.model.eval()
+    (examples, *_) = plain_plan(trainer.training.items, trainer.config)
+    batch = trainer.training[examples, 0]
+    losses = batch_losses(trainer.model, batch, False, 0.3, [0, 1], 0.4)
+    without = batch_losses(trainer.model, batch, False, 0.0)
+    agreement = batch_losses(trainer.model, batch, False, 0.3) - without
+
+    lower = torch.zeros(len(losses))
+    for view in range(2):
+        features, frames = trainer.model.features(batch.waveforms, batch.lengths, batch.tones[view])
+        features = blank_out(features, batch.time_masks[view], batch.mel_masks[view])
+        _, heard, steps = trainer.model.encode_with(features, frames, [0, 1])
+        targets = torch.split(batch.targets, batch.target_lengths.tolist())
+        for layer in heard:
+            for number, (row, size, target) in enumerate(zip(layer, steps.tolist(), targets, strict=True)):
+                lower[number] -= float(all_alignments(row[:size].detach().double(), target.tolist())) / 4
+    torch.testing.assert_close(losses, 0.6 * without + 0.4 * lower + agreement, rtol=1e-4, atol=1e-4)
+
+
+def test_intermediate_losses_reach_the_lower_layers_and_no_higher_ones(make_trainer, plain):
+    trainer = make_trainer(plain(model=LAYERS))
+    batch = one_batch(trainer)
+
+    def gradients(*more: object) -> dict[str, torch.Tensor]:
+        trainer.model.zero_grad()
+        batch_losses(trainer.model, batch, False, 0.0, *more).sum().backward()
+        return {name: parameter.grad.clone() for name, parameter in trainer.model.named_parameters()}
+
+    alone, helped = gradients(), gradients([0], 0.9)
+    for name in alone:
+        if name.startswith(("layers.1.", "layers.2.", "between.0.", "between.1.")):  # only on the final loss' way
+            torch.testing.assert_close(helped[name], 0.1 * alone[name], rtol=1e-3, atol=1e-5)
+        if name.startswith("layers.0.") and "weight" in name:
+            assert helped[name].norm() > 0.1 * alone[name].norm() * 2, name
+
+
+@pytest.mark.parametrize("bf16", [False, True])
+def test_intermediate_losses_are_float32_and_none_changes_nothing(bf16, make_trainer, plain):
+    trainer = make_trainer(plain(model=LAYERS))
+    batch = one_batch(trainer)
+    assert batch_losses(trainer.model, batch, bf16, 0.0, [1], 0.3).dtype == torch.float32
+    assert torch.equal(batch_losses(trainer.model, batch, bf16), batch_losses(trainer.model, batch, bf16, 0.0, [], 0.9))
