@@ -21,8 +21,8 @@ if TYPE_CHECKING:
 # No leading zeros, so that a name can be written in one way only; more digits than any disk has bytes.
 _NOTATION = re.compile(r"(?P<shard>.+\.tar)@(?P<offset>0|[1-9][0-9]{0,17})\+(?P<length>[1-9][0-9]{0,17})", re.DOTALL)
 _BUFFER = 1 << 16  # bytes
-# Of one request to read ahead. Linux reads no more of it than the device's largest transfer (8 of 64 MB here), and says
-# nothing; this much is the least that it is set to read anywhere by default.
+# Bytes in one request to read ahead. Of a larger one Linux reads no more than the device's largest transfer (8 of 64 MB
+# on the machine where this was tried), and says nothing; this much is its usual smallest setting.
 _REQUEST = 1 << 17
 
 

@@ -1,19 +1,17 @@
 """Reading a corpus for training: loose files against shards, in one run.
 
-    python benchmarks/loading.py DATA [--hours 2] [--shard-mb 8]
+    python benchmarks/loading.py DATA [--hours 1] [--shard-mb 1]
 
-DATA is a prepared folder of loose files (`asr prepare ...` without --shards); some hours of its training set are packed
-into shards in a temporary folder beside it, so that both lie on one disk. Read are the bytes alone, in an epoch's random
-order, and whole batches (decoded, cut to 16 bits, padded; not augmented) by the training process and by two workers.
-Before each round the files are dropped from the kernel's cache (Linux; elsewhere all but the first round finds them
-there), which is where an epoch stands that does not fit in memory.
+DATA is a prepared folder of loose files (`asr prepare ...` without --shards). Some of its training set is packed into
+shards in a temporary folder inside it, so that both lie on one disk. What is read are the bytes alone, as in an epoch,
+and whole batches (decoded and padded, not augmented) by the training process and by two workers. Before each round the
+files are dropped from the kernel's cache, as where a corpus does not fit in memory (on Linux; elsewhere they may stay).
 """
 
 from __future__ import annotations
 
 import argparse
 import os
-import random
 import tempfile
 import time
 from collections.abc import Callable, Sequence
@@ -23,11 +21,12 @@ from statistics import median
 import torch
 
 from asr.archive import open_binary, parse, size
-from asr.config import Config, parse_config
+from asr.config import parse_config
 from asr.corpora.shards import pack
 from asr.data.dataset import SpeechData
 from asr.data.manifest import Utterance, read_manifest
 from asr.data.plan import epoch_plan, windows
+from asr.data.readahead import read_ahead
 from asr.text import Normalizer
 
 ROUNDS = 3
@@ -49,28 +48,27 @@ def forget(paths: set[str]) -> None:
         os.close(descriptor)
 
 
-def read_bytes(utterances: Sequence[Utterance], config: Config) -> None:
-    """All files, window by window, in random order within one; nothing is read ahead."""
-    for window in windows(
-        SpeechData(utterances, config, Normalizer.from_config(config.text), None).items, config, 1, 0
-    ):
-        for position in random.Random(1).sample(window, len(window)):
-            with open_binary(utterances[position].audio) as stream:
+def read_bytes(data: SpeechData) -> None:
+    """The files of an epoch's batches, read ahead as in training."""
+    seed = data.config.train.seed
+    plan = epoch_plan(data.items, data.config, seed, 0)
+    for batch in read_ahead(plan, data.items, windows(data.items, data.config, seed, 0)):
+        for example in batch:
+            with open_binary(data.waveforms.paths[example.members[0]]) as stream:
                 stream.read()
 
 
-def read_batches(utterances: Sequence[Utterance], config: Config) -> None:
+def read_batches(data: SpeechData) -> None:
     """One epoch's batches."""
-    data = SpeechData(utterances, config, Normalizer.from_config(config.text), None)
-    for _ in data.batches(epoch_plan(data.items, config, config.train.seed, 0), epoch=0):
+    for _ in data.batches(epoch_plan(data.items, data.config, data.config.train.seed, 0), epoch=0):
         pass
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("data", type=Path, help="a prepared folder of loose files")
-    parser.add_argument("--hours", type=float, default=2.0, help="how much of its training set is read")
-    parser.add_argument("--shard-mb", type=float, default=8.0, help="size of a shard, megabytes")
+    parser.add_argument("--hours", type=float, default=1.0, help="how much of its training set is read")
+    parser.add_argument("--shard-mb", type=float, default=1.0, help="size of a shard, megabytes")
     arguments = parser.parse_args()
     torch.set_num_threads(1)
     loose: list[Utterance] = []
@@ -90,19 +88,21 @@ def compare(contestants: dict[str, list[Utterance]]) -> None:
     counts = ", ".join(f"{len(files(utterances)):,} {name}" for name, utterances in contestants.items())
     print(f"{hours:.2f} hours, {megabytes:.0f} MB: {counts}; median of {ROUNDS} rounds, from disk")
     print(f"{'':>24} {'':>12} {'seconds':>9} {'hours/s':>9} {'MB/s':>9}")
-    ways: list[tuple[str, Callable[[Sequence[Utterance], Config], None], int]] = [
+    ways: list[tuple[str, Callable[[SpeechData], None], int]] = [
         ("bytes alone", read_bytes, 0),
         ("batches, no worker", read_batches, 0),
         ("batches, 2 workers", read_batches, 2),
     ]
     for label, read, workers in ways:
         config = parse_config({"batches": {"cache_mb": 0, "workers": workers}, "augment": QUIET})
+        normalizer = Normalizer.from_config(config.text)
         seconds: dict[str, list[float]] = {name: [] for name in contestants}
         for _ in range(ROUNDS):
             for name, utterances in contestants.items():
+                data = SpeechData(utterances, config, normalizer, None)
                 forget(files(utterances))
                 start = time.perf_counter()
-                read(utterances, config)
+                read(data)
                 seconds[name].append(time.perf_counter() - start)
         for name, times in seconds.items():
             took = median(times)
