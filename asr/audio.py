@@ -23,6 +23,7 @@ import numpy.typing as npt
 import soundfile
 import soxr
 
+from asr.archive import open_binary, parse
 from asr.errors import AudioError
 
 Waveform = npt.NDArray[np.float32]
@@ -62,14 +63,16 @@ def read_audio(source: Source, sample_rate: int) -> Waveform:
     Channels are averaged. Samples beyond full scale are clipped to [-1, 1].
 
     Args:
-        source: A path, the bytes of a file, a binary file object, or "-" for standard input.
+        source: A path (of a file, or `SHARD.tar@OFFSET+LENGTH`: see `asr.archive`), the bytes of a file, a binary file
+            object, or "-" for standard input.
         sample_rate: Wanted rate in Hz; other rates are resampled to it.
 
     Returns:
         float32 (samples,), at least one sample.
 
     Raises:
-        AudioError: Missing, a folder, unreadable, not audio, cut, empty, or with samples that are no numbers.
+        AudioError: Missing, a folder, unreadable, not audio, cut, empty, or with samples that are no numbers; for a
+            shard also that it is missing or cut.
     """
     name = _name(source)
     with _opened(source, name) as (audio, stream):
@@ -112,8 +115,9 @@ def write_wav(path: str | Path, waveform: npt.ArrayLike, sample_rate: int) -> No
 def find_audio(paths: Iterable[str | Path]) -> list[Path]:
     """Audio files named by files, folders (searched to the bottom) and glob patterns (`**` too), each once.
 
-    A file that is named is taken whatever its suffix; in folders the suffix decides (`AUDIO_SUFFIXES`). "-", standard
-    input, stays as it is. Names come in the order given, and sorted within a folder or pattern.
+    A file that is named is taken whatever its suffix, and so is a recording in a shard; in folders the suffix decides
+    (`AUDIO_SUFFIXES`). "-", standard input, stays as it is. Names come in the order given, and sorted within a folder
+    or pattern.
 
     Raises:
         AudioError: A path that is not there, a pattern or folder that yields nothing; all of them at once.
@@ -133,7 +137,8 @@ def find_audio(paths: Iterable[str | Path]) -> list[Path]:
 def _expand(path: str | Path) -> list[Path]:
     """The audio files that one path, folder or pattern stands for."""
     given = Path(path)
-    if str(path) == "-" or given.is_file():
+    member = parse(given)
+    if str(path) == "-" or given.is_file() or (member and Path(member.shard).is_file()):
         return [given]
     if given.is_dir():
         return sorted(file for file in given.rglob("*") if file.suffix.lower() in AUDIO_SUFFIXES and file.is_file())
@@ -189,10 +194,11 @@ def _stream(source: Source, name: str) -> Iterator[BinaryIO]:
         yield io.BytesIO(sys.stdin.buffer.read())
         return
     try:
-        with Path(source).open("rb") as file:
+        with open_binary(source) as file:
             yield file if file.seekable() else io.BytesIO(file.read())
     except FileNotFoundError:
-        raise AudioError(f"{name}: no such file") from None
+        hint = " (a recording in a shard is written SHARD.tar@OFFSET+LENGTH)" if ".tar@" in name else ""
+        raise AudioError(f"{name}: no such file{hint}") from None
     except IsADirectoryError:
         raise AudioError(f"{name}: is a folder, not an audio file") from None
     except (OSError, ValueError) as error:  # ValueError: a path with a null character

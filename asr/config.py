@@ -167,6 +167,9 @@ class BatchConfig(Section):
     workers: int = Field(0, ge=0, le=64, description="processes that read and augment audio; 0: the training process")
     sorted_first: bool = Field(False, description="the first epoch goes from short to long (SortaGrad)")
     cache_mb: int = Field(2000, ge=0, description="memory for 16-bit waveforms, so that a file is read once; 0: none")
+    shard_window: int = Field(
+        4, ge=0, description="shards read and mixed at a time where waveforms do not fit in cache_mb; 0: all at once"
+    )
 
 
 class TrainConfig(Section):

@@ -12,6 +12,7 @@ from itertools import groupby
 from pathlib import Path
 from typing import Any
 
+from asr.archive import without_ending
 from asr.atomic import replacing
 from asr.decode.hypothesis import TokenSpan
 from asr.errors import AsrError
@@ -164,6 +165,6 @@ def output_stems(files: Sequence[Path]) -> list[Path]:
     absolute = [Path(os.path.normpath(Path("stdin" if str(file) == "-" else file).absolute())) for file in files]
     folder = os.path.commonpath([path.parent for path in absolute])
     names = [path.relative_to(folder) for path in absolute]
-    times = Counter(name.with_suffix("") for name in names)
-    stems = [name if times[name.with_suffix("")] > 1 else name.with_suffix("") for name in names]
+    times = Counter(map(without_ending, names))
+    stems = [name if times[without_ending(name)] > 1 else without_ending(name) for name in names]
     return stems if len(set(stems)) == len(set(names)) else names  # beside both, 1.wav.mp3 would be 1.wav too

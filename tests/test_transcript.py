@@ -73,6 +73,8 @@ def test_save_makes_folders_and_keeps_dots(tmp_path):
         (["a/b/x.wav", "a/y.wav"], ["b/x", "y"]),
         (["a/../x.wav", "y.wav"], ["x", "y"]),
         (["-"], ["stdin"]),
+        (["a/x.tar@512+9", "a/x.tar@1024+7"], ["x.tar@512+9", "x.tar@1024+7"]),
+        (["a/x.tar@512+9"], ["x.tar@512+9"]),
         (["x.wav", "x.flac", "x.wav.mp3"], ["x.wav", "x.flac", "x.wav.mp3"]),
     ],
 )

@@ -25,8 +25,13 @@ app = typer.Typer(
     rich_markup_mode=None,
 )
 
-Source = Annotated[Path, typer.Option("--source", metavar="DIR", help="Folder of the corpus; nothing is copied.")]
+Source = Annotated[Path, typer.Option("--source", metavar="DIR", help="Folder of the corpus; only --shards copies it.")]
 Out = Annotated[Path, typer.Option("--out", metavar="DIR", help="Folder for the manifests and dataset.yaml.")]
+Shards = Annotated[
+    bool, typer.Option("--shards", help="Copy the recordings into tar archives, for corpora of very many files.")
+]
+ShardMb = Annotated[float, typer.Option("--shard-mb", min=0.01, help="About the size of a shard, in megabytes.")]
+SHARD_MB = 500.0
 Subsets = list[str] | None
 
 
@@ -50,6 +55,8 @@ def digits(
     seed: Annotated[int, typer.Option(help="Another seed is another corpus.")] = 0,
     utterances: Annotated[int, typer.Option(min=1, help="Utterances of each voice.")] = 24,
     workers: Annotated[int | None, typer.Option(min=1, help="Processes; the number of cores by default.")] = None,
+    shards: Shards = False,
+    shard_mb: ShardMb = SHARD_MB,
 ) -> None:
     """Make the embedded corpus of synthetic voices.
 
@@ -63,7 +70,8 @@ def digits(
 
     with progress() as advance:
         report = partial(advance, "voices")
-        splits = prepare(out, utterances=utterances, seed=seed, workers=workers, on_progress=report)
+        packed = shard_mb if shards else None
+        splits = prepare(out, utterances=utterances, seed=seed, workers=workers, shard_mb=packed, on_progress=report)
     _show(splits, out, "digits")
 
 
@@ -74,6 +82,8 @@ def fsdd(
     hold_out: Annotated[
         str | None, typer.Option(metavar="SPEAKER", help="Test on all takes of this speaker, who is nowhere else.")
     ] = None,
+    shards: Shards = False,
+    shard_mb: ShardMb = SHARD_MB,
 ) -> None:
     """Prepare the Free Spoken Digit Dataset.
 
@@ -87,7 +97,7 @@ def fsdd(
     """
     from asr.corpora.fsdd import prepare
 
-    _run(prepare, out, "fsdd", source=source, hold_out=hold_out)
+    _run(prepare, out, "fsdd", shard_mb if shards else None, source=source, hold_out=hold_out)
 
 
 @app.command("librispeech")
@@ -101,6 +111,8 @@ def librispeech(
         Path | None,
         typer.Option(metavar="DIR", help="Instead of subsets: train.txt, valid.txt and test.txt, an id a line."),
     ] = None,
+    shards: Shards = False,
+    shard_mb: ShardMb = SHARD_MB,
 ) -> None:
     """Prepare LibriSpeech, or a corpus in its layout.
 
@@ -114,7 +126,7 @@ def librispeech(
     from asr.corpora.librispeech import prepare
 
     subsets = {split: names for split, names in (("train", train), ("valid", valid), ("test", test)) if names}
-    _run(prepare, out, "librispeech", source=source, subsets=subsets, ids=ids)
+    _run(prepare, out, "librispeech", shard_mb if shards else None, source=source, subsets=subsets, ids=ids)
 
 
 @app.command("own")
@@ -136,6 +148,8 @@ def own(
     ] = None,
     dataset_name: Annotated[str, typer.Option(help="For dataset.yaml; else the name of the source folder.")] = "",
     license: Annotated[str, typer.Option(help="For dataset.yaml.")] = "",
+    shards: Shards = False,
+    shard_mb: ShardMb = SHARD_MB,
 ) -> None:
     """Prepare your own recordings.
 
@@ -158,6 +172,7 @@ def own(
         prepare,
         out,
         "own",
+        shard_mb if shards else None,
         source=source,
         table=table,
         speaker_from_folder=speaker_from is SpeakerFrom.FOLDER,
@@ -173,11 +188,13 @@ def _run(
     prepare: Callable[..., Splits],
     out: Path,
     conf: str,
+    shard_mb: float | None,
     doubts: Callable[[Splits], list[str]] = lambda _: [],
     **options: object,
 ) -> None:
     """Prepare a corpus: show the progress, name each recording that is left out, and say what was made of the rest."""
     from asr.cli.progress import progress
+    from asr.corpora.shards import pack_corpus
 
     left_out = 0
 
@@ -188,6 +205,8 @@ def _run(
 
     with progress() as advance:
         splits = prepare(out=out, on_error=name, on_progress=partial(advance, "recordings"), **options)
+        if shard_mb:
+            splits = pack_corpus(out, splits, shard_mb, partial(advance, "shards"))
     _show(splits, out, conf, doubts(splits))
     if left_out:
         print(f"asr: {left_out} left out, each named above; the others are prepared", file=sys.stderr)

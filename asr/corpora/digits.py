@@ -27,6 +27,7 @@ from asr.corpora.common import SPLITS, write_corpus
 from asr.corpora.espeak import Espeak, espeak_variants
 from asr.corpora.processes import in_fresh_processes
 from asr.corpora.rooms import in_a_room
+from asr.corpora.shards import FOLDER, pack
 from asr.data.manifest import Dataset, Utterance, read_manifest, write_manifest
 from asr.errors import CorpusError
 
@@ -176,6 +177,7 @@ def prepare(
     sample_rate: int = 16000,
     seed: int = 0,
     workers: int | None = None,
+    shard_mb: float | None = None,
     on_progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> dict[str, list[Utterance]]:
     """Make the corpus in the folder `out`; or find it there, made earlier with the same parameters.
@@ -183,12 +185,13 @@ def prepare(
     What an interrupted call left is completed. A digits corpus of other parameters is made anew.
 
     Args:
-        out: Gets the manifests, dataset.yaml, recipe.json (the parameters) and audio/.
+        out: Gets the manifests, dataset.yaml, recipe.json (the parameters), and audio/ or shards/.
         voices: Speakers of train, valid and test.
         utterances: Of each speaker; they are 2.1 s long on average.
         sample_rate: Of the audio, Hz.
         seed: Equal seeds make equal bytes.
         workers: Processes that work at the same time; None is one a core.
+        shard_mb: Size of the tar archives that the recordings end up in (see `pack`); None: they stay files.
         on_progress: Called with the voices made so far and their total.
 
     Returns:
@@ -200,6 +203,7 @@ def prepare(
     out = Path(out)
     plan = {voice: out / "audio" / voice.speaker for voice in cast(voices, seed)}
     parameters = {"voices": dict(voices), "utterances": utterances, "sample_rate": sample_rate, "seed": seed}
+    parameters |= {"shard_mb": shard_mb} if shard_mb else {}
     _open_folder(out, {"corpus": "digits", "version": 2, "espeakng-loader": version("espeakng-loader")} | parameters)
     if not (out / "dataset.yaml").exists():  # the last file to be written
         missing = [(voice, folder) for voice, folder in plan.items() if not (folder / "voice.jsonl").exists()]
@@ -209,7 +213,9 @@ def prepare(
         in_fresh_processes(record, jobs, workers, on_done=lambda done: on_progress(made + done, len(plan)))
         spoken = {voice: read_manifest(folder / "voice.jsonl") for voice, folder in plan.items()}
         splits = {name: [u for voice in plan if voice.split == name for u in spoken[voice]] for name in SPLITS}
-        write_corpus(out, splits, DATASET)
+        write_corpus(out, pack(out, splits, shard_mb) if shard_mb else splits, DATASET)
+    if shard_mb:
+        shutil.rmtree(out / "audio", ignore_errors=True)  # made only to be packed
     return {name: read_manifest(out / f"{name}.jsonl") for name in SPLITS}
 
 
@@ -230,5 +236,6 @@ def _open_folder(out: Path, recipe: dict[str, object]) -> None:
         path.write_text("")  # whatever ends this process now, the next one finds no recipe that fits what is left
         (out / "dataset.yaml").unlink(missing_ok=True)
         shutil.rmtree(out / "audio", ignore_errors=True)
+        shutil.rmtree(out / FOLDER, ignore_errors=True)
     out.mkdir(parents=True, exist_ok=True)
     path.write_text(written, encoding="utf-8")

@@ -13,6 +13,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from asr.archive import size, without_ending
 from asr.audio import find_audio
 from asr.config import TextConfig
 from asr.corpora.common import (
@@ -165,7 +166,7 @@ def _from_table(folder: Path, table: Path, on_error: OnError) -> list[Recording]
             found.append(Recording(row.id or _default_id(path, folder), path, row.text, row.speaker or None, row.split))
         else:
             on_error(CorpusError(f"{table}:{row.line}: no {'text' if row.audio else 'audio path'}"))
-    if found and not any(one.audio.exists() for one in found):
+    if found and not any(size(one.audio) is not None for one in found):
         raise CorpusError(
             f"{table}: none of its recordings is there: {found[0].audio}, ... (paths start from the source)"
         )
@@ -174,7 +175,7 @@ def _from_table(folder: Path, table: Path, on_error: OnError) -> list[Recording]
 
 def _default_id(audio: Path, folder: Path) -> str:
     """The path below the source folder without its suffix: unique, and the same wherever the folder lies."""
-    return (audio.relative_to(folder) if audio.is_relative_to(folder) else audio).with_suffix("").as_posix()
+    return without_ending(audio.relative_to(folder) if audio.is_relative_to(folder) else audio).as_posix()
 
 
 def _unique(recordings: Sequence[Recording], on_error: OnError) -> list[Recording]:

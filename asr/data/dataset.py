@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
@@ -13,12 +13,14 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
+from asr.archive import parse
 from asr.audio import read_audio
 from asr.config import Config
 from asr.data.augment import Spans, Waveform, augment_waveform, change_speed, draw_masks, draw_tone
 from asr.data.manifest import Utterance
-from asr.data.plan import Example, Item, Plan
+from asr.data.plan import Example, Item, Plan, windows
 from asr.data.randomness import generator
+from asr.data.readahead import read_ahead
 from asr.errors import AudioError, TrainingError
 from asr.text import Normalizer, Tokenizer, steps_needed
 
@@ -70,7 +72,7 @@ class Batch:
 
 
 class Waveforms:
-    """Waveforms of a list of utterances, by position; from memory as 16-bit samples where they fit, else from files.
+    """Waveforms of a list of utterances, by position; from memory as 16-bit samples where they fit, else from disk.
 
     The cache is one array filled before training: a file that cannot be read shows up in the first minute, and loader
     processes, forked later, share its memory.
@@ -115,16 +117,21 @@ class SpeechData(Dataset[Batch | AudioError]):
     ) -> None:
         self.config = config
         self.texts = [normalizer(utterance.text) for utterance in utterances]
-        self.items = [
-            Item(utterance.id, utterance.duration, utterance.speaker if _spare(text, utterance, config) else None)
-            for text, utterance in zip(self.texts, utterances, strict=True)
-        ]
         self.tokenizer = tokenizer
         self._tokens = [len(tokenizer.encode(text)) if tokenizer else 0 for text in self.texts]
         self._join_tokens = 0
         if tokenizer and config.augment.join_seconds:  # else the alphabet may lack what would stand between
             self._join_tokens = len(tokenizer.encode(config.augment.join_text))
         self.waveforms = Waveforms(utterances, config.features.sample_rate, config.batches.cache_mb)
+        self.items = [
+            Item(
+                id=utterance.id,
+                seconds=utterance.duration,
+                speaker=utterance.speaker if _spare(text, utterance, config) else None,
+                shard=_shard(utterance) if self.waveforms.cache is None else None,
+            )
+            for text, utterance in zip(self.texts, utterances, strict=True)
+        ]
 
     def batches(self, plan: Plan, epoch: int | None) -> Iterator[Batch]:
         """Batches in the plan's order, augmented from (seed, epoch, utterance id); `epoch` None: not augmented.
@@ -134,9 +141,10 @@ class SpeechData(Dataset[Batch | AudioError]):
             TrainingError: A worker died.
         """
         workers = min(self.config.batches.workers, len(plan))
+        sampler = ((batch, epoch) for batch in self._in_turn(plan, epoch))
         loader: DataLoader[Batch | AudioError] = DataLoader(
             self,
-            sampler=[(batch, epoch) for batch in plan],
+            sampler=sampler,
             batch_size=None,
             num_workers=workers,
             worker_init_fn=_one_thread,
@@ -191,6 +199,12 @@ class SpeechData(Dataset[Batch | AudioError]):
         """Target tokens of an example; a token is a character, so those of joined texts add up."""
         return sum(self._tokens[position] for position in example.members) + len(example.gaps) * self._join_tokens
 
+    def _in_turn(self, plan: Plan, epoch: int | None) -> Iterable[list[Example]]:
+        """A plan's batches; while those of an epoch are handed out, the shards that come next are read ahead."""
+        if epoch is None or len(plan) < 2 or not any(item.shard for item in self.items):
+            return plan
+        return read_ahead(plan, self.items, windows(self.items, self.config, self.config.train.seed, epoch))
+
     def _id(self, example: Example) -> str:
         return "+".join(self.items[position].id for position in example.members)
 
@@ -228,6 +242,12 @@ def _spare(text: str, utterance: Utterance, config: Config) -> bool:
     """
     joined = list(map(ord, text + config.augment.join_text))
     return config.steps(utterance.duration / config.augment.speed[1]) >= steps_needed(joined) + 3
+
+
+def _shard(utterance: Utterance) -> str | None:
+    """The archive that an utterance lies in, if it does."""
+    member = parse(utterance.audio)
+    return member.shard if member else None
 
 
 def _one_thread(worker: int) -> None:

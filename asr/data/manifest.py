@@ -1,8 +1,9 @@
 """Utterances and the JSON-lines manifests that hold them, with the dataset.yaml that lies beside.
 
 One line is one utterance: `{"id", "audio", "text", "duration", "speaker"}`, UTF-8. `audio` is relative to the
-manifest's own folder, so that a prepared corpus can be moved as a whole. Unknown fields are kept. NeMo's manifests are
-read too: `audio_filepath` is its name for `audio`, and `id` is then the audio's path without suffix.
+manifest's own folder, so that a prepared corpus can be moved as a whole; it is a file, or a recording inside a tar
+archive, `SHARD.tar@OFFSET+LENGTH` (see `asr.archive`). Unknown fields are kept. NeMo's manifests are read too:
+`audio_filepath` is its name for `audio`, and `id` is then the audio's path without suffix.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from typing import Any
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
+from asr.archive import without_ending
 from asr.atomic import replacing
 from asr.errors import ManifestError
 
@@ -30,7 +32,8 @@ class Utterance:
 
     Attributes:
         id: Unique in its data set.
-        audio: Path of the audio file, absolute or relative to the working folder (never to the manifest).
+        audio: Path of the audio file, or `SHARD.tar@OFFSET+LENGTH`; absolute or relative to the working folder (never
+            to the manifest).
         text: The raw transcript; normalised only when it is used.
         duration: Seconds.
         speaker: Speaker id, or None where unknown.
@@ -102,7 +105,7 @@ def _parse_record(line: bytes) -> dict[str, Any]:
     if "audio" not in record and "audio_filepath" in record:
         record["audio"] = record.pop("audio_filepath")
     if "id" not in record and isinstance(record.get("audio"), str):
-        record["id"] = Path(record["audio"]).with_suffix("").as_posix() if record["audio"] else ""
+        record["id"] = without_ending(record["audio"]).as_posix() if record["audio"] else ""
     return record
 
 

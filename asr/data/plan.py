@@ -2,10 +2,14 @@
 
 The plan is a pure function of (training set, settings, seed, epoch). It needs durations only, no audio, so resuming
 in the middle of an epoch is cutting off the front of a list, and the number of loader workers cannot matter.
+
+Audio that is read from shards anew each epoch (see `asr.archive`) should not be read from all of them at once: such an
+epoch goes through windows of a few shards, drawn anew each time, and mixes only what is in one window.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -17,11 +21,19 @@ from asr.data.randomness import generator
 
 
 class Item(NamedTuple):
-    """What the plan must know of a training utterance: those of one speaker may be joined, None is joined with none."""
+    """What the plan must know of a training utterance.
+
+    Attributes:
+        id: Unique in the training set.
+        seconds: Duration.
+        speaker: Utterances of one speaker may be joined; None is joined with none.
+        shard: The archive that it is read from in each epoch; None where the order of reading does not matter.
+    """
 
     id: str
     seconds: float
     speaker: str | None
+    shard: str | None = None
 
 
 @dataclass(frozen=True)
@@ -49,14 +61,36 @@ def epoch_plan(items: Sequence[Item], config: Config, seed: int, epoch: int) -> 
 
     Every utterance occurs exactly once. Examples of like length stand together, so that little of a batch is padding;
     the order of the batches, and who meets whom in one, is drawn anew each epoch. With `sorted_first` the first epoch
-    goes from short to long (Amodei et al. 2016, "Deep Speech 2", section 3.2).
+    goes from short to long (Amodei et al. 2016, "Deep Speech 2", section 3.2). All this holds within each of `windows`,
+    which follow each other.
     """
     rng = generator(seed, epoch, "plan")
-    examples = [_example(items, members, config.augment, rng) for members in _joined(items, config.augment, rng)]
-    batches = _batches(examples, config, rng)
-    if epoch == 0 and config.batches.sorted_first:
-        return batches[::-1]
-    return [batches[position] for position in rng.permutation(len(batches))]
+    plan: Plan = []
+    for window in windows(items, config, seed, epoch):
+        groups = _joined(items, window, config.augment, rng)
+        batches = _batches([_example(items, members, config.augment, rng) for members in groups], config, rng)
+        if epoch == 0 and config.batches.sorted_first:
+            plan += batches[::-1]
+        else:
+            plan += [batches[position] for position in rng.permutation(len(batches))]
+    return plan
+
+
+def windows(items: Sequence[Item], config: Config, seed: int, epoch: int) -> list[list[int]]:
+    """Positions of the utterances that an epoch mixes with each other, window by window, in training order.
+
+    Each window holds all utterances of at most `shard_window` shards, all windows about as many shards. There is one
+    window, of everything, where that suffices and where nothing is read from shards.
+    """
+    shards: dict[str | None, list[int]] = {}
+    for position, item in enumerate(items):
+        shards.setdefault(item.shard, []).append(position)
+    count = math.ceil(len(shards) / (config.batches.shard_window or len(shards) or 1))
+    if count < 2:
+        return [list(range(len(items)))]
+    members = list(shards.values())
+    order = generator(seed, epoch, "shards").permutation(len(members))
+    return [sorted(position for shard in part for position in members[shard]) for part in np.array_split(order, count)]
 
 
 def plain_plan(items: Sequence[Item], config: Config) -> Plan:
@@ -77,9 +111,11 @@ def padding_share(plan: Plan, config: Config) -> float:
     return 1 - real / padded
 
 
-def _joined(items: Sequence[Item], config: AugmentConfig, rng: np.random.Generator) -> list[list[int]]:
-    """Groups of utterances that become one example each: alone, or up to `join_count` of one speaker."""
-    order = [int(position) for position in rng.permutation(len(items))]
+def _joined(
+    items: Sequence[Item], window: Sequence[int], config: AugmentConfig, rng: np.random.Generator
+) -> list[list[int]]:
+    """Groups of a window's utterances that become one example each: alone, or up to `join_count` of one speaker."""
+    order = [window[place] for place in rng.permutation(len(window))]
     if config.join_seconds == 0:
         return [[position] for position in order]
     order.sort(key=lambda position: items[position].speaker or "")  # stable: random within a speaker

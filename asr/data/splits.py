@@ -17,6 +17,7 @@ from typing import Literal
 
 import numpy as np
 
+from asr.archive import open_binary, size
 from asr.config import TextConfig
 from asr.data.manifest import Dataset, Utterance, read_dataset
 from asr.data.recordings import same_recordings
@@ -136,20 +137,19 @@ def _same_files(first: Sequence[Utterance], second: Sequence[Utterance]) -> set[
     """Ids of pairs whose audio files are equal byte by byte. Only files whose size stands on both sides are read."""
     here, there = _by_size(first), _by_size(second)
     pairs = set()
-    for size in here.keys() & there.keys():
-        ones, others = _by_hash(here[size]), _by_hash(there[size])
+    for length in here.keys() & there.keys():
+        ones, others = _by_hash(here[length]), _by_hash(there[length])
         for content in ones.keys() & others.keys():
             pairs |= {(one.id, other.id) for one in ones[content] for other in others[content]}
     return pairs
 
 
 def _by_size(utterances: Iterable[Utterance]) -> dict[int, list[Utterance]]:
-    """Utterances by the size of their audio file in bytes, those without a file left out."""
+    """Utterances by the size of their audio file in bytes, those without a whole file left out."""
     groups = defaultdict(list)
     for utterance in utterances:
-        path = Path(utterance.audio)
-        if path.is_file():
-            groups[path.stat().st_size].append(utterance)
+        if (length := size(utterance.audio)) is not None:
+            groups[length].append(utterance)
     return dict(groups)
 
 
@@ -157,7 +157,7 @@ def _by_hash(utterances: Iterable[Utterance]) -> dict[str, list[Utterance]]:
     """Utterances by the hash of their audio file."""
     groups = defaultdict(list)
     for utterance in utterances:
-        with Path(utterance.audio).open("rb") as stream:
+        with open_binary(utterance.audio) as stream:
             groups[hashlib.file_digest(stream, "sha256").hexdigest()].append(utterance)
     return dict(groups)
 

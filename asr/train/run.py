@@ -12,6 +12,7 @@ from typing import Any
 import torch
 
 import asr
+from asr.archive import parse
 from asr.atomic import claimed, replacing
 from asr.config import Config, Section, config_yaml, load_config
 from asr.data.dataset import SpeechData
@@ -47,9 +48,16 @@ class Data:
 
     @property
     def id(self) -> str:
-        """Truncated hash of what is trained and validated on: ids, texts, durations, and speakers, who decide joins."""
+        """Truncated hash of what is trained and validated on: ids, texts, durations, and speakers, who decide joins.
+
+        Which utterances share a shard belongs to it too, since batches are planned by that; its name does not.
+        """
         utterances = [*self.train, *self.valid]
-        lines = (f"{item.id}\t{item.text}\t{item.duration:.3f}\t{item.speaker}" for item in utterances)
+        lines = [f"{item.id}\t{item.text}\t{item.duration:.3f}\t{item.speaker}" for item in utterances]
+        numbers: dict[str, int] = {}
+        for place, item in enumerate(utterances):
+            if member := parse(item.audio):
+                lines[place] += f"\t{numbers.setdefault(member.shard, len(numbers))}"
         return hashlib.sha256("\n".join(lines).encode()).hexdigest()[:16]
 
 
@@ -105,7 +113,8 @@ def _train(config: Config, data: Path, out: Path, resume: bool, group: Group) ->
     state, damaged = load_checkpoint(out / "checkpoints") if resume else (None, [])
     if state and state["data_id"] != content.id:
         raise TrainingError(
-            f"{data}: not the training and validation sets that {out} was started with (or another version started it)"
+            f"{data}: not the training and validation sets that {out} was started with (or they are packed "
+            "into other shards now, or another version started it)"
         )
     progress = Progress(**state["progress"]) if state else Progress()
     group.wait()

@@ -12,6 +12,7 @@ import soundfile
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from asr.archive import open_binary
 from asr.corpora import digits
 from asr.corpora.common import SPLITS
 from asr.corpora.espeak import espeak_variants
@@ -81,6 +82,25 @@ def test_other_parameters_replace_the_corpus(tmp_path: Path) -> None:
     assert [len(splits[split]) for split in SPLITS] == [3, 1, 2]
     assert len(list(tmp_path.rglob("*.wav"))) == 6
     assert soundfile.info(splits["test"][0].audio).samplerate == 8000
+
+
+def test_recordings_made_to_be_packed_leave_no_files(corpus: Path, tmp_path: Path, monkeypatch) -> None:
+    made = digits.prepare(tmp_path, **SMALL, shard_mb=0.2)
+    assert not list(tmp_path.rglob("*.wav")) and not (tmp_path / "audio").exists()
+    shards = contents(tmp_path / "shards")
+    assert len([name for name in shards if name.startswith("train")]) > 1
+    for split in SPLITS:
+        loose = read_manifest(corpus / f"{split}.jsonl")
+        assert [(one.id, one.text, one.speaker) for one in made[split]] == [(u.id, u.text, u.speaker) for u in loose]
+        for one, other in zip(made[split], loose, strict=True):
+            with open_binary(one.audio) as stream:
+                assert stream.read() == Path(other.audio).read_bytes()
+    with monkeypatch.context() as patch:
+        patch.setattr(digits, "in_fresh_processes", lambda *_args, **_options: pytest.fail("made again"))
+        assert digits.prepare(tmp_path, **SMALL, shard_mb=0.2) == made
+        assert contents(tmp_path / "shards") == shards
+    digits.prepare(tmp_path, **SMALL)  # without shards it is another corpus
+    assert contents(tmp_path) == contents(corpus)
 
 
 def test_a_folder_with_something_else_is_left_alone(tmp_path: Path) -> None:

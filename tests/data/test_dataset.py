@@ -3,6 +3,7 @@
 import os
 import signal
 from dataclasses import fields, replace
+from itertools import groupby
 from pathlib import Path
 
 import numpy as np
@@ -12,8 +13,10 @@ from hypothesis import HealthCheck, given
 from hypothesis import settings as settings_of_hypothesis
 from hypothesis import strategies as st
 
+from asr.archive import parse
 from asr.audio import read_audio
 from asr.config import Config, parse_config
+from asr.corpora.shards import pack
 from asr.data.dataset import Batch, SpeechData
 from asr.data.manifest import Utterance
 from asr.data.plan import Example, epoch_plan, plain_plan
@@ -182,3 +185,56 @@ def test_a_batch_moves_whole(utterances):
     moved = batch.to(torch.device("meta"))
     assert all(getattr(moved, field.name).device.type == "meta" for field in fields(Batch)[1:])
     assert moved.ids == batch.ids
+
+
+@pytest.fixture
+def packed(utterances, tmp_path) -> list[Utterance]:
+    """The same utterances in shards of two."""
+    shards = pack(tmp_path / "packed", {"train": utterances}, 0.06)["train"]
+    assert len({parse(utterance.audio).shard for utterance in shards}) == 3
+    return shards
+
+
+def by_id(batches: list[Batch]) -> dict[str, bytes]:
+    """The waveform of each example."""
+    return {
+        name: batch.waveforms[row, : int(batch.lengths[row])].numpy().tobytes()
+        for batch in batches
+        for row, name in enumerate(batch.ids)
+    }
+
+
+def test_shards_in_memory_are_as_good_as_files(utterances, packed):
+    ours, theirs = make(packed, settings()), make(utterances, settings())
+    assert ours.items == theirs.items
+    assert_same(epoch(ours), epoch(theirs))
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+def test_shards_read_in_each_epoch_are_read_window_by_window(utterances, packed, workers):
+    config = settings(cache_mb=0, shard_window=1, workers=workers)
+    data = make(packed, config)
+    plan = epoch_plan(data.items, config, 1, 0)
+    batches = epoch(data)
+    assert [batch.ids for batch in batches] == [
+        ["+".join(data.items[n].id for n in e.members) for e in b] for b in plan
+    ]
+    shards = [[data.items[position].shard for example in b for position in example.members] for b in plan]
+    assert all(len(set(shard)) == 1 for shard in shards)
+    assert len(list(groupby(shards, key=lambda shard: shard[0]))) == 3
+    loose = make(utterances, config)
+    made = loose.batches(plan, 0)  # the same examples from files
+    assert by_id(batches) == by_id(list(made))
+
+
+def test_an_epoch_taken_up_in_its_middle_goes_on_as_it_would_have(packed):
+    data = make(packed, settings(cache_mb=0, shard_window=2))
+    plan = epoch_plan(data.items, data.config, 1, 0)
+    assert_same(list(data.batches(plan[2:], 0)), epoch(data)[2:])
+
+
+def test_a_shard_that_is_cut_is_named(packed):
+    shard = Path(parse(packed[-1].audio).shard)
+    shard.write_bytes(shard.read_bytes()[:20_000])
+    with pytest.raises(AudioError, match="is cut short"):
+        epoch(make(packed, settings(cache_mb=0)))

@@ -1,6 +1,7 @@
 """Manifests: what is read, what is kept, and what is refused with its line."""
 
 import json
+from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -225,3 +226,19 @@ def test_splits_are_named_by_file_or_by_hand(tmp_path, monkeypatch):
     }
     with pytest.raises(ManifestError, match="both called test"):
         named_splits(["a/test.jsonl", "b/test.jsonl"])
+
+
+def test_a_recording_in_a_shard_is_relative_to_the_manifest_as_any_other(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    audio = "corpus/shards/train-0001.tar@512+99"
+    write_manifest("corpus/m.jsonl", [Utterance("a", audio, "text", 1.0)])
+    assert json.loads(Path("corpus/m.jsonl").read_text())["audio"] == "shards/train-0001.tar@512+99"
+    assert read_manifest("corpus/m.jsonl")[0].audio == audio
+    write_manifest("m.jsonl", read_manifest("corpus/m.jsonl"))
+    assert read_manifest("m.jsonl")[0].audio == audio
+
+
+def test_recordings_of_one_shard_have_ids_of_their_own(tmp_path):
+    lines = [json.dumps({"audio_filepath": f"a.tar@{n}+5", "text": "x", "duration": 1}) for n in (0, 512)]
+    (tmp_path / "m.jsonl").write_text("\n".join(lines))
+    assert [one.id for one in read_manifest(tmp_path / "m.jsonl")] == ["a.tar@0+5", "a.tar@512+5"]

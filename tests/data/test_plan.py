@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from asr.config import Config, parse_config
-from asr.data.plan import Example, Item, Plan, epoch_plan, frames, padding_share, plain_plan
+from asr.data.plan import Example, Item, Plan, epoch_plan, frames, padding_share, plain_plan, windows
 
 SECONDS = st.floats(0.05, 20.0, allow_nan=False)
 ITEMS = st.lists(st.tuples(SECONDS, st.sampled_from(["ann", "bob", None])), min_size=1, max_size=60).map(
@@ -153,3 +153,48 @@ def test_the_first_epoch_may_go_from_short_to_long():
         return all(before <= after * jitter for before, after in pairwise(longest))
 
     assert [rises(epoch) for epoch in range(4)] == [True, False, False, False]
+
+
+def sharded(items: list[Item], shards: int) -> list[Item]:
+    """The same utterances, read from shards, equally many from each."""
+    return [item._replace(shard=f"{n * shards // len(items)}.tar") for n, item in enumerate(items)]
+
+
+@given(ITEMS, configs(), st.integers(1, 9), st.integers(1, 4), st.integers(0, 9))
+@settings(max_examples=100)
+def test_an_epoch_goes_through_windows_of_shards(items, config, shards, window, epoch):
+    config = config.model_copy(update={"batches": config.batches.model_copy(update={"shard_window": window})})
+    items = sharded(items, shards)
+    plan = epoch_plan(items, config, 1, epoch)
+    assert sorted(members(plan)) == list(range(len(items)))
+    assert_bounded(plan, config)
+    ours = [{items[position].shard for position in positions} for positions in windows(items, config, 1, epoch)]
+    assert max(map(len, ours)) <= window and max(map(len, ours)) - min(map(len, ours)) <= 1
+    assert sum(map(len, ours)) == len(set.union(*ours))  # no shard in two windows
+    place = 0
+    for batch in plan:
+        read = {items[position].shard for position in members([batch])}
+        while not read <= ours[place]:
+            place += 1  # windows come one after the other; an IndexError is a batch across two
+
+
+def test_windows_are_drawn_anew_each_epoch_and_are_a_function_of_seed_and_epoch():
+    items, config = sharded(some_items(), 12), parse_config({"augment": {"join_seconds": 10}})
+    assert epoch_plan(items, config, 3, 5) == epoch_plan(items, config, 3, 5)
+    drawn = {tuple(map(tuple, windows(items, config, seed, epoch))) for seed in (1, 2) for epoch in range(5)}
+    assert len(drawn) == 10
+    renamed = [item._replace(shard=f"elsewhere/{item.shard}") for item in items]
+    assert epoch_plan(renamed, config, 3, 5) == epoch_plan(items, config, 3, 5)
+
+
+@pytest.mark.parametrize(("shards", "window"), [(4, 4), (3, 8), (12, 0)])
+def test_shards_of_one_window_are_mixed_as_loose_files_are(shards, window):
+    items = some_items()
+    config = parse_config({"augment": {"join_seconds": 10}, "batches": {"shard_window": window}})
+    assert epoch_plan(sharded(items, shards), config, 3, 5) == epoch_plan(items, config, 3, 5)
+
+
+def test_loose_files_beside_shards_are_all_in_one_window():
+    loose, packed = some_items()[:50], sharded(some_items(), 7)[50:]
+    config = parse_config({"batches": {"shard_window": 2}})
+    assert sorted(members(epoch_plan([*loose, *packed], config, 1, 0))) == list(range(300))

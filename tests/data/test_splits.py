@@ -7,6 +7,7 @@ import pytest
 import soundfile
 
 from asr.audio import read_audio, write_wav
+from asr.corpora.shards import pack
 from asr.data.manifest import Dataset, Utterance, write_dataset
 from asr.data.recordings import same_recordings
 from asr.data.splits import overlaps, refuse_overlaps, shared_dataset
@@ -55,6 +56,22 @@ def test_same_audio_under_another_name_is_refused(splits, tmp_path):
     splits["test"][-1] = put(splits["train"][2], audio=str(copy), text="x", speaker="y")
     with pytest.raises(ManifestError, match=r"share 1 audio file: train-2 = other train-2"):
         refuse_overlaps(splits, ALL)
+
+
+def test_same_audio_in_a_shard_is_refused(splits, tmp_path):
+    packed = pack(tmp_path / "packed", splits, 0.05)
+    assert overlaps(packed, Dataset()) == []
+    for copy in (splits["train"][2], packed["train"][2]):
+        doubtful = packed | {"test": [*packed["test"], put(copy, text="x", speaker="y")]}
+        with pytest.raises(ManifestError, match=r"share 1 audio file: train-2 = other train-2"):
+            refuse_overlaps(doubtful, ALL)
+
+
+def test_a_shard_that_is_cut_is_for_the_check_to_name(splits, tmp_path):
+    packed = pack(tmp_path / "packed", splits, 500)
+    for shard in (tmp_path / "packed" / "shards").iterdir():
+        shard.write_bytes(shard.read_bytes()[:1000])
+    assert overlaps(packed, Dataset()) == []
 
 
 def test_same_path_in_two_splits_is_refused(splits):
