@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import glob
 import io
+import math
 import re
 import sys
 from collections.abc import Iterable, Iterator
@@ -75,17 +76,37 @@ def read_audio(source: Source, sample_rate: int) -> Waveform:
     with _opened(source, name) as (audio, stream):
         channels = _decoded(audio, stream, name)
         rate = audio.samplerate
-    if not np.isfinite(channels).all():
-        raise AudioError(f"{name}: holds samples that are NaN or infinite")
-    waveform = channels[:, 0] if channels.shape[1] == 1 else channels.mean(axis=1)
-    peak = float(np.abs(waveform).max())
-    if peak > _LOUDEST:
-        raise AudioError(f"{name}: samples reach {peak:.6g}; floating-point audio must be scaled to [-1, 1]")
-    if rate != sample_rate:
-        waveform = soxr.resample(waveform, rate, sample_rate)
-    if not len(waveform):
-        raise AudioError(f"{name}: too short to hold a sample at {sample_rate} Hz")
-    return np.ascontiguousarray(np.clip(waveform, -1.0, 1.0), dtype=np.float32)
+    return _waveform(channels, rate, sample_rate, name)
+
+
+def read_stretch(path: str | Path, start: float, seconds: float, sample_rate: int) -> Waveform:
+    """Some seconds out of an audio file; what is before them is not decoded, so it takes no longer from a long file.
+
+    Args:
+        path: The file.
+        start: Where the stretch begins, in seconds.
+        seconds: How long it is.
+        sample_rate: Wanted rate in Hz.
+
+    Returns:
+        float32 (samples,), at least one sample; fewer than were asked for where the file ends.
+
+    Raises:
+        AudioError: As `read_audio`.
+    """
+    name = _name(path)
+    with _opened(path, name) as (audio, _):
+        rate = audio.samplerate
+        first = min(int(start * rate), audio.frames - 1)
+        try:
+            audio.seek(first)
+            channels = audio.read(math.ceil(seconds * rate) + 1, dtype="float32", always_2d=True)
+        except soundfile.LibsndfileError as error:
+            detail = str(error.error_string).removeprefix("Error : ").strip(" .")
+            raise AudioError(f"{name}: truncated or damaged ({detail})") from None
+    if not len(channels):
+        raise AudioError(f"{name}: truncated: there is nothing at {start:.2f} s")
+    return _waveform(channels, rate, sample_rate, name)
 
 
 def probe(path: str | Path) -> AudioInfo:
@@ -225,6 +246,21 @@ def _decoded(audio: Any, stream: BinaryIO, name: str) -> Waveform:
     if not promised and len(stream.read(_LONGEST_TAG + 1)) > _LONGEST_TAG:
         raise AudioError(f"{name}: an MP3 of variable bit rate that does not say how long it is; convert it")
     return samples
+
+
+def _waveform(channels: Waveform, rate: int, sample_rate: int, name: str) -> Waveform:
+    """Decoded samples (samples, channels) at a file's rate as a waveform at the wanted one."""
+    if not np.isfinite(channels).all():
+        raise AudioError(f"{name}: holds samples that are NaN or infinite")
+    waveform = channels[:, 0] if channels.shape[1] == 1 else channels.mean(axis=1)
+    peak = float(np.abs(waveform).max())
+    if peak > _LOUDEST:
+        raise AudioError(f"{name}: samples reach {peak:.6g}; floating-point audio must be scaled to [-1, 1]")
+    if rate != sample_rate:
+        waveform = soxr.resample(waveform, rate, sample_rate)
+    if not len(waveform):
+        raise AudioError(f"{name}: too short to hold a sample at {sample_rate} Hz")
+    return np.ascontiguousarray(np.clip(waveform, -1.0, 1.0), dtype=np.float32)
 
 
 def _promised(audio: Any, stream: BinaryIO) -> int:
