@@ -80,7 +80,7 @@ def read_audio(source: Source, sample_rate: int) -> Waveform:
 
 
 def read_stretch(path: str | Path, start: float, seconds: float, sample_rate: int) -> Waveform:
-    """Some seconds out of an audio file; what is before them is not decoded, so it takes no longer from a long file.
+    """Some seconds out of an audio file, without decoding what is before them (but in MP3).
 
     Args:
         path: The file.
@@ -97,10 +97,13 @@ def read_stretch(path: str | Path, start: float, seconds: float, sample_rate: in
     name = _name(path)
     with _opened(path, name) as (audio, _):
         rate = audio.samplerate
+        # What libsndfile reads from an MP3 after a jump is garbled for a quarter of a second, since each frame leans on
+        # those before it: there all of them are decoded.
         first = min(int(start * rate), audio.frames - 1)
+        passed = first if audio.format == "MP3" else 0
         try:
-            audio.seek(first)
-            channels = audio.read(math.ceil(seconds * rate) + 1, dtype="float32", always_2d=True)
+            audio.seek(first - passed)
+            channels = audio.read(passed + math.ceil(seconds * rate) + 1, dtype="float32", always_2d=True)[passed:]
         except soundfile.LibsndfileError as error:
             detail = str(error.error_string).removeprefix("Error : ").strip(" .")
             raise AudioError(f"{name}: truncated or damaged ({detail})") from None

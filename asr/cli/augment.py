@@ -15,7 +15,8 @@ def augment(
     audio: Annotated[
         list[str],
         typer.Argument(
-            metavar="AUDIO... [SECTION.FIELD=VALUE]...", help="Files, folders, globs; then settings that win over CONF."
+            metavar="AUDIO|SECTION.FIELD=VALUE",
+            help="Files, folders, globs; and settings that win over the config.",
         ),
     ],
     conf: Annotated[str, typer.Option(help="Config file, or the name of a shipped one (`asr config` lists them).")],

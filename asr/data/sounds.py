@@ -34,8 +34,9 @@ class SoundFile:
 class SoundFiles:
     """Recordings to draw from, sorted by name, so that a draw depends on nothing but them and the generator.
 
-    A stretch of a long file is read from its place and forgotten: that costs the same however long the file is. Short
-    files are decoded whole, and the last ones used are kept as 16-bit samples, in each process for itself.
+    A stretch of a long file is read from its place and forgotten: that costs the same however long the file is (but in
+    MP3, which must be decoded up to it: long ones are better converted). Short files are decoded whole, and the last
+    ones used are kept as 16-bit samples, in each process for itself.
 
     Args:
         setting: What names them, for messages.
@@ -88,7 +89,7 @@ class SoundFiles:
             first = int(place * (len(sound) if len(sound) < samples else len(sound) - samples + 1))
             stretch = np.take(sound, np.arange(first, first + samples), mode="wrap")
             start = first / self.sample_rate
-        return f"{file.name} from {start:.1f} s", stretch
+        return f"{file.name} from {start:.2f} s", stretch
 
     def draw_whole(self, rng: np.random.Generator) -> tuple[str, Waveform]:
         """A random file, whole; see `draw_stretch`."""

@@ -54,6 +54,7 @@ def write_examples(
     Of each recording there are, in its place under `out`, STEM-original.wav at the model's rate, and for each epoch
     from 1 STEM-EPOCH.wav with STEM-EPOCH.png, its features with the masks of SpecAugment. Tone and masks are in the
     picture only, since they are made to features. No recordings are joined: nobody said who speaks.
+    Speeds are drawn for all of them together, as in training: in other company a recording has another.
 
     Args:
         files: The recordings.

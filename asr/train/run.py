@@ -120,10 +120,9 @@ def _train(config: Config, data: Path, out: Path, resume: bool, group: Group) ->
         )
     state, damaged = load_checkpoint(out / "checkpoints") if resume else (None, [])
     if state and state["data_id"] != content.id:
-        mixed_in = "".join(f", or {files.setting} not the recordings," for files in content.sounds.given)
         raise TrainingError(
-            f"{data}: not the training and validation sets{mixed_in} that {out} was started with (or another version "
-            "started it)"
+            f"{data}: not the training and validation sets that {out} was started with, or augment.noise_files and "
+            "augment.reverb_files are not the recordings (or another version started it)"
         )
     progress = Progress(**state["progress"]) if state else Progress()
     group.wait()
