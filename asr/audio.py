@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import glob
 import io
+import math
 import re
 import sys
 from collections.abc import Iterable, Iterator
@@ -78,17 +79,40 @@ def read_audio(source: Source, sample_rate: int) -> Waveform:
     with _opened(source, name) as (audio, stream):
         channels = _decoded(audio, stream, name)
         rate = audio.samplerate
-    if not np.isfinite(channels).all():
-        raise AudioError(f"{name}: holds samples that are NaN or infinite")
-    waveform = channels[:, 0] if channels.shape[1] == 1 else channels.mean(axis=1)
-    peak = float(np.abs(waveform).max())
-    if peak > _LOUDEST:
-        raise AudioError(f"{name}: samples reach {peak:.6g}; floating-point audio must be scaled to [-1, 1]")
-    if rate != sample_rate:
-        waveform = soxr.resample(waveform, rate, sample_rate)
-    if not len(waveform):
-        raise AudioError(f"{name}: too short to hold a sample at {sample_rate} Hz")
-    return np.ascontiguousarray(np.clip(waveform, -1.0, 1.0), dtype=np.float32)
+    return _waveform(channels, rate, sample_rate, name)
+
+
+def read_stretch(path: str | Path, start: float, seconds: float, sample_rate: int) -> Waveform:
+    """Some seconds out of an audio file, without decoding what is before them (but in MP3).
+
+    Args:
+        path: The file.
+        start: Where the stretch begins, in seconds.
+        seconds: How long it is.
+        sample_rate: Wanted rate in Hz.
+
+    Returns:
+        float32 (samples,), at least one sample; fewer than were asked for where the file ends.
+
+    Raises:
+        AudioError: As `read_audio`.
+    """
+    name = _name(path)
+    with _opened(path, name) as (audio, _):
+        rate = audio.samplerate
+        # What libsndfile reads from an MP3 after a jump is garbled for a quarter of a second, since each frame leans on
+        # those before it: there all of them are decoded.
+        first = min(int(start * rate), audio.frames - 1)
+        passed = first if audio.format == "MP3" else 0
+        try:
+            audio.seek(first - passed)
+            channels = audio.read(passed + math.ceil(seconds * rate) + 1, dtype="float32", always_2d=True)[passed:]
+        except soundfile.LibsndfileError as error:
+            detail = str(error.error_string).removeprefix("Error : ").strip(" .")
+            raise AudioError(f"{name}: truncated or damaged ({detail})") from None
+    if not len(channels):
+        raise AudioError(f"{name}: truncated: there is nothing at {start:.2f} s")
+    return _waveform(channels, rate, sample_rate, name)
 
 
 def probe(path: str | Path) -> AudioInfo:
@@ -231,6 +255,21 @@ def _decoded(audio: Any, stream: BinaryIO, name: str) -> Waveform:
     if not promised and len(stream.read(_LONGEST_TAG + 1)) > _LONGEST_TAG:
         raise AudioError(f"{name}: an MP3 of variable bit rate that does not say how long it is; convert it")
     return samples
+
+
+def _waveform(channels: Waveform, rate: int, sample_rate: int, name: str) -> Waveform:
+    """Decoded samples (samples, channels) at a file's rate as a waveform at the wanted one."""
+    if not np.isfinite(channels).all():
+        raise AudioError(f"{name}: holds samples that are NaN or infinite")
+    waveform = channels[:, 0] if channels.shape[1] == 1 else channels.mean(axis=1)
+    peak = float(np.abs(waveform).max())
+    if peak > _LOUDEST:
+        raise AudioError(f"{name}: samples reach {peak:.6g}; floating-point audio must be scaled to [-1, 1]")
+    if rate != sample_rate:
+        waveform = soxr.resample(waveform, rate, sample_rate)
+    if not len(waveform):
+        raise AudioError(f"{name}: too short to hold a sample at {sample_rate} Hz")
+    return np.ascontiguousarray(np.clip(waveform, -1.0, 1.0), dtype=np.float32)
 
 
 def _promised(audio: Any, stream: BinaryIO) -> int:

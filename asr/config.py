@@ -140,6 +140,14 @@ class AugmentConfig(Section):
     noise: float = Field(0.0, ge=0, le=1, description="share of examples that get noise")
     noise_snr_db: Range = Field((10.0, 40.0), description="speech level above that noise, drawn between")
     noise_color: Range = Field((0.0, 1.0), description="spectral slope of the noise: 0 white, 1 pink, 2 brown")
+    noise_files: str | None = Field(None, description="folder, or list, of recorded noise; null: it is made, coloured")
+    reverb: float = Field(0.0, ge=0, le=1, description="share of examples that are heard in a room")
+    reverb_files: str | None = Field(None, description="folder, or list, of impulse responses; null: simulated rooms")
+    reverb_seconds: Range = Field((0.2, 0.8), description="RT60 of simulated rooms, in which an echo falls by 60 dB")
+    reverb_drr_db: Range = Field((0.0, 12.0), description="direct sound above the echo, in simulated rooms")
+    band: float = Field(0.0, ge=0, le=1, description="share of examples that lose high, or high and low, frequencies")
+    band_high_hz: Range = Field((3000.0, 6000.0), description="what is above is lost, drawn between")
+    band_low_hz: Range = Field((0.0, 0.0), description="what is below is lost; up to 300 as in telephones")
     tone_db: float = Field(0.0, ge=0, description="tone colour changed as by another microphone; decibels")
     join_seconds: float = Field(0.0, ge=0, description="join utterances of one speaker up to this length; 0: never")
     join_count: int = Field(8, ge=1, description="most utterances in one joined example; drawn from 1 to it")
@@ -152,9 +160,19 @@ class AugmentConfig(Section):
     mel_mask_bands: int = Field(20, ge=0, description="widest mask over mel bands")
 
     @model_validator(mode="after")
-    def _speed_is_speed(self) -> Self:
-        if not 0.5 <= self.speed[0] <= self.speed[1] <= 2.0:
-            raise ValueError(f"speed must lie between 0.5 and 2, not {list(self.speed)}")
+    def _possible(self) -> Self:
+        limits = {"speed": (0.5, 2.0), "reverb_seconds": (0.05, 10.0)}
+        for name, (least, most) in limits.items():
+            low, high = getattr(self, name)
+            if not least <= low <= high <= most:
+                raise ValueError(f"{name} must lie between {least:g} and {most:g}, not {[low, high]}")
+        if not 0 <= self.band_low_hz[0] <= self.band_low_hz[1] < self.band_high_hz[0]:
+            raise ValueError(
+                f"band_low_hz {list(self.band_low_hz)} is not below band_high_hz {list(self.band_high_hz)}"
+            )
+        for name in ("noise", "reverb"):
+            if getattr(self, f"{name}_files") and not getattr(self, name):
+                raise ValueError(f"{name}_files is given, but {name}, the share of examples that get it, is 0")
         return self
 
 

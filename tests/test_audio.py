@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import soundfile
 
-from asr.audio import AudioInfo, find_audio, probe, read_audio, write_wav
+from asr.audio import AudioInfo, find_audio, probe, read_audio, read_stretch, write_wav
 from asr.errors import AudioError
 
 FORMATS = {
@@ -69,6 +69,32 @@ def test_probe_knows_the_exact_duration_without_decoding(kind, seconds, tmp_path
     path.write_bytes(encode(tone(seconds), kind))
     assert probe(path) == AudioInfo(pytest.approx(seconds), 16000, 1)
     assert len(read_audio(path, 16000)) == round(seconds * 16000)
+
+
+@pytest.mark.parametrize("kind", FORMATS)
+def test_a_stretch_is_what_the_whole_has_there(kind, tmp_path):
+    path = tmp_path / "speech"
+    path.write_bytes(encode(np.linspace(0, 0.5, 3 * 16000) * tone(3.0, level=1.0), kind))
+    whole = read_audio(path, 16000)
+    for start in (0.0, 0.7, 2.5):
+        stretch = read_stretch(path, start, 0.4, 16000)
+        first = round(start * 16000)
+        assert len(stretch) in (6400, 6401) and stretch.dtype == np.float32
+        assert np.allclose(stretch, whole[first : first + len(stretch)], atol=0.02)
+    assert 3200 <= len(read_stretch(path, 2.8, 0.4, 16000)) <= 3200 + 2 * 1152  # the file's end; in MP3, of its frame
+    assert len(read_stretch(path, 1.0, 0.4, 8000)) in (3200, 3201)
+
+
+def test_a_stretch_that_cannot_be_read(tmp_path):
+    path = tmp_path / "speech.flac"
+    content = bytearray(encode(np.random.default_rng(0).uniform(-0.5, 0.5, 80_000), "flac"))
+    content[len(content) // 2 : len(content) // 2 + 2000] = bytes(2000)
+    path.write_bytes(content)
+    assert len(read_stretch(path, 0.0, 1.0, 16000)) >= 16000
+    with pytest.raises(AudioError, match="truncated or damaged"):
+        read_stretch(path, 2.4, 1.0, 16000)
+    with pytest.raises(AudioError, match="no such file"):
+        read_stretch(tmp_path / "lost.wav", 0.0, 1.0, 16000)
 
 
 @pytest.mark.parametrize("rate", [8000, 11025, 22050, 44100, 48000])

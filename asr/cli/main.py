@@ -9,7 +9,7 @@ import sys
 
 import typer
 
-from asr.cli import check, config, demo, evaluate, info, prepare, train, transcribe
+from asr.cli import augment, check, config, demo, evaluate, info, prepare, train, transcribe
 from asr.errors import AsrError
 
 app = typer.Typer(
@@ -23,6 +23,7 @@ app = typer.Typer(
 app.command("demo")(demo.demo)
 app.add_typer(prepare.app, name="prepare")
 app.command("check")(check.check)
+app.command("augment")(augment.augment)
 app.command("train")(train.train)
 app.command("evaluate")(evaluate.evaluate)
 app.command("transcribe")(transcribe.transcribe)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from asr.data.augment import coloured_noise
+from asr.data.noise import coloured_noise
 
 
 def in_a_room(

@@ -1,20 +1,26 @@
-"""Augmentation of waveforms and features: pure functions of their input and a generator, in numpy.
+"""What becomes of a training example: all that is random about it is drawn in one place, and applied in another.
+
+The plan has drawn what decides an example's length, joins and speed. The rest is drawn by `Augmenter.draw` and applied
+to the waveform by `Drawn.apply`; tones and masks go to the model with the batch, which applies them to the features.
 
 No torch arithmetic here: this runs in loader workers, where it must give the same bits as in the training process.
 """
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from typing import NamedTuple
+
 import numpy as np
 import soxr
-from numpy.typing import NDArray
 
-from asr.config import AugmentConfig
-
-Waveform = NDArray[np.float32]
-Spans = NDArray[np.int64]
-
-_LOWEST_HZ = 50  # below it noise gets no stronger, or most of its power would lie where nobody hears it
+from asr.config import Config
+from asr.data.filters import band_limit
+from asr.data.noise import Waveform, add_noise, coloured_noise
+from asr.data.randomness import generator
+from asr.data.reverb import Room, recorded_room, reverberate, simulated_room
+from asr.data.sounds import Sounds
+from asr.data.views import Views, draw_views
 
 
 def change_speed(waveform: Waveform, speed: float) -> Waveform:
@@ -31,88 +37,116 @@ def change_gain(waveform: Waveform, decibels: float) -> Waveform:
     return louder
 
 
-def coloured_noise(samples: int, sample_rate: int, slope: float, rng: np.random.Generator) -> Waveform:
-    """Stationary noise whose power falls with frequency f as f^-slope: 0 is white, 1 pink, 2 brown.
+class Noise(NamedTuple):
+    """Noise to be added: what it is, its sound (samples,), and how far above it the speech is."""
+
+    name: str
+    sound: Waveform
+    snr_db: float
+
+
+class Band(NamedTuple):
+    """The band of frequencies that is left, in Hz."""
+
+    low: float
+    high: float
+
+
+@dataclass(frozen=True, eq=False)
+class Drawn:
+    """All that was drawn for one example, its sounds included: what is left to do is arithmetic.
+
+    Attributes:
+        views: What is done to its features.
+        gain_db: Change of its level.
+        room: Where it is heard; None: where it was recorded.
+        noise: What is heard beside it; None: nothing.
+        band: What the microphone lets through; None: all.
+    """
+
+    views: Views
+    gain_db: float = 0.0
+    room: Room | None = None
+    noise: Noise | None = None
+    band: Band | None = None
+
+    def apply(self, waveform: Waveform, sample_rate: int) -> Waveform:
+        """The example as the microphone hears it: (samples,) -> (samples,) in [-1, 1].
+
+        The order is that of nature: speech in a room, noise beside it, a microphone that hears only a band and clips.
+        """
+        if self.room:
+            waveform = reverberate(waveform, self.room)
+        if self.noise:
+            waveform = add_noise(waveform, self.noise.sound, self.noise.snr_db)
+        if self.band:
+            waveform = band_limit(waveform, sample_rate, self.band.low, self.band.high)
+        return change_gain(waveform, self.gain_db)
+
+    def __str__(self) -> str:
+        """One line; of the features' views, the first."""
+        parts = [self.room.name] if self.room else []
+        if self.noise:
+            parts.append(f"noise {self.noise.name}, {self.noise.snr_db:.1f} dB below the speech")
+        if self.band:
+            parts.append(f"band {self.band.low:.0f} to {self.band.high:.0f} Hz")
+        parts.append(f"gain {self.gain_db:+.1f} dB")
+        parts += [str(self.views)] if str(self.views) else []
+        return "; ".join(parts)
+
+
+class Augmenter:
+    """Draws what becomes of examples.
 
     Args:
-        samples: How many.
-        sample_rate: Hz.
-        slope: See above.
-        rng: Where the noise comes from.
-
-    Returns:
-        float32 (samples,), of power 1 on average.
+        config: The run's settings.
+        sounds: The recordings of noise and rooms that they name.
     """
-    size = max(4, 1 << (samples - 1).bit_length())  # a power of two: a large prime would take five times as long
-    frequency = np.fft.rfftfreq(size, 1 / sample_rate)
-    magnitude = np.maximum(frequency, _LOWEST_HZ) ** (-slope / 2)
-    magnitude[[0, -1]] = 0  # these two have no phase
-    magnitude *= size / np.sqrt(2 * np.sum(magnitude**2))  # Parseval's theorem
-    phase = rng.uniform(0, 2 * np.pi, len(frequency))
-    noise: Waveform = np.fft.irfft(magnitude * np.exp(1j * phase), size)[:samples].astype(np.float32)
-    return noise
 
+    def __init__(self, config: Config, sounds: Sounds) -> None:
+        self.config = config
+        self.sounds = sounds
 
-def add_noise(waveform: Waveform, sample_rate: int, snr_db: float, slope: float, rng: np.random.Generator) -> Waveform:
-    """Add `coloured_noise`; what would leave [-1, 1] is clipped.
+    def draw(self, waveform: Waveform, id: str, epoch: int) -> Drawn:
+        """What becomes of an example: a function of the seed, the epoch, its id, its length, and the sound files.
 
-    Args:
-        waveform: (samples,).
-        sample_rate: Hz.
-        snr_db: Level of the waveform, silence included, above the noise; a silent waveform stays silent.
-        slope: Spectral slope of the noise.
-        rng: Where the noise comes from.
-    """
-    level = float(np.sqrt(np.mean(np.square(waveform, dtype=np.float64)))) if len(waveform) else 0.0
-    if level == 0.0:
-        return waveform
-    noise = coloured_noise(len(waveform), sample_rate, slope, rng)
-    scale = level * 10 ** (-snr_db / 20) / np.sqrt(np.mean(np.square(noise, dtype=np.float64)))
-    return np.clip(waveform + np.float32(scale) * noise, -1.0, 1.0)
+        Args:
+            waveform: (samples,), joined and at its speed.
+            id: Of the example.
+            epoch: From 0.
 
+        Raises:
+            AudioError: A recording of noise or a room cannot be read.
+        """
+        # What is newest draws only where it is in use, so that runs of old settings are repeated to the bit.
+        augment, samples = self.config.augment, len(waveform)
+        rng = generator(self.config.train.seed, epoch, id)
+        room = self._room(rng) if augment.reverb and rng.random() < augment.reverb else None
+        noise = self._noise(waveform, rng) if rng.random() < augment.noise else None
+        band = None
+        if augment.band and rng.random() < augment.band:
+            band = Band(rng.uniform(*augment.band_low_hz), rng.uniform(*augment.band_high_hz))
+        gain_db = rng.uniform(*augment.gain_db)
+        features = self.config.features
+        views = 2 if self.config.train.consistency else 1
+        frames = samples // features.hop + 1
+        drawn = draw_views(views, frames, features.mels, features.hop_ms, augment, rng)
+        return Drawn(drawn, gain_db, room, noise, band)
 
-def augment_waveform(waveform: Waveform, sample_rate: int, config: AugmentConfig, rng: np.random.Generator) -> Waveform:
-    """Noise and gain as the config draws them; speed is part of the plan, since it decides the length."""
-    if rng.random() < config.noise:
-        snr_db, slope = rng.uniform(*config.noise_snr_db), rng.uniform(*config.noise_color)
-        waveform = add_noise(waveform, sample_rate, snr_db, slope, rng)
-    return change_gain(waveform, rng.uniform(*config.gain_db))
+    def _room(self, rng: np.random.Generator) -> Room:
+        if self.sounds.rooms:
+            return recorded_room(*self.sounds.rooms.draw_whole(rng))
+        augment = self.config.augment
+        seconds, drr_db = rng.uniform(*augment.reverb_seconds), rng.uniform(*augment.reverb_drr_db)
+        return simulated_room(seconds, drr_db, self.config.features.sample_rate, rng)
 
-
-def draw_tone(mels: int, spread_db: float, rng: np.random.Generator) -> Waveform:
-    """A smooth random frequency response, as of another microphone or room.
-
-    Args:
-        mels: Mel bands.
-        spread_db: Standard deviation of a band's change.
-        rng: Where it comes from.
-
-    Returns:
-        (mels,) change of the log-mel features, natural logarithm of power; about zero on average over the bands.
-    """
-    bands = (np.arange(mels) + 0.5) / mels
-    waves = np.cos(np.pi * np.outer(np.arange(1, 5), bands))  # half a wave to two waves over the whole range
-    curve = rng.standard_normal(4) @ waves * np.sqrt(2 / 4)
-    tone: Waveform = (curve * spread_db * np.log(10) / 10).astype(np.float32)
-    return tone
-
-
-def draw_masks(
-    frames: int, mels: int, hop_ms: float, config: AugmentConfig, rng: np.random.Generator
-) -> tuple[Spans, Spans]:
-    """SpecAugment's masks for one example (Park et al. 2019, section 2).
-
-    Returns:
-        Spans in time (time_masks, 2) and over mel bands (mel_masks, 2), each row [start, end).
-    """
-    longest = min(config.time_mask_ms / hop_ms, config.time_mask_share * frames)
-    return (
-        _spans(config.time_masks, int(longest), frames, rng),
-        _spans(config.mel_masks, min(config.mel_mask_bands, mels), mels, rng),
-    )
-
-
-def _spans(count: int, longest: int, size: int, rng: np.random.Generator) -> Spans:
-    widths = rng.integers(0, longest + 1, count)
-    starts = rng.integers(0, size - widths + 1)
-    return np.stack([starts, starts + widths], axis=-1)
+    def _noise(self, waveform: Waveform, rng: np.random.Generator) -> Noise:
+        augment, samples = self.config.augment, len(waveform)
+        snr_db = rng.uniform(*augment.noise_snr_db)
+        if self.sounds.noises:
+            return Noise(*self.sounds.noises.draw_stretch(samples, rng), snr_db)
+        slope = rng.uniform(*augment.noise_color)
+        name = f"of slope {slope:.2f}"
+        if not waveform.any():  # there is nothing that noise could be below
+            return Noise(name, waveform, snr_db)
+        return Noise(name, coloured_noise(samples, self.config.features.sample_rate, slope, rng), snr_db)

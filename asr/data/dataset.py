@@ -6,6 +6,7 @@ import os
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -16,15 +17,15 @@ from torch.utils.data import DataLoader, Dataset
 from asr.archive import parse
 from asr.audio import read_audio
 from asr.config import Config
-from asr.data.augment import Spans, Waveform, augment_waveform, change_speed, draw_masks, draw_tone
+from asr.data.augment import Augmenter, Drawn, change_speed
 from asr.data.manifest import Utterance
+from asr.data.noise import Waveform
 from asr.data.plan import Example, Item, Plan, windows
-from asr.data.randomness import generator
 from asr.data.readahead import read_ahead
+from asr.data.sounds import Sounds
+from asr.data.views import plain_view
 from asr.errors import AudioError, TrainingError
 from asr.text import Normalizer, Tokenizer, steps_needed
-
-Views = tuple[NDArray[np.float32], Spans, Spans]  # of one example: tones and masks, a view a row
 
 
 @dataclass
@@ -101,6 +102,14 @@ def _to_int16(waveform: Waveform) -> NDArray[np.int16]:
     return np.rint(np.clip(waveform, -1, 1) * 32767).astype(np.int16)
 
 
+class Made(NamedTuple):
+    """One example: its waveform (samples,), its target tokens, and what was drawn for it."""
+
+    waveform: Waveform
+    target: list[int]
+    drawn: Drawn
+
+
 class SpeechData(Dataset[Batch | AudioError]):
     """Utterances with their normalised texts and targets, from which batches are made by plan.
 
@@ -110,10 +119,16 @@ class SpeechData(Dataset[Batch | AudioError]):
         normalizer: Applied to the texts.
         tokenizer: Makes targets of them; None where only the audio is wanted, as in validation, where a text may hold
             characters outside the alphabet.
+        sounds: The recordings that augmentation mixes in; None: they are looked up as the config names them.
     """
 
     def __init__(
-        self, utterances: Sequence[Utterance], config: Config, normalizer: Normalizer, tokenizer: Tokenizer | None
+        self,
+        utterances: Sequence[Utterance],
+        config: Config,
+        normalizer: Normalizer,
+        tokenizer: Tokenizer | None,
+        sounds: Sounds | None = None,
     ) -> None:
         self.config = config
         self.texts = [normalizer(utterance.text) for utterance in utterances]
@@ -132,6 +147,7 @@ class SpeechData(Dataset[Batch | AudioError]):
             )
             for text, utterance in zip(self.texts, utterances, strict=True)
         ]
+        self.augmenter = Augmenter(config, sounds or Sounds.of(config))
 
     def batches(self, plan: Plan, epoch: int | None) -> Iterator[Batch]:
         """Batches in the plan's order, augmented from (seed, epoch, utterance id); `epoch` None: not augmented.
@@ -169,12 +185,13 @@ class SpeechData(Dataset[Batch | AudioError]):
         """
         examples, epoch = key
         try:
-            made = [self._make(example, epoch) for example in examples]
+            made = [self.make(example, epoch) for example in examples]
         except AudioError as error:
             return error
-        waveforms, targets, views = zip(*made, strict=True)
+        waveforms, targets, drawn = zip(*made, strict=True)
         tones, time_masks, mel_masks = (
-            torch.from_numpy(np.stack(parts)).transpose(0, 1) for parts in zip(*views, strict=True)
+            torch.from_numpy(np.stack(parts)).transpose(0, 1)
+            for parts in zip(*(one.views for one in drawn), strict=True)
         )
         lengths = [len(waveform) for waveform in waveforms]
         padded = np.zeros((len(examples), max(lengths)), np.float32)
@@ -208,31 +225,22 @@ class SpeechData(Dataset[Batch | AudioError]):
     def _id(self, example: Example) -> str:
         return "+".join(self.items[position].id for position in example.members)
 
-    def _make(self, example: Example, epoch: int | None) -> tuple[Waveform, list[int], Views]:
-        """Waveform, target, and the tones and masks of one example."""
-        config = self.config
-        rate = config.features.sample_rate
+    def make(self, example: Example, epoch: int | None) -> Made:
+        """One example for an epoch; None: not augmented.
+
+        Raises:
+            AudioError: A file cannot be read.
+        """
+        rate = self.config.features.sample_rate
         parts = [self.waveforms[example.members[0]]]
         for gap, position in zip(example.gaps, example.members[1:], strict=True):
             parts += [np.zeros(round(gap * rate), np.float32), self.waveforms[position]]
         waveform = change_speed(np.concatenate(parts), example.speed)
         target = self.tokenizer.encode(self.text(example)) if self.tokenizer else []
         if epoch is None:
-            unmasked = np.zeros((1, 0, 2), np.int64)
-            return waveform, target, (np.zeros((1, config.features.mels), np.float32), unmasked, unmasked)
-        rng = generator(config.train.seed, epoch, self._id(example))
-        waveform = augment_waveform(waveform, rate, config.augment, rng)
-        return waveform, target, self._views(len(waveform) // config.features.hop + 1, rng)
-
-    def _views(self, frames: int, rng: np.random.Generator) -> Views:
-        """Tones and masks of so many frames, for each view that training takes of an example."""
-        features, augment = self.config.features, self.config.augment
-        views = []
-        for _ in range(2 if self.config.train.consistency else 1):
-            tone = draw_tone(features.mels, augment.tone_db, rng)
-            views.append((tone, *draw_masks(frames, features.mels, features.hop_ms, augment, rng)))
-        tones, time_masks, mel_masks = (np.stack(parts) for parts in zip(*views, strict=True))
-        return tones, time_masks, mel_masks
+            return Made(waveform, target, Drawn(plain_view(self.config.features.mels)))
+        drawn = self.augmenter.draw(waveform, self._id(example), epoch)
+        return Made(drawn.apply(waveform, rate), target, drawn)
 
 
 def _spare(text: str, utterance: Utterance, config: Config) -> bool:

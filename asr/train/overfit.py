@@ -52,7 +52,8 @@ def overfit_one_batch(config: Config, data: Path, say: Callable[[str], None]) ->
         }
     )
     device = choose_device(config.train.device)
-    utterances = read_data(data).train
+    content = read_data(data, config)
+    utterances = content.train
     normalizer, tokenizer = text_tools(config, [utterance.text for utterance in utterances])
     selection = select(utterances, config, normalizer, tokenizer)
     for line in selection.messages():
@@ -63,7 +64,7 @@ def overfit_one_batch(config: Config, data: Path, say: Callable[[str], None]) ->
     chosen = [selection.kept[position] for position in rng.permutation(len(selection.kept))[:_EXAMPLES]]
     say(f"learning {len(chosen)} utterances by heart: {', '.join(utterance.id for utterance in chosen)}")
 
-    training = SpeechData(chosen, config, normalizer, tokenizer)
+    training = SpeechData(chosen, config, normalizer, tokenizer, content.sounds)
     plan = plain_plan(training.items, config)
     model = new_model(config, tokenizer, training, say)[0].to(device)
     optimizer = make_optimizer(model, config.train)

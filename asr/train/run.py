@@ -19,6 +19,7 @@ from asr.data.dataset import SpeechData
 from asr.data.manifest import Dataset, Utterance, read_dataset, read_manifest
 from asr.data.plan import plain_plan
 from asr.data.randomness import generator, torch_seed
+from asr.data.sounds import Sounds
 from asr.data.splits import refuse_overlaps
 from asr.errors import ManifestError, TrainingError
 from asr.model.acoustic import AcousticModel
@@ -35,22 +36,32 @@ from asr.train.selection import select
 
 _STATISTICS_UTTERANCES = 1000  # enough for a mean and a variance a band
 # What may change between a stop and --resume: epochs only grow; a device or thread more rounds differently.
-_MAY_CHANGE = ("batches.workers", "train.device", "train.threads", "train.epochs")
+# Where noise and rooms are may change too; which they are, `Data.id` says.
+_MAY_CHANGE = (
+    "batches.workers",
+    "train.device",
+    "train.threads",
+    "train.epochs",
+    "augment.noise_files",
+    "augment.reverb_files",
+)
 
 
 @dataclass
 class Data:
-    """A data folder read: its splits, and what they are."""
+    """A data folder read: its splits, what they are, and the recordings that augmentation mixes in."""
 
     dataset: Dataset
     train: list[Utterance]
     valid: list[Utterance]
+    sounds: Sounds
 
     @property
     def id(self) -> str:
-        """Truncated hash of what is trained and validated on: ids, texts, durations, and speakers, who decide joins.
+        """Truncated hash of what is trained and validated on.
 
-        Which utterances share a shard belongs to it too, since batches are planned by that; its name does not.
+        That is ids, texts, durations, and speakers, who decide joins; names, sizes and lengths of noise and rooms; and
+        which utterances share a shard, since batches are planned by that, but not its name.
         """
         utterances = [*self.train, *self.valid]
         lines = [f"{item.id}\t{item.text}\t{item.duration:.3f}\t{item.speaker}" for item in utterances]
@@ -58,13 +69,15 @@ class Data:
         for place, item in enumerate(utterances):
             if member := parse(item.audio):
                 lines[place] += f"\t{numbers.setdefault(member.shard, len(numbers))}"
+        lines += [line for files in self.sounds.given for line in files.lines]
         return hashlib.sha256("\n".join(lines).encode()).hexdigest()[:16]
 
 
-def read_data(folder: Path) -> Data:
-    """The splits of a data folder, refused where they overlap.
+def read_data(folder: Path, config: Config) -> Data:
+    """The splits of a data folder, refused where they overlap, and what the config mixes into them.
 
     Raises:
+        AudioError: A recording of noise or a room cannot be read.
         ManifestError: A manifest is missing or bad, or splits share what they must not.
     """
     if folder.is_file():
@@ -73,7 +86,7 @@ def read_data(folder: Path) -> Data:
     dataset = read_dataset(folder)
     test = folder / "test.jsonl"
     refuse_overlaps(splits | ({"test": read_manifest(test)} if test.exists() else {}), dataset)
-    return Data(dataset, splits["train"], splits["valid"])
+    return Data(dataset, splits["train"], splits["valid"], Sounds.of(config))
 
 
 def train(config: Config, data: Path, out: Path, resume: bool = False) -> Path:
@@ -92,7 +105,7 @@ def train(config: Config, data: Path, out: Path, resume: bool = False) -> Path:
     Raises:
         TrainingError: The run exists and `resume` is not given, or cannot go on under these settings and data.
         AsrError: Another process is training in the run folder, or there is no such device.
-        ManifestError: See `read_data`.
+        ManifestError, AudioError: See `read_data`.
     """
     group = Group.join(config.train.device)
     try:
@@ -103,7 +116,7 @@ def train(config: Config, data: Path, out: Path, resume: bool = False) -> Path:
 
 def _train(config: Config, data: Path, out: Path, resume: bool, group: Group) -> Path:
     # All that can be refused is refused before anything is written.
-    content = read_data(data)
+    content = read_data(data, config)
     _refuse_changes(config, out, resume)
     if config.train.accumulate < group.size:
         raise TrainingError(
@@ -113,8 +126,8 @@ def _train(config: Config, data: Path, out: Path, resume: bool, group: Group) ->
     state, damaged = load_checkpoint(out / "checkpoints") if resume else (None, [])
     if state and state["data_id"] != content.id:
         raise TrainingError(
-            f"{data}: not the training and validation sets that {out} was started with (or they are packed "
-            "into other shards now, or another version started it)"
+            f"{data}: not the training and validation sets that {out} was started with (or packed into other shards), "
+            "or augment.noise_files and augment.reverb_files are not the recordings (or another version started it)"
         )
     progress = Progress(**state["progress"]) if state else Progress()
     group.wait()
@@ -206,8 +219,10 @@ def _set_up(
         journal.say(line)
     if not selection.kept:
         raise TrainingError("no training utterance is left")
-    training = SpeechData(selection.kept, config, normalizer, tokenizer)
-    validation = SpeechData(data.valid, config, normalizer, None)
+    for files in data.sounds.given:
+        journal.say(str(files))
+    training = SpeechData(selection.kept, config, normalizer, tokenizer, data.sounds)
+    validation = SpeechData(data.valid, config, normalizer, None, data.sounds)
 
     if state:
         model = AcousticModel(config, len(tokenizer))

@@ -26,11 +26,11 @@ from asr.text import Normalizer, Tokenizer
 TEXTS = ["Abc, de!", "bad", "a cab", "deed", "c", "bead a b"]
 
 
-def settings(**batches: object) -> Config:
+def settings(augment: dict[str, object] | None = None, **batches: object) -> Config:
     return parse_config(
         {
             "features": {"sample_rate": 8000, "mels": 16},
-            "augment": {"noise": 0.5, "join_seconds": 4, "join_count": 3},
+            "augment": {"noise": 0.5, "join_seconds": 4, "join_count": 3} | (augment or {}),
             "batches": {"max_utterances": 2, **batches},
         }
     )
@@ -63,6 +63,28 @@ def test_the_number_of_workers_changes_no_bit(utterances):
     alone, shared = (epoch(make(utterances, settings(workers=workers))) for workers in (0, 2))
     assert len(alone) > 1
     assert_same(alone, shared)
+
+
+def test_the_number_of_workers_changes_no_noise_or_room(utterances, write_split, tmp_path):
+    write_split(tmp_path / "noise", "noise", ["a", "b", "c"], rate=11025)
+    simulated = {"noise": 1, "noise_files": str(tmp_path / "noise"), "reverb": 0.5, "band": 0.5}
+    recorded = simulated | {"reverb_files": str(tmp_path / "noise" / "audio")}
+    batches = {}
+    for name, augment in (("simulated", simulated), ("recorded", recorded)):
+        alone, shared = (epoch(make(utterances, settings(augment, workers=workers))) for workers in (0, 2))
+        assert_same(alone, shared)
+        batches[name] = alone
+    pairs = zip(batches["simulated"], batches["recorded"], strict=True)
+    assert any(not torch.equal(one.waveforms, other.waveforms) for one, other in pairs)
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+def test_noise_that_vanishes_is_named_in_one_line(utterances, write_split, tmp_path, workers):
+    (noise,) = write_split(tmp_path / "noise", "noise", ["a"])
+    data = make(utterances, settings({"noise": 1, "noise_files": str(tmp_path / "noise")}, workers=workers))
+    Path(noise.audio).unlink()
+    with pytest.raises(AudioError, match=r"noise-0.wav: no such file$"):
+        epoch(data)
 
 
 @pytest.mark.parametrize("workers", [0, 2])

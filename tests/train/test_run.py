@@ -165,6 +165,34 @@ def test_other_speakers_are_other_data(run, tones, settings, tmp_path):
     assert "not the training and validation sets" in refused(TrainingError, settings(), folder, run, resume=True)
 
 
+def test_noise_and_rooms_are_part_of_the_data(tones, settings, record, tmp_path, capsys):
+    """They may stand elsewhere when the run goes on, but they may not change."""
+    record(tmp_path / "first", "noise", ["ab", "c"])
+    noise = tmp_path / "first" / "audio"
+
+    def noisy(folder: Path, epochs: int = 1):
+        augment = {"noise": 1, "noise_files": str(folder), "reverb": 1, "reverb_files": str(folder / "noise-1.wav")}
+        return settings(augment=augment, train={"epochs": epochs})
+
+    train(noisy(noise), tones, tmp_path / "run")
+    err = capsys.readouterr().err
+    assert "augment.noise_files: 2 files" in err and "augment.reverb_files: 1 files" in err
+    moved = noise.rename(tmp_path / "moved")
+    train(noisy(moved, epochs=2), tones, tmp_path / "run", resume=True)
+    (moved / "noise-0.wav").unlink()
+    for config in (noisy(moved, epochs=3), settings(augment={"noise": 1, "reverb": 1}, train={"epochs": 3})):
+        message = refused(TrainingError, config, tones, tmp_path / "run", resume=True)
+        assert "augment.noise_files" in message and "not the recordings" in message
+
+
+def test_noise_that_cannot_be_read_is_named_before_anything_is_written(tones, settings, tmp_path):
+    (tmp_path / "noise.wav").write_bytes(b"RIFF")
+    config = settings(augment={"noise": 1, "noise_files": str(tmp_path)})
+    message = refused(AudioError, config, tones, tmp_path / "run")
+    assert message.startswith("augment.noise_files: ") and "noise.wav" in message
+    assert not (tmp_path / "run").exists()
+
+
 def test_an_interrupted_run_says_how_to_go_on(tones, settings, tmp_path, monkeypatch, capsys):
     def interrupt(trainer, *arguments):
         raise KeyboardInterrupt
