@@ -4,8 +4,8 @@
 
 DATA is a folder that `asr prepare` made. The three: random order; strictly sorted by length, the same batches in every
 epoch; ours, sorted with 10 % of jitter, other batches in each epoch. All are cut at the config's bound on padded
-frames. The padding is that of the whole epoch; step times are those of N batches of each (forward, CTC, backward, optimiser),
-taken in turn.
+frames. The padding is that of the whole epoch; step times are those of N batches of each (forward, CTC, backward,
+optimiser), taken in turn.
 """
 
 from __future__ import annotations
