@@ -12,7 +12,7 @@ from asr.cli.main import app
 from asr.model.file import load_model
 from asr.train import average, keep, loop
 from asr.train.checkpoint import checkpoints
-from asr.train.journal import Journal, read_log
+from asr.train.journal import read_log
 from asr.train.loop import Trainer
 from asr.train.run import train
 from asr.train.validate import Validation
@@ -125,13 +125,11 @@ def test_a_run_without_an_average_keeps_no_epochs(tones, settings, tmp_path):
 
 RATES = (0.9, 0.4, 0.5, 0.3, 0.3)  # four epochs and their average
 MOMENTS = {  # the call of a function that is interrupted; there are 3 steps and 2 checkpoints an epoch
-    "in an epoch": (Trainer, "_step", 6),
     "between the weights of an epoch and its checkpoint": (loop, "save_checkpoint", 4),
     "in the last epoch": (Trainer, "_step", 12),
     "while the last epoch's weights are written": (average, "save", 4),
     "before the average": (Trainer, "_average_epochs", 1),
     "before the average is written": (keep, "save_model", 4),
-    "before the average is logged": (Journal, "average", 1),
     "before the last checkpoint": (loop, "save_checkpoint", 8),
 }
 
