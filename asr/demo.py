@@ -7,7 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from asr.config import load_config
+from asr.config_file import load_config
 from asr.corpora import digits
 from asr.evaluate import evaluate, read_splits
 from asr.recognizer import Recognizer

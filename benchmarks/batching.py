@@ -19,7 +19,7 @@ import numpy as np
 import torch
 from contestants import random_plan, sorted_plan
 
-from asr.config import load_config
+from asr.config_file import load_config
 from asr.data.dataset import SpeechData
 from asr.data.plan import epoch_plan, padding_share
 from asr.model.acoustic import AcousticModel

@@ -21,7 +21,7 @@ from statistics import median
 import torch
 
 from asr.archive import open_binary, parse, size
-from asr.config import parse_config
+from asr.config_file import parse_config
 from asr.corpora.shards import pack
 from asr.data.dataset import SpeechData
 from asr.data.manifest import Utterance, read_manifest

@@ -20,7 +20,7 @@ _FLOAT = 4  # bytes
 
 def predicted(conf: str, frames: int, bf16: bool) -> float:
     """Bytes that a step keeps for its backward pass, counted from the shapes; buffers of kernels come on top."""
-    from asr.config import load_config
+    from asr.config_file import load_config
 
     config = load_config(conf)
     model = config.model
@@ -46,7 +46,7 @@ def measured(conf: str, frames: int, seconds: float, threads: int, bf16: bool) -
     """Bytes by which training steps on batches of so many frames raise the largest resident memory of a process."""
     import torch
 
-    from asr.config import load_config
+    from asr.config_file import load_config
     from asr.model.acoustic import AcousticModel
     from asr.train.schedule import make_optimizer
 

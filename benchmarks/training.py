@@ -33,7 +33,8 @@ from lstm import gemm_peak
 from torch.nn import functional
 from torch.nn.utils import clip_grad_norm_
 
-from asr.config import Config, load_config
+from asr.config import Config
+from asr.config_file import load_config
 from asr.data.dataset import SpeechData
 from asr.data.plan import Example, Plan, epoch_plan, padding_share
 from asr.model.acoustic import AcousticModel

@@ -28,7 +28,7 @@ def tiny_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The run folder of an untrained model for 8 kHz audio, with an output layer that makes it talk."""
     import torch
 
-    from asr.config import parse_config
+    from asr.config_file import parse_config
     from asr.model.acoustic import AcousticModel
     from asr.model.file import ModelFile, save_model
     from asr.text import Normalizer, Tokenizer

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from asr.config import config_yaml, leading_comment, load_config, shipped_configs
+from asr.config_file import config_yaml, leading_comment, load_config, shipped_configs
 from asr.data.dataset import SpeechData
 from asr.data.plan import epoch_plan
 from asr.model.acoustic import AcousticModel

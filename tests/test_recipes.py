@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 import typer
 
-from asr.config import load_config
+from asr.config_file import load_config
 
 RECIPES = Path(__file__).parents[1] / "recipes"
 NAMES = ("digits", "fsdd", "librispeech", "own")

@@ -35,7 +35,7 @@ def augment(
     Example: asr augment speech.wav --conf own --out heard augment.noise=1 augment.reverb=1
     """
     from asr.audio import find_audio
-    from asr.config import load_config
+    from asr.config_file import load_config
     from asr.train.examples import write_examples
     from asr.transcript import output_stems, refuse_to_replace
 

@@ -63,7 +63,7 @@ def _target(conf: str | None, model: Path | None) -> Target | None:
     from asr.data.check import Target
 
     if conf:
-        from asr.config import load_config
+        from asr.config_file import load_config
         from asr.text import Normalizer
 
         config = load_config(conf)

@@ -14,7 +14,7 @@ def config(
 
     Example: asr config digits > my.yaml
     """
-    from asr.config import config_yaml, leading_comment, load_config, shipped_configs
+    from asr.config_file import config_yaml, leading_comment, load_config, shipped_configs
 
     if name is None:
         for shipped in shipped_configs():

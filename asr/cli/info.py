@@ -14,7 +14,7 @@ def info(model: Model) -> None:
 
     Example: asr info runs/digits
     """
-    from asr.config import config_yaml
+    from asr.config_file import config_yaml
     from asr.model.file import load_model
 
     file = load_model(model)

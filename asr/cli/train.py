@@ -23,7 +23,7 @@ def train(
 
     Example: asr train fsdd --data data/fsdd --out runs/fsdd train.seed=2
     """
-    from asr.config import load_config
+    from asr.config_file import load_config
 
     config = load_config(conf, settings or [])
     if overfit:

@@ -14,7 +14,8 @@ import torch
 import asr
 from asr.archive import parse
 from asr.atomic import claimed, replacing
-from asr.config import Config, Section, config_yaml, load_config
+from asr.config import Config, Section
+from asr.config_file import config_yaml, load_config
 from asr.data.dataset import SpeechData
 from asr.data.manifest import Dataset, Utterance, read_dataset, read_manifest
 from asr.data.plan import plain_plan

@@ -1,6 +1,6 @@
 """`asr info` and `asr config`."""
 
-from asr.config import load_config, shipped_configs
+from asr.config_file import load_config, shipped_configs
 
 
 def test_info_says_what_a_model_is(run_asr, tiny_model):

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from asr.config import parse_config
+from asr.config_file import parse_config
 from asr.data.augment import Augmenter, change_gain, change_speed
 from asr.data.noise import coloured_noise
 from asr.data.randomness import generator

@@ -7,7 +7,7 @@ import pytest
 import soundfile
 
 from asr.audio import write_wav
-from asr.config import parse_config
+from asr.config_file import parse_config
 from asr.data.check import Target, check_manifests, write_repaired
 from asr.data.manifest import Dataset, read_dataset, read_manifest, write_dataset
 from asr.errors import ManifestError

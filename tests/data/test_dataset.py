@@ -15,7 +15,8 @@ from hypothesis import strategies as st
 
 from asr.archive import parse
 from asr.audio import read_audio
-from asr.config import Config, parse_config
+from asr.config import Config
+from asr.config_file import parse_config
 from asr.corpora.shards import pack
 from asr.data.dataset import Batch, SpeechData
 from asr.data.manifest import Utterance

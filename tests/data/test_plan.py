@@ -7,7 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from asr.config import Config, parse_config
+from asr.config import Config
+from asr.config_file import parse_config
 from asr.data.plan import Example, Item, Plan, epoch_plan, frames, padding_share, plain_plan, windows
 
 SECONDS = st.floats(0.05, 20.0, allow_nan=False)

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from asr.config import parse_config
+from asr.config_file import parse_config
 from asr.data import readahead
 from asr.data.plan import Item, epoch_plan, windows
 from asr.data.readahead import read_ahead

@@ -7,7 +7,7 @@ import pytest
 import soundfile
 
 from asr.audio import write_wav
-from asr.config import parse_config
+from asr.config_file import parse_config
 from asr.data import sounds
 from asr.data.augment import Augmenter
 from asr.data.noise import rms

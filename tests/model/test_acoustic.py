@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from torch import nn
 from torch.nn import functional
 
-from asr.config import parse_config
+from asr.config_file import parse_config
 from asr.model.acoustic import AcousticModel
 
 

@@ -10,7 +10,7 @@ import torch
 from safetensors import safe_open
 from safetensors.torch import save_file
 
-from asr.config import parse_config
+from asr.config_file import parse_config
 from asr.errors import ModelFileError
 from asr.model.acoustic import AcousticModel
 from asr.model.file import ModelFile, initialise_from, load_model, save_model

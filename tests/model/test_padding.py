@@ -7,7 +7,8 @@ import pytest
 import torch
 
 from asr.audio import read_audio
-from asr.config import Config, parse_config
+from asr.config import Config
+from asr.config_file import parse_config
 from asr.decode import GreedyDecoder
 from asr.model.acoustic import AcousticModel
 

@@ -9,7 +9,8 @@ import torch
 from ruamel.yaml import YAML
 
 from asr.audio import write_wav
-from asr.config import Config, load_config, parse_config
+from asr.config import Config
+from asr.config_file import load_config, parse_config
 from asr.data.dataset import SpeechData
 from asr.data.manifest import Dataset, Utterance, read_manifest, write_dataset, write_manifest
 from asr.model.acoustic import AcousticModel

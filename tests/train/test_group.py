@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from asr.config import load_config
+from asr.config_file import load_config
 from asr.errors import TrainingError
 from asr.train.checkpoint import load_checkpoint
 from asr.train.group import Group

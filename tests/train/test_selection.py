@@ -9,7 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch.nn import functional
 
-from asr.config import Config, parse_config
+from asr.config import Config
+from asr.config_file import parse_config
 from asr.data.dataset import SpeechData
 from asr.data.manifest import Utterance
 from asr.data.plan import epoch_plan

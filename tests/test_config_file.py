@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from asr.config import Config, config_yaml, load_config, parse_config, shipped_configs
+from asr.config import Config
+from asr.config_file import config_yaml, load_config, parse_config, shipped_configs
 from asr.errors import ConfigError
 
 
