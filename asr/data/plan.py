@@ -145,7 +145,9 @@ def _batches(examples: Sequence[Example], config: Config, rng: np.random.Generat
     # Lengths jittered by 10 %: an example meets others than last epoch's, at little cost in padding.
     lengths = np.array([example.seconds for example in examples])
     order = np.argsort(lengths * rng.uniform(0.9, 1.1, len(examples)), kind="stable")[::-1]
-    return _cut([examples[position] for position in order], config)
+    batches = _cut([examples[position] for position in order], config)
+    # From long to short: the LSTM leaves out what has ended from the last on (see `asr.model.lstm.cut`).
+    return [sorted(batch, key=lambda example: -example.seconds) for batch in batches]
 
 
 def _cut(examples: Sequence[Example], config: Config) -> Plan:

@@ -46,6 +46,8 @@ def test_every_utterance_once_within_the_bounds(items, config, seed, epoch):
     plan = epoch_plan(items, config, seed, epoch)
     assert sorted(members(plan)) == list(range(len(items)))
     assert_bounded(plan, config)
+    lengths = [[example.seconds for example in batch] for batch in plan]
+    assert all(batch == sorted(batch, reverse=True) for batch in lengths)
 
 
 @given(ITEMS, configs())
