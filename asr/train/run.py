@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
@@ -12,7 +13,7 @@ from typing import Any
 import torch
 
 import asr
-from asr.atomic import claimed, replacing
+from asr.atomic import claimed, leftovers, replacing
 from asr.config import Config, Section, config_yaml, load_config
 from asr.data.dataset import SpeechData
 from asr.data.manifest import Dataset, Utterance, read_dataset, read_manifest
@@ -31,6 +32,7 @@ from asr.train.journal import Journal, Silence, read_log
 from asr.train.loop import Trainer
 from asr.train.schedule import make_optimizer
 from asr.train.selection import select
+from asr.train.stop import stops_told
 from asr.train.validate import Validation
 
 _STATISTICS_UTTERANCES = 1000  # enough for a mean and a variance a band
@@ -104,14 +106,12 @@ def _train(config: Config, data: Path, out: Path, resume: bool, group: Group) ->
             f"work; with a multiple of {group.size}, and batches.max_frames the smaller, a step stays as large"
         )
     state, damaged = load_checkpoint(out / "checkpoints") if resume else (None, [])
-    if state and state["data_id"] != content.id:
-        raise TrainingError(
-            f"{data}: not the training and validation sets that {out} was started with (or another version started it)"
-        )
+    if state:
+        _refuse_other_run(state, config, data, content.id, out)
     progress = Progress(**state["progress"]) if state else Progress()
     group.wait()
     with _run_folder(config, out) if group.leads else nullcontext():
-        with Journal(out, progress.step) if group.leads else Silence() as journal:
+        with stops_told(), Journal(out, progress.step) if group.leads else Silence() as journal:
             for line in damaged:
                 journal.say(line)
             trainer = _set_up(config, content, out, progress, state, group, journal)
@@ -120,8 +120,8 @@ def _train(config: Config, data: Path, out: Path, resume: bool, group: Group) ->
             except KeyboardInterrupt:
                 journal.say(f"stopped in step {progress.step + 1}; the same command with --resume goes on")
                 raise
-        if group.leads:
-            draw_curves(out)
+            if group.leads:
+                draw_curves(out)
     if progress.best_epoch < 0:
         raise TrainingError(f"{out}: no epoch was better than nothing at all; look at {out / 'log.jsonl'}")
     return out / MODEL_NAME
@@ -132,6 +132,8 @@ def _run_folder(config: Config, out: Path) -> Iterator[None]:
     """The run folder, with its config in it, and no other process that trains in it."""
     out.mkdir(parents=True, exist_ok=True)
     with claimed(out):
+        for left in leftovers(out):
+            left.unlink()
         with replacing(out / "config.yaml") as aside:
             aside.write_text(config_yaml(config), encoding="utf-8")
         yield
@@ -237,7 +239,8 @@ def _set_up(
         f"{group.size} x {group.device.type}, {torch.get_num_threads()} threads"
         + (f"; from step {progress.step}" if state else "")
     )
-    return Trainer(model, tokenizer, optimizer, average, training, validation, progress, out, data.id, keep_best, group)
+    run_id = f"{data.id} {settings_id(config)}"
+    return Trainer(model, tokenizer, optimizer, average, training, validation, progress, out, run_id, keep_best, group)
 
 
 def _refuse_changes(config: Config, out: Path, resume: bool) -> None:
@@ -247,18 +250,55 @@ def _refuse_changes(config: Config, out: Path, resume: bool) -> None:
         TrainingError: Neither holds.
     """
     file = out / "config.yaml"
-    begun = read_log(out / "log.jsonl") or checkpoints(out / "checkpoints")
-    if file.exists() and begun:  # a run that did not come to a step has nothing to lose
-        if not resume:
-            raise TrainingError(f"{out}: a run is there already; --resume goes on with it, another --out starts afresh")
+    saved = checkpoints(out / "checkpoints")
+    begun = saved or read_log(out / "log.jsonl") or (out / MODEL_NAME).exists()
+    if begun and not resume:
+        raise TrainingError(f"{out}: a run is there already; --resume goes on with it, another --out starts afresh")
+    if begun and not (saved and file.exists()):  # a run has both before it logs its first step
+        lost = file.name if saved else "every checkpoint"
+        raise TrainingError(
+            f"{out}: the run in it has lost {lost}, so it cannot go on; nothing was changed. Put back a copy, or start "
+            "afresh with another --out"
+        )
+    if begun:
         before = load_config(file)
         changed = [line for line in differences(before, config) if not line.startswith(_MAY_CHANGE)]
         if config.train.epochs < before.train.epochs:
             changed.append(f"train.epochs: {before.train.epochs} -> {config.train.epochs}, but more are possible")
         if changed:
             raise TrainingError(f"{out}: cannot resume under other settings: {'; '.join(changed)}")
-    elif not file.exists() and out.exists() and any(out.iterdir()):
+    elif not file.exists() and out.exists() and set(out.iterdir()) - set(leftovers(out)):
         raise TrainingError(f"{out}: not empty, and not a run")
+
+
+def settings_id(config: Config) -> str:
+    """Truncated hash of the settings that stay as they are in a run; a setting not used yet changes nothing in it."""
+    settings = config.model_dump(mode="json", exclude_defaults=True)
+    for path in _MAY_CHANGE:
+        section, _, name = path.partition(".")
+        settings.get(section, {}).pop(name, None)
+    used = {section: fields for section, fields in settings.items() if fields}
+    return hashlib.sha256(json.dumps(used, sort_keys=True).encode()).hexdigest()[:16]
+
+
+def _refuse_other_run(state: dict[str, Any], config: Config, data: Path, data_id: str, out: Path) -> None:
+    """Make sure that a checkpoint is of the run that is to go on.
+
+    Raises:
+        TrainingError: It is not.
+    """
+    before, _, settings = (state.get("run_id") or state["data_id"]).partition(
+        " "
+    )  # of the data alone in the first ones
+    if before != data_id:
+        raise TrainingError(
+            f"{data}: not the training and validation sets that {out} was started with (or another version started it)"
+        )
+    if settings and settings != settings_id(config):
+        raise TrainingError(
+            f"{out}: its newest checkpoint, of step {state['progress']['step']}, is of a run with other settings; "
+            "nothing was changed. With that file moved away, --resume goes on from the one before it"
+        )
 
 
 def differences(before: Config, now: Config) -> list[str]:
