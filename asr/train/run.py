@@ -110,18 +110,18 @@ def _train(config: Config, data: Path, out: Path, resume: bool, group: Group) ->
         _refuse_other_run(state, config, data, content.id, out)
     progress = Progress(**state["progress"]) if state else Progress()
     group.wait()
-    with _run_folder(config, out) if group.leads else nullcontext():
-        with stops_told(), Journal(out, progress.step) if group.leads else Silence() as journal:
-            for line in damaged:
-                journal.say(line)
-            trainer = _set_up(config, content, out, progress, state, group, journal)
-            try:
-                trainer.fit(journal)
-            except KeyboardInterrupt:
-                journal.say(f"stopped in step {progress.step + 1}; the same command with --resume goes on")
-                raise
-            if group.leads:
-                draw_curves(out)
+    folder = _run_folder(config, out) if group.leads else nullcontext()
+    with folder, stops_told(), Journal(out, progress.step) if group.leads else Silence() as journal:
+        for line in damaged:
+            journal.say(line)
+        trainer = _set_up(config, content, out, progress, state, group, journal)
+        try:
+            trainer.fit(journal)
+        except KeyboardInterrupt:
+            journal.say(f"stopped in step {progress.step + 1}; the same command with --resume goes on")
+            raise
+        if group.leads:
+            draw_curves(out)
     if progress.best_epoch < 0:
         raise TrainingError(f"{out}: no epoch was better than nothing at all; look at {out / 'log.jsonl'}")
     return out / MODEL_NAME

@@ -85,8 +85,8 @@ def assert_refused(family, run: Path, *words: object, options: tuple[str, ...] =
         ("checkpoints/step-00000006.pt", {"what": "write", "bytes": 30000}),
         ("model.safetensors", {"what": "write", "bytes": 10000}),
         ("log.jsonl", {"what": "append", "line": '"step": 6,'}),
-        ("tensorboard/events.", {"what": "append", "skip": 7}),
-        ("curves.png", {"what": "write", "bytes": 50000}),
+        pytest.param("tensorboard/events.", {"what": "append", "skip": 7}, marks=pytest.mark.long),
+        pytest.param("curves.png", {"what": "write", "bytes": 50000}, marks=pytest.mark.long),
     ],
 )
 def test_a_file_that_cannot_be_written_to_its_end(file, fault, family, tmp_path):
@@ -146,7 +146,7 @@ DAMAGE = {
 }
 
 
-@pytest.mark.parametrize("how", DAMAGE)
+@pytest.mark.parametrize("how", ["a bit flipped", *(pytest.param(h, marks=pytest.mark.long) for h in list(DAMAGE)[1:])])
 def test_a_damaged_checkpoint_falls_back_to_the_one_before(how, family, run):
     path = checkpoints(run / "checkpoints")[0]
     path.write_bytes(DAMAGE[how](path.read_bytes()))
@@ -217,7 +217,10 @@ def test_a_config_that_is_missing_or_damaged_is_named(family, run):
     assert family.resume(run, 2) == "step 6"
 
 
-@pytest.mark.parametrize("rest", [b"", b'{"kind": "st', bytes(200), b"\xff\xfe\n"])
+@pytest.mark.parametrize(
+    "rest",
+    [b'{"kind": "st', *(pytest.param(rest, marks=pytest.mark.long) for rest in (b"", bytes(200), b"\xff\xfe\n"))],
+)
 def test_a_log_cut_by_a_power_cut(rest, family, run):
     """Beyond what a checkpoint has synced, there may be anything."""
     path = run / "log.jsonl"

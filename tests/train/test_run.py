@@ -15,7 +15,7 @@ from asr.model.file import ModelFile, load_model, save_model
 from asr.train.checkpoint import checkpoints
 from asr.train.journal import read_log
 from asr.train.loop import Trainer
-from asr.train.run import differences, text_tools, train
+from asr.train.run import differences, settings_id, text_tools, train
 
 
 def refused(error: type[AsrError], *arguments, **options) -> str:
@@ -318,6 +318,12 @@ def test_differences_are_named_by_their_path(settings):
     assert differences(settings(), settings()) == []
     other = settings(name="other", text={"case": "keep"})
     assert differences(settings(), other) == ["name: 'tones' -> 'other'", "text.case: 'lower' -> 'keep'"]
+
+
+def test_settings_have_an_id_of_what_may_not_change(settings):
+    same = settings(batches={"workers": 2}, train={"epochs": 7, "threads": 2, "device": "auto"})
+    assert settings_id(same) == settings_id(settings())
+    assert settings_id(settings(train={"seed": 2})) != settings_id(settings())
 
 
 def test_a_model_file_can_be_saved_from_what_was_loaded(finished, tmp_path):
