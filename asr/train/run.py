@@ -287,9 +287,8 @@ def _refuse_other_run(state: dict[str, Any], config: Config, data: Path, data_id
     Raises:
         TrainingError: It is not.
     """
-    before, _, settings = (state.get("run_id") or state["data_id"]).partition(
-        " "
-    )  # of the data alone in the first ones
+    run_id = state.get("run_id", state.get("data_id", ""))  # the first checkpoints had an id of the data alone
+    before, _, settings = run_id.partition(" ")
     if before != data_id:
         raise TrainingError(
             f"{data}: not the training and validation sets that {out} was started with (or another version started it)"
