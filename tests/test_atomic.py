@@ -1,14 +1,16 @@
 """Files are replaced whole or not at all."""
 
+import errno
 import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from asr import atomic
-from asr.atomic import claimed, replacing
+from asr.atomic import Appending, claimed, leftovers, replacing
 from asr.errors import AsrError
 
 
@@ -46,6 +48,73 @@ def test_writing_nothing_leaves_the_old_file(path):
     with pytest.raises(FileNotFoundError), replacing(path):
         pass
     assert_alone(path, "old")
+
+
+def test_an_error_of_the_system_names_the_file(path, monkeypatch):
+    """Not the temporary one beside it, which nobody knows of."""
+
+    def full(*arguments: object) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    for name in ("fsync", "replace"):
+        with monkeypatch.context() as patch, pytest.raises(OSError, match="No space") as caught:
+            patch.setattr(os, name, full)
+            with replacing(path) as aside:
+                aside.write_text("new")
+        assert caught.value.filename == str(path)
+        assert_alone(path, "old")
+    with pytest.raises(FileNotFoundError) as missing, replacing(path.parent / "nowhere" / "file") as aside:
+        aside.write_text("new")
+    assert missing.value.filename == str(path.parent / "nowhere" / "file")
+    with pytest.raises(FileNotFoundError) as other, replacing(path):
+        Path("/nowhere").read_text()
+    assert other.value.filename == "/nowhere"
+
+
+def test_what_a_killed_process_has_left_is_found(path):
+    code = (
+        "import os, sys; from asr.atomic import replacing\n"
+        "with replacing(sys.argv[1]) as aside: aside.touch(); os.kill(os.getpid(), 9)"
+    )
+    subprocess.run([sys.executable, "-c", code, path], check=False)
+    left = leftovers(path.parent)
+    assert len(left) == 1 and {*path.parent.iterdir()} == {path, *left}
+    (path.parent / ".notes.tmp").touch()  # of somebody else
+    assert leftovers(path.parent) == left
+
+
+def test_records_are_added_whole_or_not_at_all(tmp_path):
+    path = tmp_path / "log"
+    path.write_bytes(b"one\n")
+    log = Appending(path)
+    log.write(b"two\n")
+    assert path.read_bytes() == b"one\ntwo\n"  # at once
+
+    class Full:
+        """Takes two bytes, then no more."""
+
+        def __init__(self, file: Any) -> None:
+            self.file, self.room = file, 2
+            self.fileno = file.fileno
+
+        def write(self, content: bytes) -> int:
+            if not self.room:
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+            took = self.file.write(content[: self.room])
+            self.room -= took
+            return took
+
+    file = log._file
+    log._file = Full(file)
+    with pytest.raises(OSError, match="No space") as caught:
+        log.write(b"three\n")
+    assert caught.value.filename == str(path)
+    assert path.read_bytes() == b"one\ntwo\n"
+    log._file = file
+    log.write(b"four\n")
+    log.sync()
+    log.close()
+    assert path.read_bytes() == b"one\ntwo\nfour\n"
 
 
 @pytest.mark.skipif(not Path("/proc/self/fd").is_dir(), reason="needs /proc to see which file is synced")

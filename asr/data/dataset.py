@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
-from torch.utils.data import DataLoader, Dataset
+from torch.utils.data import DataLoader, Dataset, get_worker_info
 
 from asr.archive import parse
 from asr.audio import read_audio
@@ -24,7 +24,7 @@ from asr.data.plan import Example, Item, Plan, windows
 from asr.data.readahead import read_ahead
 from asr.data.sounds import Sounds
 from asr.data.views import plain_view
-from asr.errors import AudioError, TrainingError
+from asr.errors import AsrError, TrainingError
 from asr.text import Normalizer, Tokenizer, steps_needed
 
 
@@ -56,19 +56,32 @@ class Batch:
 
     def to(self, device: torch.device) -> Batch:
         """The same batch on a device."""
+        return self._mapped(lambda tensor: tensor.to(device, non_blocking=True))
 
-        def move(tensor: Tensor) -> Tensor:
-            return tensor.to(device, non_blocking=True)
+    def shared(self) -> Batch:
+        """The same batch in memory that other processes can read.
 
+        Raises:
+            TrainingError: There is no room for it.
+        """
+        try:
+            return self._mapped(Tensor.share_memory_)
+        except RuntimeError:
+            raise TrainingError(
+                "no shared memory is left for the loader workers (df -h /dev/shm; docker run --shm-size); "
+                "batches.workers=0 needs none"
+            ) from None
+
+    def _mapped(self, change: Callable[[Tensor], Tensor]) -> Batch:
         return Batch(
             self.ids,
-            move(self.waveforms),
-            move(self.lengths),
-            move(self.targets),
-            move(self.target_lengths),
-            move(self.tones),
-            move(self.time_masks),
-            move(self.mel_masks),
+            change(self.waveforms),
+            change(self.lengths),
+            change(self.targets),
+            change(self.target_lengths),
+            change(self.tones),
+            change(self.time_masks),
+            change(self.mel_masks),
         )
 
 
@@ -110,7 +123,7 @@ class Made(NamedTuple):
     drawn: Drawn
 
 
-class SpeechData(Dataset[Batch | AudioError]):
+class SpeechData(Dataset[Batch | AsrError]):
     """Utterances with their normalised texts and targets, from which batches are made by plan.
 
     Args:
@@ -154,40 +167,38 @@ class SpeechData(Dataset[Batch | AudioError]):
 
         Raises:
             AudioError: A file cannot be read.
-            TrainingError: A worker died.
+            TrainingError: There is no shared memory for the workers.
+            RuntimeError: A worker died. torch notices in a signal handler, so this may be raised in any line of the
+                process, not only here; see `asr.train.stop`.
         """
         workers = min(self.config.batches.workers, len(plan))
         sampler = ((batch, epoch) for batch in self._in_turn(plan, epoch))
-        loader: DataLoader[Batch | AudioError] = DataLoader(
+        loader: DataLoader[Batch | AsrError] = DataLoader(
             self,
             sampler=sampler,
             batch_size=None,
             num_workers=workers,
             worker_init_fn=_one_thread,
         )
-        try:
-            for batch in loader:
-                if isinstance(batch, AudioError):
-                    raise batch
-                yield batch
-        except RuntimeError as error:
-            if "DataLoader worker" not in str(error):
-                raise
-            raise TrainingError(
-                "a loader worker died, most likely for want of memory; batches.workers=0 or a smaller "
-                "batches.cache_mb needs less. The run can go on from its last checkpoint with --resume."
-            ) from None
+        for batch in loader:
+            if isinstance(batch, AsrError):
+                raise batch
+            yield batch
 
-    def __getitem__(self, key: tuple[list[Example], int | None]) -> Batch | AudioError:
+    def __getitem__(self, key: tuple[list[Example], int | None]) -> Batch | AsrError:
         """The batch of some examples, for an epoch.
 
         An error is returned, not raised: torch would wrap the whole traceback of a worker process around its one line.
+        A worker shares the batch here, since torch would do so in a thread whose errors leave the run waiting for ever.
         """
-        examples, epoch = key
         try:
-            made = [self.make(example, epoch) for example in examples]
-        except AudioError as error:
+            batch = self._batch(*key)
+            return batch.shared() if get_worker_info() else batch
+        except AsrError as error:
             return error
+
+    def _batch(self, examples: list[Example], epoch: int | None) -> Batch:
+        made = [self.make(example, epoch) for example in examples]
         waveforms, targets, drawn = zip(*made, strict=True)
         tones, time_masks, mel_masks = (
             torch.from_numpy(np.stack(parts)).transpose(0, 1)

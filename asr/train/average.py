@@ -12,7 +12,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor, nn
 
-from asr.atomic import replacing
+from asr.atomic import leftovers, replacing
 from asr.errors import TrainingError
 
 
@@ -69,7 +69,7 @@ class EpochWeights:
         self.folder = folder
         self.choice = choice
         self.count = count
-        for left in folder.glob(".*.tmp"):  # by a process that was killed while it wrote
+        for left in leftovers(folder):
             left.unlink()
         for epoch in self._epochs():
             if epoch > done:

@@ -5,19 +5,21 @@ No generator state is kept, since every draw is a function of (seed, step) or (s
 
 from __future__ import annotations
 
-import pickle
+import io
 import zipfile
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import nn
 
-from asr.atomic import replacing
+from asr.atomic import leftovers, replacing
+from asr.errors import TrainingError
 
+FORMAT = 1
 KEPT = 2
-_DAMAGE = (zipfile.BadZipFile, pickle.UnpicklingError, EOFError, OSError, RuntimeError, ValueError, KeyError)
+_PARTS = {"progress", "model", "optimizer", "average"}
 
 
 @dataclass
@@ -57,7 +59,7 @@ def save_checkpoint(
     model: nn.Module,
     optimizer: torch.optim.Optimizer,
     average: dict[str, object] | None,
-    data_id: str,
+    run_id: str,
 ) -> Path:
     """Write `step-N.pt` and leave the newest `KEPT` checkpoints in the folder.
 
@@ -66,16 +68,19 @@ def save_checkpoint(
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / f"step-{progress.step:08d}.pt"
     state = {
+        "format": FORMAT,
         "progress": asdict(progress),
         "model": model.state_dict(),
         "optimizer": optimizer.state_dict(),
         "average": average,
-        "data_id": data_id,
+        "run_id": run_id,
     }
-    for left in folder.glob(".*.tmp"):  # by a process that was killed while it wrote
+    for left in leftovers(folder):
         left.unlink()
+    content = io.BytesIO()  # since of a full disk, torch's writer only says that a position is unexpected
+    torch.save(state, content)
     with replacing(path) as aside:
-        torch.save(state, aside)
+        aside.write_bytes(content.getbuffer())
     kept = [other for other in checkpoints(folder) if other <= path][:KEPT]
     for other in checkpoints(folder):
         if other not in kept:
@@ -89,18 +94,52 @@ def checkpoints(folder: Path) -> list[Path]:
 
 
 def load_checkpoint(folder: Path) -> tuple[dict[str, Any] | None, list[str]]:
-    """The newest checkpoint that can be read.
+    """The newest checkpoint that is not damaged.
 
     Returns:
-        Its state (None where there is none), and a line about each newer one that is damaged.
+        Its state (None where there is no checkpoint), and a line about each newer one that is damaged.
+
+    Raises:
+        TrainingError: All are damaged, or the newest that is not is of another version. Going back before it would
+            throw away what is good, so that is left to the user.
     """
     damaged: list[str] = []
     for path in checkpoints(folder):
         try:
-            with zipfile.ZipFile(path) as archive:  # PyTorch reads tensors without looking at their checksums
-                if part := archive.testzip():
-                    raise ValueError(f"the checksum of {part} is wrong")
-            return torch.load(path, map_location="cpu", weights_only=True), damaged
-        except _DAMAGE as error:
+            state = _read(path)
+        except PermissionError:
+            raise
+        except Exception as error:  # a bit flipped in an archive's tables makes zipfile raise almost anything
             damaged.append(f"{path}: damaged, going back to the one before it ({' '.join(str(error).split())[:80]})")
+            continue
+        _refuse_foreign(state, path)
+        return state, damaged
+    if damaged:
+        raise TrainingError(
+            f"{folder}: every checkpoint is damaged ({', '.join(path.name for path in checkpoints(folder))}), so the "
+            "run cannot go on; nothing was changed. Put back a copy of one, or start afresh with another --out"
+        )
     return None, damaged
+
+
+def _read(path: Path) -> dict[str, Any]:
+    with zipfile.ZipFile(path) as archive:  # PyTorch reads tensors without looking at their checksums
+        if part := archive.testzip():
+            raise ValueError(f"the checksum of {part} is wrong")
+    state = torch.load(path, map_location="cpu", weights_only=True)
+    if not isinstance(state, dict):
+        raise ValueError("no checkpoint of a run")
+    return state
+
+
+def _refuse_foreign(state: dict[str, Any], path: Path) -> None:
+    version = state.get("format", 1)  # the first ones did not say
+    if version != FORMAT:
+        why = f"its format is {version}, and this version of asr reads {FORMAT}"
+    elif missing := _PARTS - state.keys():
+        why = f"it lacks {', '.join(sorted(missing))}"
+    elif unknown := state["progress"].keys() - {field.name for field in fields(Progress)}:
+        why = f"{', '.join(sorted(unknown))} is unknown to this version of asr"
+    else:
+        return
+    raise TrainingError(f"{path}: not a checkpoint that this run can go on from: {why}")

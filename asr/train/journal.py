@@ -11,9 +11,9 @@ from typing import Any, Self
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
-from torch.utils.tensorboard import SummaryWriter
 
-from asr.atomic import replacing
+from asr.atomic import Appending, replacing
+from asr.train.board import Board
 
 _SECONDS_BETWEEN_LINES = 30.0
 
@@ -24,13 +24,16 @@ class Journal:
     Args:
         folder: The run folder.
         step: The step that the run goes on from; what was logged after it is cut.
+
+    Raises:
+        OSError: A file cannot be written, here and with each record; `filename` is the file.
     """
 
     def __init__(self, folder: Path, step: int) -> None:
         self.path = folder / "log.jsonl"
         _cut(self.path, step)
-        self._file = self.path.open("a", encoding="utf-8", buffering=1)
-        self._board = SummaryWriter(str(folder / "tensorboard"), purge_step=step + 1)
+        self._file = Appending(self.path)
+        self._board = Board(folder / "tensorboard", step)
         self._console = Console(file=sys.stderr)
         self._bar: Progress | None = None
         if self._console.is_terminal:
@@ -87,11 +90,14 @@ class Journal:
         verdict = "this is the run's model now" if record["kept"] else "worse, so the run's model stays as it was"
         self.say(f"average of the weights of epochs {epochs}: {_validation(record)}; {verdict}")
 
+    def sync(self) -> None:
+        """Wait until the log is on the disk: a checkpoint must not outlive, in a power cut, the log of its steps."""
+        self._file.sync()
+
     def _write(self, kind: str, record: dict[str, Any]) -> None:
-        self._file.write(json.dumps({"kind": kind, **record}, ensure_ascii=False) + "\n")
-        for name, value in record.items():
-            if isinstance(value, float):
-                self._board.add_scalar(f"{kind}/{name}", value, record["step"])
+        self._file.write(_line({"kind": kind, **record}))
+        figures = {f"{kind}/{name}": value for name, value in record.items() if isinstance(value, float)}
+        self._board.add(record["step"], figures)
 
 
 class Silence(Journal):
@@ -118,6 +124,9 @@ class Silence(Journal):
     def average(self, record: dict[str, Any]) -> None:
         """Nothing."""
 
+    def sync(self) -> None:
+        """Nothing."""
+
 
 def read_log(path: Path) -> list[dict[str, Any]]:
     """The records of a `log.jsonl`; a last line cut short by a crash is passed over."""
@@ -135,7 +144,11 @@ def _cut(path: Path, step: int) -> None:
     """Drop what was logged after a step: the resumed run will write it again."""
     kept = [record for record in read_log(path) if record["step"] <= step]
     with replacing(path) as aside:
-        aside.write_text("".join(json.dumps(record, ensure_ascii=False) + "\n" for record in kept), encoding="utf-8")
+        aside.write_bytes(b"".join(map(_line, kept)))
+
+
+def _line(record: dict[str, Any]) -> bytes:
+    return (json.dumps(record, ensure_ascii=False) + "\n").encode()
 
 
 def _validation(record: dict[str, Any]) -> str:

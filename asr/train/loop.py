@@ -39,7 +39,7 @@ class Trainer:
         validation: The validation set.
         progress: Where to go on from.
         folder: The run folder.
-        data_id: Hash of the training set, kept in each checkpoint.
+        run_id: Hashes of data and settings, kept in each checkpoint.
         group: The processes that train this model together.
     """
 
@@ -52,7 +52,7 @@ class Trainer:
         validation: SpeechData,
         progress: Progress,
         folder: Path,
-        data_id: str,
+        run_id: str,
         group: Group,
     ) -> None:
         self.model = content.model
@@ -65,7 +65,7 @@ class Trainer:
         self.validation_plan = plain_plan(validation.items, self.config)
         self.progress = progress
         self.folder = folder
-        self.data_id = data_id
+        self.run_id = run_id
         self.group = group
         self.keeper = Keeper(folder, content, progress, group)
         self.bf16 = uses_bf16(self.config.train.bf16, group.device)
@@ -74,12 +74,14 @@ class Trainer:
     def fit(self, journal: Journal) -> None:
         """Train to the last epoch, or until validation has not improved for `patience` epochs."""
         settings = self.config.train
+        if self.progress.step == 0:
+            self._save(journal)  # shows that there is room for one, and a run without any is known to have lost them
         while not self._ended():
             self._train_epoch(journal)
             self._finish_epoch(journal)
             if self._ended() and settings.average != "none":
                 self._average_epochs(journal)
-            self._save()
+            self._save(journal)
         if self.progress.epoch < settings.epochs:
             journal.say(f"no better validation in {settings.patience} epochs: stopped early")
 
@@ -117,7 +119,7 @@ class Trainer:
             figures |= {"gradient": gradient, "audio_per_second": audio / took, "seconds": progress.seconds}
             journal.step(figures, done, left=progress.seconds / max(done, 1e-3) * (1 - done))
             if progress.step % settings.checkpoint_steps == 0 and progress.epoch_step < len(steps):
-                self._save()  # not at an epoch's end, which is saved once it is validated and logged
+                self._save(journal)  # not at an epoch's end, which is saved once it is validated and logged
 
     def _step(self, parts: Mapping[int, Batch], tokens: int, rate: float) -> tuple[float, float]:
         """One optimiser step; returns the loss a token and the length of the gradient before clipping.
@@ -215,11 +217,12 @@ class Trainer:
     def _validate(self) -> Validation:
         return validate(self.model, self.tokenizer, self.validation, self.validation_plan, self.group)
 
-    def _save(self) -> None:
+    def _save(self, journal: Journal) -> None:
         if not self.group.leads:
             return
+        journal.sync()
         average = self.average.state if self.average else None
-        save_checkpoint(self.folder / "checkpoints", self.progress, self.model, self.optimizer, average, self.data_id)
+        save_checkpoint(self.folder / "checkpoints", self.progress, self.model, self.optimizer, average, self.run_id)
 
     def _diverged(self, parts: Mapping[int, Batch]) -> str:
         """What to say when a gradient is not finite: whose loss is not, or whose gradient it is."""

@@ -13,9 +13,9 @@ import torch
 
 import asr
 from asr.archive import parse
-from asr.atomic import claimed, replacing
-from asr.config import Config, Section
-from asr.config_file import config_yaml, load_config
+from asr.atomic import claimed, leftovers, replacing
+from asr.config import Config
+from asr.config_file import config_yaml
 from asr.data.dataset import SpeechData
 from asr.data.manifest import Dataset, Utterance, read_dataset, read_manifest
 from asr.data.plan import plain_plan
@@ -27,25 +27,17 @@ from asr.model.acoustic import AcousticModel
 from asr.model.file import MODEL_NAME, ModelFile, Start, initialise_from
 from asr.text import Normalizer, Tokenizer
 from asr.train.average import MovingAverage
-from asr.train.checkpoint import Progress, checkpoints, load_checkpoint
+from asr.train.checkpoint import Progress, load_checkpoint
 from asr.train.curves import draw_curves
+from asr.train.going_on import refuse_changes, refuse_other_run, settings_id
 from asr.train.group import Group
-from asr.train.journal import Journal, Silence, read_log
+from asr.train.journal import Journal, Silence
 from asr.train.loop import Trainer
 from asr.train.schedule import make_optimizer
 from asr.train.selection import select
+from asr.train.stop import stops_told
 
 _STATISTICS_UTTERANCES = 1000  # enough for a mean and a variance a band
-# What may change between a stop and --resume: epochs only grow; a device or thread more rounds differently.
-# Where noise and rooms are may change too; which they are, `Data.id` says.
-_MAY_CHANGE = (
-    "batches.workers",
-    "train.device",
-    "train.threads",
-    "train.epochs",
-    "augment.noise_files",
-    "augment.reverb_files",
-)
 
 
 @dataclass
@@ -118,30 +110,27 @@ def train(config: Config, data: Path, out: Path, resume: bool = False) -> Path:
 def _train(config: Config, data: Path, out: Path, resume: bool, group: Group) -> Path:
     # All that can be refused is refused before anything is written.
     content = read_data(data, config)
-    _refuse_changes(config, out, resume)
+    refuse_changes(config, out, resume)
     if config.train.accumulate < group.size:
         raise TrainingError(
             f"train.accumulate: {config.train.accumulate} batches a step leave some of {group.size} processes without "
             f"work; with a multiple of {group.size}, and batches.max_frames the smaller, a step stays as large"
         )
     state, damaged = load_checkpoint(out / "checkpoints") if resume else (None, [])
-    if state and state["data_id"] != content.id:
-        raise TrainingError(
-            f"{data}: not the training and validation sets that {out} was started with (or packed into other shards), "
-            "or augment.noise_files and augment.reverb_files are not the recordings (or another version started it)"
-        )
+    if state:
+        refuse_other_run(state, config, data, content.id, out)
     progress = Progress(**state["progress"]) if state else Progress()
     group.wait()
-    with _run_folder(config, out) if group.leads else nullcontext():
-        with Journal(out, progress.step) if group.leads else Silence() as journal:
-            for line in damaged:
-                journal.say(line)
-            trainer = _set_up(config, content, out, progress, state, group, journal)
-            try:
-                trainer.fit(journal)
-            except KeyboardInterrupt:
-                journal.say(f"stopped in step {progress.step + 1}; the same command with --resume goes on")
-                raise
+    folder = _run_folder(config, out) if group.leads else nullcontext()
+    with folder, stops_told(), Journal(out, progress.step) if group.leads else Silence() as journal:
+        for line in damaged:
+            journal.say(line)
+        trainer = _set_up(config, content, out, progress, state, group, journal)
+        try:
+            trainer.fit(journal)
+        except KeyboardInterrupt:
+            journal.say(f"stopped in step {progress.step + 1}; the same command with --resume goes on")
+            raise
         if group.leads:
             draw_curves(out)
     if progress.best_epoch < 0:
@@ -154,6 +143,8 @@ def _run_folder(config: Config, out: Path) -> Iterator[None]:
     """The run folder, with its config in it, and no other process that trains in it."""
     out.mkdir(parents=True, exist_ok=True)
     with claimed(out):
+        for left in leftovers(out):
+            left.unlink()
         with replacing(out / "config.yaml") as aside:
             aside.write_text(config_yaml(config), encoding="utf-8")
         yield
@@ -257,39 +248,5 @@ def _set_up(
         f"{group.size} x {group.device.type}, {torch.get_num_threads()} threads"
         + (f"; from step {progress.step}" if state else "")
     )
-    return Trainer(content, optimizer, average, training, validation, progress, out, data.id, group)
-
-
-def _refuse_changes(config: Config, out: Path, resume: bool) -> None:
-    """Make sure that a run folder is new, or that the run in it may go on under this config.
-
-    Raises:
-        TrainingError: Neither holds.
-    """
-    file = out / "config.yaml"
-    begun = read_log(out / "log.jsonl") or checkpoints(out / "checkpoints")
-    if file.exists() and begun:  # a run that did not come to a step has nothing to lose
-        if not resume:
-            raise TrainingError(f"{out}: a run is there already; --resume goes on with it, another --out starts afresh")
-        before = load_config(file)
-        changed = [line for line in differences(before, config) if not line.startswith(_MAY_CHANGE)]
-        if config.train.epochs < before.train.epochs:
-            changed.append(f"train.epochs: {before.train.epochs} -> {config.train.epochs}, but more are possible")
-        if changed:
-            raise TrainingError(f"{out}: cannot resume under other settings: {'; '.join(changed)}")
-    elif not file.exists() and out.exists() and any(out.iterdir()):
-        raise TrainingError(f"{out}: not empty, and not a run")
-
-
-def differences(before: Config, now: Config) -> list[str]:
-    """Settings that differ, each as `section.field: before -> now`."""
-    lines = []
-    for section, old in before:
-        new = getattr(now, section)
-        if not isinstance(old, Section):
-            lines += [f"{section}: {old!r} -> {new!r}"] if old != new else []
-            continue
-        for name, value in old:
-            if value != getattr(new, name):
-                lines.append(f"{section}.{name}: {value!r} -> {getattr(new, name)!r}")
-    return lines
+    run_id = f"{data.id} {settings_id(config)}"
+    return Trainer(content, optimizer, average, training, validation, progress, out, run_id, group)

@@ -199,8 +199,20 @@ class Dying(SpeechData):
 
 
 def test_a_dead_worker_does_not_hang_the_run(utterances):
-    with pytest.raises(TrainingError, match="a loader worker died"):
+    with pytest.raises(RuntimeError, match="DataLoader worker"):
         epoch(make(utterances, settings(workers=2), kind=Dying))
+
+
+def test_no_shared_memory_does_not_hang_the_run(utterances, monkeypatch):
+    """As in a container, which has little of it: torch's own attempt to share would fail in a thread, unheard."""
+
+    def refuse(tensor: torch.Tensor) -> None:
+        raise RuntimeError("unable to allocate shared memory(shm) for file </torch_1>: No space left on device (28)")
+
+    monkeypatch.setattr(torch.Tensor, "share_memory_", refuse)
+    with pytest.raises(TrainingError, match="no shared memory is left"):
+        epoch(make(utterances, settings(workers=2)))
+    assert epoch(make(utterances, settings(workers=0)))
 
 
 def test_a_batch_moves_whole(utterances):

@@ -1,13 +1,19 @@
-"""A language of tones that a very small model learns in seconds, and the settings of such a model."""
+"""A language of tones that a very small model learns in seconds, the settings of such a model, and runs that crash."""
 
-from collections.abc import Callable, Sequence
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+from typing import Any, NamedTuple
 
 import numpy as np
 import pytest
 import torch
 from ruamel.yaml import YAML
 
+from asr.atomic import leftovers
 from asr.audio import write_wav
 from asr.config import Config
 from asr.config_file import load_config, parse_config
@@ -17,8 +23,9 @@ from asr.model.acoustic import AcousticModel
 from asr.model.file import ModelFile
 from asr.text import Normalizer, Tokenizer
 from asr.train.average import MovingAverage
-from asr.train.checkpoint import Progress
+from asr.train.checkpoint import Progress, checkpoints
 from asr.train.group import Group
+from asr.train.journal import read_log
 from asr.train.loop import Trainer
 from asr.train.schedule import make_optimizer
 
@@ -149,3 +156,110 @@ def make_trainer(tones: Path, tmp_path: Path) -> Callable[..., Trainer]:
         )
 
     return make
+
+
+class Outcome(NamedTuple):
+    """How a run ended."""
+
+    status: int | None
+    err: str
+    seconds: float
+
+
+class Family:
+    """Runs of `asr train` with one set of settings on the tones, each in a fork of a process (see `family.py`).
+
+    Twelve steps in three epochs; checkpoints at steps 0, 3, 6, 9 and at the end of an epoch: 4, 8, 12.
+    """
+
+    SETTINGS = ("train.epochs=3", "train.checkpoint_steps=3", "batches.max_utterances=2")
+
+    def __init__(self, conf: Path, data: Path, folder: Path) -> None:
+        self.conf, self.data, self.folder = conf, data, folder
+        self.process = subprocess.Popen(
+            [sys.executable, Path(__file__).with_name("family.py")],
+            env=os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": str(Path(__file__).parents[2])},
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        self.seconds: dict[int, float] = {}
+
+    def train(
+        self,
+        out: Path,
+        workers: int,
+        *options: str,
+        fault: dict[str, Any] | None = None,
+        kill_after: float | None = None,
+    ) -> Outcome:
+        """One `asr train --resume`, which may be given a fault, or be killed after so many seconds."""
+        command = ["train", self.conf, *self.SETTINGS, f"batches.workers={workers}", *options]
+        command += ["--data", self.data, "--out", out, "--resume"]
+        order = {"arguments": list(map(str, command)), "fault": fault, "kill_after": kill_after}
+        self.process.stdin.write(json.dumps(order) + "\n")
+        self.process.stdin.flush()
+        return Outcome(**json.loads(self.process.stdout.readline()))
+
+    def undisturbed(self, workers: int = 0) -> Path:
+        """A run that came to its end in one go."""
+        out = self.folder / f"with {workers} workers"
+        if not out.exists():
+            outcome = self.train(out, workers)
+            assert outcome.status == 0, outcome.err
+            self.seconds[workers] = outcome.seconds
+            steps = [record["step"] for record in read_log(out / "log.jsonl") if record["kind"] == "epoch"]
+            assert steps == [4, 8, 12]  # else faults are not where they say
+        return out
+
+    def resume(self, run: Path, workers: int) -> str:
+        """Take a run to its end, and compare it with undisturbed ones; returns where it was resumed."""
+        outcome = self.train(run, workers)
+        assert outcome.status == 0, outcome.err
+        assert_same(state_of(run), state_of(self.undisturbed()))
+        assert_same(figures_of(run), figures_of(self.undisturbed()), "log")
+        models = [(self.undisturbed(workers) / "model.safetensors").read_bytes() for workers in (0, 2)]
+        assert (run / "model.safetensors").read_bytes() in models  # which differ in that setting
+        assert leftovers(run) == leftovers(run / "checkpoints") == []
+        after = outcome.err.partition("; from step ")[2]
+        return f"step {after.split()[0]}" if after else "the start"
+
+
+def state_of(run: Path) -> dict[str, Any]:
+    """The newest checkpoint, but for the time it took."""
+    state = torch.load(checkpoints(run / "checkpoints")[0], weights_only=True)
+    del state["progress"]["seconds"]
+    return state
+
+
+def figures_of(run: Path) -> list[dict[str, Any]]:
+    """The log, but for times and speeds; every line of it must be whole."""
+    clock = ("seconds", "audio_per_second")
+    records = map(json.loads, (run / "log.jsonl").read_text(encoding="utf-8").splitlines())
+    return [{key: value for key, value in record.items() if key not in clock} for record in records]
+
+
+def assert_same(one: Any, other: Any, place: str = "state") -> None:
+    """Bit for bit, whatever is nested in what."""
+    if isinstance(one, torch.Tensor):
+        assert one.dtype == other.dtype and torch.equal(one, other), place
+    elif isinstance(one, dict):
+        assert one.keys() == other.keys(), place
+        for key in one:
+            assert_same(one[key], other[key], f"{place}.{key}")
+    elif isinstance(one, list):
+        for number, (ours, theirs) in enumerate(zip(one, other, strict=True)):
+            assert_same(ours, theirs, f"{place}[{number}]")
+    else:
+        assert one == other, place
+
+
+@pytest.fixture(scope="session")
+def family(tiny_yaml: Path, tones: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Family]:
+    """Quick runs of the program that may be killed."""
+    if not hasattr(os, "fork"):
+        pytest.skip("needs a system that forks")
+    family = Family(tiny_yaml, tones, tmp_path_factory.mktemp("undisturbed"))
+    yield family
+    family.process.stdin.close()
+    family.process.wait()

@@ -2,12 +2,15 @@
 
 import dataclasses
 import pickle
+import random
+import zipfile
 from pathlib import Path
 
 import pytest
 import torch
 from torch import nn
 
+from asr.errors import TrainingError
 from asr.train.checkpoint import Progress, checkpoints, load_checkpoint, save_checkpoint
 
 
@@ -25,7 +28,7 @@ def make(steps: int = 2) -> tuple[nn.Module, torch.optim.Optimizer]:
 
 def save(folder: Path, *steps: int) -> None:
     for step in steps:
-        save_checkpoint(folder, Progress(step=step), *make(), average=None, data_id="d")
+        save_checkpoint(folder, Progress(step=step), *make(), average=None, run_id="d")
 
 
 def newest(folder: Path) -> tuple[int | None, list[str]]:
@@ -40,7 +43,7 @@ def test_the_state_comes_back_whole(tmp_path):
     save_checkpoint(tmp_path, progress, model, optimizer, {"steps": 4}, "abc")
     state, damaged = load_checkpoint(tmp_path)
     assert damaged == []
-    assert (Progress(**state["progress"]), state["average"], state["data_id"]) == (progress, {"steps": 4}, "abc")
+    assert (Progress(**state["progress"]), state["average"], state["run_id"]) == (progress, {"steps": 4}, "abc")
 
     again, other = make(steps=0)
     again.load_state_dict(state["model"])
@@ -93,13 +96,40 @@ def test_damage_anywhere_in_the_weights_is_noticed(tmp_path):
     assert newest(tmp_path)[0] == 1
 
 
-def test_all_damaged_is_a_start_from_nothing(tmp_path):
+def test_all_damaged_is_an_error(tmp_path):
+    """Not a start from nothing, which would replace what the run has come to."""
     save(tmp_path, 1, 2)
     for path in checkpoints(tmp_path):
         path.write_bytes(b"nonsense")
-    step, damaged = newest(tmp_path)
-    assert step is None
-    assert len(damaged) == 2
+    with pytest.raises(TrainingError, match=r"every checkpoint is damaged \(step-00000002.pt, step-00000001.pt\)"):
+        load_checkpoint(tmp_path)
+
+
+def test_what_cannot_be_read_for_want_of_permission_is_not_damaged(tmp_path, monkeypatch):
+    save(tmp_path, 1, 2)
+
+    def refuse(path: Path) -> None:
+        raise PermissionError(13, "Permission denied", str(path))
+
+    monkeypatch.setattr(zipfile, "ZipFile", refuse)
+    with pytest.raises(PermissionError):
+        load_checkpoint(tmp_path)
+
+
+def test_a_bit_flipped_anywhere_changes_nothing_or_is_noticed(tmp_path):
+    """In tensors, in what describes them, and in the archive's own tables."""
+    save(tmp_path, 1, 2)
+    newer = checkpoints(tmp_path)[0]
+    good, content = load_checkpoint(tmp_path)[0], newer.read_bytes()
+    rng = random.Random(0)
+    for place in range(0, len(content), 11):
+        damaged = bytearray(content)
+        damaged[place] ^= 1 << rng.randrange(8)
+        newer.write_bytes(damaged)
+        state, lines = load_checkpoint(tmp_path)
+        assert state["progress"]["step"] == (1 if lines else 2)
+        if not lines:
+            assert repr(state) == repr(good)
 
 
 def test_a_checkpoint_runs_no_code(tmp_path):
@@ -119,11 +149,12 @@ def test_a_checkpoint_runs_no_code(tmp_path):
 def test_a_crash_while_writing_leaves_those_before(tmp_path, monkeypatch):
     save(tmp_path, 1, 2)
 
-    def crash(state: object, path: Path) -> None:
-        Path(path).write_bytes(b"half")
+    def crash(path: Path, content: bytes) -> None:
+        with path.open("wb") as file:
+            file.write(content[:1000])
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(torch, "save", crash)
+    monkeypatch.setattr(Path, "write_bytes", crash)
     with pytest.raises(KeyboardInterrupt):
         save(tmp_path, 3)
     assert newest(tmp_path) == (2, [])

@@ -211,11 +211,12 @@ def test_an_epoch_is_saved_once_it_is_logged(make_trainer, settings, monkeypatch
     """A checkpoint between its last step and its line in the log would have a resumed run log it twice."""
     trainer = make_trainer(settings(train={"epochs": 2, "checkpoint_steps": 1}))
     saved = []
-    monkeypatch.setattr(trainer, "_save", lambda: saved.append((trainer.progress.epoch, trainer.progress.epoch_step)))
+    progress = trainer.progress
+    monkeypatch.setattr(trainer, "_save", lambda journal: saved.append((progress.epoch, progress.epoch_step)))
     steps = len(epoch_plan(trainer.training.items, trainer.config, 1, 0))
     fit(trainer)
     assert steps > 2
-    assert saved[:steps] == [*((0, batch) for batch in range(1, steps)), (1, 0)]
+    assert saved[: steps + 1] == [*((0, batch) for batch in range(steps)), (1, 0)]
 
 
 def test_bfloat16_by_setting():
@@ -243,7 +244,7 @@ def test_dropout_is_a_function_of_seed_and_step(make_trainer, settings):
     assert torch.equal(weights(0), weights(7))
 
 
-def test_checkpoints_come_at_their_steps_and_after_each_epoch(make_trainer, settings, monkeypatch):
+def test_checkpoints_come_at_the_start_at_their_steps_and_after_each_epoch(make_trainer, settings, monkeypatch):
     saved = []
     monkeypatch.setattr(
         loop, "save_checkpoint", lambda _, progress, *rest: saved.append((progress.step, progress.epoch_step))
@@ -252,8 +253,8 @@ def test_checkpoints_come_at_their_steps_and_after_each_epoch(make_trainer, sett
     records = fit(trainer)
     last = [record["step"] for record in records if record["kind"] == "epoch"]
     total = trainer.progress.step
-    assert sorted({step for step, _ in saved}) == sorted({*range(2, total + 1, 2), *last})
-    assert [step for step, batch in saved if batch == 0] == last
+    assert sorted({step for step, _ in saved}) == sorted({*range(0, total + 1, 2), *last})
+    assert [step for step, batch in saved if batch == 0] == [0, *last]
 
 
 def test_the_loop_minimises_what_the_settings_say(make_trainer, plain):

@@ -1,146 +1,105 @@
 """The second promise: a run killed at any moment and resumed ends with the same weights, bit for bit.
 
-Through the real command line: the run that is killed differs from the others only in a few lines that send SIGKILL to
-it and its loader processes at an exact place.
+With another number of loader processes, too. Checkpoints, log and model file are compared with those of a run that was
+not disturbed. `pytest -s` prints what was resumed from where; what a fault is, `family.py` says.
 """
 
-import os
+import random
 import signal
-import subprocess
-import sys
-from pathlib import Path
-from typing import Any
 
 import pytest
-import torch
 
-from asr.model.file import load_model
-from asr.train.checkpoint import checkpoints
-from asr.train.journal import read_log
+DEAD = (-signal.SIGKILL, -signal.SIGXFSZ)
 
-SETTINGS = (
-    "train.epochs=3",
-    "train.checkpoint_steps=3",
-    "batches.max_utterances=2",
-    "train.average=last",
-    "train.average_epochs=2",
-)
 
-# Where the run dies: code that runs in it before its command line does. Checkpoints come at steps 3, 6, ... and after
-# each epoch, the first of which ends at step 4.
-PREPARE = """
-import os, signal
-import asr.train.checkpoint as checkpoint, asr.train.loop as loop, asr.train.journal as journal
+def kills(file: str, size: int, folder: str, skip: int) -> dict[str, dict[str, object]]:
+    """Around all that replaces a file. Its folder was synced `skip` times before; after the write is before fsync."""
+    faults = {
+        f"{file}: before write": {"what": "write", "file": file, "when": "before"},
+        f"{file}: during write": {"what": "write", "file": file, "when": "during", "bytes": size // 2},
+    }
+    for what in ("fsync", "rename"):
+        for when in ("before", "after"):
+            faults[f"{file}: {when} {what}"] = {"what": what, "file": file, "when": when}
+    faults[f"{file}: after fsync of its folder"] = {"what": "fsync", "file": folder, "when": "after", "skip": skip}
+    return faults
 
-def die():
-    os.killpg(0, signal.SIGKILL)
 
-def around(module, name, before=lambda *a: False, after=lambda *a: False):
-    original = getattr(module, name)
-    def replaced(*arguments, **options):
-        if before(*arguments):
-            die()
-        result = original(*arguments, **options)
-        if after(*arguments):
-            die()
-        return result
-    setattr(module, name, replaced)
-"""
-MOMENTS = {
-    "before a checkpoint": "around(loop, 'save_checkpoint', before=lambda folder, progress, *a: progress.step == 6)",
-    "half way through writing a checkpoint": """
-original = checkpoint.torch.save
-def half(state, path):
-    original(state, path)
-    if state['progress']['step'] == 6:
-        os.truncate(path, path.stat().st_size // 2)
-        die()
-checkpoint.torch.save = half
-""",
-    "after a checkpoint": "around(loop, 'save_checkpoint', after=lambda folder, progress, *a: progress.step == 6)",
-    "between checkpoints": "around(journal.Journal, 'step', after=lambda self, figures, *a: figures['step'] == 5)",
-    "during validation": """
-validations = []
-around(loop, 'validate', before=lambda *a: len(validations) == 1, after=lambda *a: validations.append(1))
-""",
-    "after the average was validated": "around(journal.Journal, 'average', before=lambda *a: True)",
-    "after a model was written": "around(journal.Journal, 'epoch', before=lambda self, figures: figures['best'])",
+def appends(name: str, file: str, **which: object) -> dict[str, dict[str, object]]:
+    """Around a record of a log."""
+    return {
+        f"{file}: {when} {name}": {"what": "append", "file": file, "when": when, **which}
+        for when in ("before", "during", "after")
+    }
+
+
+FAULTS = {
+    **kills("config.yaml", 5000, "run", 0),
+    **appends("step 5", "log.jsonl", line='"step": 5,'),
+    **appends("the first epoch", "log.jsonl", line='"kind": "epoch"'),
+    **appends("a record", "events.*", skip=7),
+    **kills("step-00000000.pt", 20000, "checkpoints", 0),
+    **kills("step-00000006.pt", 60000, "checkpoints", 3),
+    "step-00000003.pt: before it is deleted": {"what": "unlink", "file": "step-00000003.pt", "when": "before"},
+    "step-00000003.pt: after it is deleted": {"what": "unlink", "file": "step-00000003.pt", "when": "after"},
+    **kills("model.safetensors", 19000, "run", 2),
+    **kills("curves.png", 60000, "run", 4),
 }
-QUICK = {("half way through writing a checkpoint", 0), ("between checkpoints", 2)}
-
-
-def asr_train(conf: Path, data: Path, out: Path, workers: int, *options: str, code: str = "") -> int:
-    """`asr train` in a process group of its own, after some code; returns its exit status, -9 if it was killed."""
-    program = ["-c", f"{PREPARE}{code}\nfrom asr.cli.main import main\nmain()"] if code else ["-m", "asr"]
-    command = ["train", conf, *SETTINGS, f"batches.workers={workers}", "--data", data, "--out", out, *options]
-    done = subprocess.run(
-        [sys.executable, *program, *map(str, command)],
-        cwd=Path(__file__).parents[2],
-        env=os.environ | {"PYTHONPATH": ""},
-        start_new_session=True,
-        capture_output=True,
-        text=True,
-        timeout=300,
-    )
-    assert done.returncode in (0, -signal.SIGKILL), done.stderr
-    return done.returncode
-
-
-def state_of(run: Path) -> dict[str, Any]:
-    """The newest checkpoint, but for the time it took."""
-    state = torch.load(checkpoints(run / "checkpoints")[0], weights_only=True)
-    del state["progress"]["seconds"]
-    return state
-
-
-def figures_of(run: Path) -> list[dict[str, Any]]:
-    """The log, but for times and speeds."""
-    clock = ("seconds", "audio_per_second")
-    return [{key: value for key, value in record.items() if key not in clock} for record in read_log(run / "log.jsonl")]
-
-
-def assert_equal(one: Any, other: Any, place: str = "state") -> None:
-    """Bit for bit, whatever is nested in what."""
-    if isinstance(one, torch.Tensor):
-        assert one.dtype == other.dtype and torch.equal(one, other), place
-    elif isinstance(one, dict):
-        assert one.keys() == other.keys(), place
-        for key in one:
-            assert_equal(one[key], other[key], f"{place}.{key}")
-    elif isinstance(one, list):
-        for number, (ours, theirs) in enumerate(zip(one, other, strict=True)):
-            assert_equal(ours, theirs, f"{place}[{number}]")
-    else:
-        assert one == other, place
-
-
-@pytest.fixture(scope="module")
-def uninterrupted(tones: Path, tiny_yaml: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    out = tmp_path_factory.mktemp("uninterrupted") / "run"
-    assert asr_train(tiny_yaml, tones, out, workers=0) == 0
-    steps = [record["step"] for record in read_log(out / "log.jsonl") if record["kind"] == "epoch"]
-    assert steps[0] == 4 and steps[1] > 6  # else the moments are not where they say
-    return out
-
-
-@pytest.mark.parametrize(
-    ("moment", "workers"),
-    [
-        pytest.param(moment, workers, marks=() if (moment, workers) in QUICK else pytest.mark.long)
-        for moment in MOMENTS
-        for workers in (0, 2)
-    ],
+AT_RESUMING = {**kills("config.yaml", 5000, "run", 0), **kills("log.jsonl", 800, "run", 1)}
+QUICK = (
+    "config.yaml: during write",
+    "log.jsonl: during step 5",
+    "step-00000006.pt: during write",
+    "step-00000006.pt: before rename",
+    "model.safetensors: after fsync of its folder",
 )
-def test_a_killed_run_ends_with_the_same_weights(moment, workers, uninterrupted, tones, tiny_yaml, tmp_path):
+
+
+def told(moment: str, workers: int, resumed: str) -> None:
+    """A line of the table."""
+    print(f"| {moment} | {workers} -> {2 - workers} | {resumed} | equal |")
+
+
+def some_long(faults: dict[str, dict[str, object]]) -> list[object]:
+    return [pytest.param(fault, id=fault, marks=() if fault in QUICK else pytest.mark.long) for fault in faults]
+
+
+@pytest.mark.parametrize("moment", some_long(FAULTS))
+def test_a_killed_run_ends_with_the_same_weights(moment, family, tmp_path):
     """Killed with no loader processes and resumed with two, or the other way round."""
-    run = tmp_path / "run"
-    assert asr_train(tiny_yaml, tones, run, 2 - workers, code=MOMENTS[moment]) == -signal.SIGKILL
-    assert len(figures_of(run)) < len(figures_of(uninterrupted))
-    assert asr_train(tiny_yaml, tones, run, workers, "--resume") == 0
-    assert_equal(state_of(run), state_of(uninterrupted))
-    ours, theirs = load_model(run), load_model(uninterrupted)
-    assert_equal(dict(ours.model.state_dict()), dict(theirs.model.state_dict()), "model")
-    assert ours.training == theirs.training
-    if ours.config == theirs.config:  # in the sitting that wrote the file, as many loader processes
-        assert (run / "model.safetensors").read_bytes() == (uninterrupted / "model.safetensors").read_bytes()
-    assert_equal(figures_of(run), figures_of(uninterrupted), "log")
+    workers = 2 * (list(FAULTS).index(moment) % 2)
+    outcome = family.train(tmp_path / "run", workers, fault=FAULTS[moment])
+    assert outcome.status in DEAD, outcome.err
+    told(moment, workers, family.resume(tmp_path / "run", 2 - workers))
+
+
+@pytest.mark.parametrize("moment", [pytest.param(name, id=name, marks=pytest.mark.long) for name in AT_RESUMING])
+def test_a_run_killed_as_it_is_resumed_ends_with_the_same_weights(moment, family, tmp_path):
+    workers = 2 * (list(AT_RESUMING).index(moment) % 2)
+    begun = {"what": "append", "file": "log.jsonl", "line": '"step": 6,', "when": "after"}
+    for fault in (begun, AT_RESUMING[moment]):
+        outcome = family.train(tmp_path / "run", workers, fault=fault)
+        assert outcome.status in DEAD, outcome.err
+    told(f"resuming, {moment}", workers, family.resume(tmp_path / "run", 2 - workers))
+
+
+@pytest.mark.parametrize("seed", [pytest.param(seed, marks=pytest.mark.long if seed else ()) for seed in range(10)])
+def test_a_run_killed_at_a_random_time_ends_with_the_same_weights(seed, family, tmp_path):
+    workers = 2 * (seed % 2)
+    family.undisturbed(workers)
+    after = random.Random(seed).uniform(0.1, 0.9) * family.seconds[workers]
+    outcome = family.train(tmp_path / "run", workers, kill_after=after)
+    assert outcome.status in (0, *DEAD), outcome.err  # 0: the machine was quicker this time
+    told(f"after {after:.2f} s of {family.seconds[workers]:.2f}", workers, family.resume(tmp_path / "run", 2 - workers))
+
+
+@pytest.mark.long
+def test_a_run_killed_again_and_again_ends_with_the_same_weights(family, tmp_path):
+    chance = random.Random(0)
+    for sitting in range(10):
+        workers = 2 * (sitting % 2)
+        family.undisturbed(workers)
+        after = chance.uniform(0.2, 0.7) * family.seconds[workers]
+        outcome = family.train(tmp_path / "run", workers, kill_after=after)
+        assert outcome.status in (0, *DEAD), outcome.err
+    told("ten times in a row", 2, family.resume(tmp_path / "run", 0))

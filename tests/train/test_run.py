@@ -15,7 +15,7 @@ from asr.model.file import ModelFile, load_model, save_model
 from asr.train.checkpoint import checkpoints
 from asr.train.journal import read_log
 from asr.train.loop import Trainer
-from asr.train.run import differences, text_tools, train
+from asr.train.run import text_tools, train
 
 
 def refused(error: type[AsrError], *arguments, **options) -> str:
@@ -340,12 +340,6 @@ def test_the_alphabet_is_that_of_normalised_training_texts(settings):
     assert alone.tokens == ("<blank>", *"abc")
     _, joined = text_tools(settings(augment={"join_seconds": 5}), ["ab", "c"])
     assert joined.tokens == ("<blank>", *" abc")  # the space between joined texts
-
-
-def test_differences_are_named_by_their_path(settings):
-    assert differences(settings(), settings()) == []
-    other = settings(name="other", text={"case": "keep"})
-    assert differences(settings(), other) == ["name: 'tones' -> 'other'", "text.case: 'lower' -> 'keep'"]
 
 
 def test_a_model_file_can_be_saved_from_what_was_loaded(finished, tmp_path):

@@ -1,0 +1,99 @@
+"""Whether a run may go on: its folder, its settings and its data must be those that it was started with."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from pathlib import Path
+from typing import Any
+
+from asr.atomic import leftovers
+from asr.config import Config, Section
+from asr.config_file import load_config
+from asr.errors import TrainingError
+from asr.model.file import MODEL_NAME
+from asr.train.checkpoint import checkpoints
+from asr.train.journal import read_log
+
+# What may change between a stop and --resume: epochs only grow; a device or thread more rounds differently.
+# Where noise and rooms are may change too; which they are, `Data.id` says.
+_MAY_CHANGE = (
+    "batches.workers",
+    "train.device",
+    "train.threads",
+    "train.epochs",
+    "augment.noise_files",
+    "augment.reverb_files",
+)
+
+
+def refuse_changes(config: Config, out: Path, resume: bool) -> None:
+    """Make sure that a run folder is new, or that the run in it may go on under this config.
+
+    Raises:
+        TrainingError: Neither holds.
+    """
+    file = out / "config.yaml"
+    saved = checkpoints(out / "checkpoints")
+    begun = saved or read_log(out / "log.jsonl") or (out / MODEL_NAME).exists()
+    if begun and not resume:
+        raise TrainingError(f"{out}: a run is there already; --resume goes on with it, another --out starts afresh")
+    if begun and not (saved and file.exists()):  # a run has both before it logs its first step
+        lost = file.name if saved else "every checkpoint"
+        raise TrainingError(
+            f"{out}: the run in it has lost {lost}, so it cannot go on; nothing was changed. Put back a copy, or start "
+            "afresh with another --out"
+        )
+    if begun:
+        before = load_config(file)
+        changed = [line for line in differences(before, config) if not line.startswith(_MAY_CHANGE)]
+        if config.train.epochs < before.train.epochs:
+            changed.append(f"train.epochs: {before.train.epochs} -> {config.train.epochs}, but more are possible")
+        if changed:
+            raise TrainingError(f"{out}: cannot resume under other settings: {'; '.join(changed)}")
+    elif not file.exists() and out.exists() and set(out.iterdir()) - set(leftovers(out)):
+        raise TrainingError(f"{out}: not empty, and not a run")
+
+
+def settings_id(config: Config) -> str:
+    """Truncated hash of the settings that stay as they are in a run; a setting not used yet changes nothing in it."""
+    settings = config.model_dump(mode="json", exclude_defaults=True)
+    for path in _MAY_CHANGE:
+        section, _, name = path.partition(".")
+        settings.get(section, {}).pop(name, None)
+    used = {section: fields for section, fields in settings.items() if fields}
+    return hashlib.sha256(json.dumps(used, sort_keys=True).encode()).hexdigest()[:16]
+
+
+def refuse_other_run(state: dict[str, Any], config: Config, data: Path, data_id: str, out: Path) -> None:
+    """Make sure that a checkpoint is of the run that is to go on.
+
+    Raises:
+        TrainingError: It is not.
+    """
+    run_id = state.get("run_id", state.get("data_id", ""))  # the first checkpoints had an id of the data alone
+    before, _, settings = run_id.partition(" ")
+    if before != data_id:
+        raise TrainingError(
+            f"{data}: not the training and validation sets that {out} was started with (or packed into other shards), "
+            "or augment.noise_files and augment.reverb_files are not the recordings (or another version started it)"
+        )
+    if settings and settings != settings_id(config):
+        raise TrainingError(
+            f"{out}: its newest checkpoint, of step {state['progress']['step']}, is of a run with other settings; "
+            "nothing was changed. With that file moved away, --resume goes on from the one before it"
+        )
+
+
+def differences(before: Config, now: Config) -> list[str]:
+    """Settings that differ, each as `section.field: before -> now`."""
+    lines = []
+    for section, old in before:
+        new = getattr(now, section)
+        if not isinstance(old, Section):
+            lines += [f"{section}: {old!r} -> {new!r}"] if old != new else []
+            continue
+        for name, value in old:
+            if value != getattr(new, name):
+                lines.append(f"{section}.{name}: {value!r} -> {getattr(new, name)!r}")
+    return lines
