@@ -175,6 +175,11 @@ class BatchConfig(Section):
     max_seconds: float = Field(30.0, gt=0, description="longer training utterances are left out, and counted out loud")
     workers: int = Field(0, ge=0, le=64, description="processes that read and augment audio; 0: the training process")
     sorted_first: bool = Field(False, description="the first epoch goes from short to long (SortaGrad)")
+    unreadable: int = Field(
+        0,
+        ge=0,
+        description="how many training recordings that cannot be read are left out; one more is an error",
+    )
     cache_mb: int = Field(2000, ge=0, description="memory for 16-bit waveforms, so that a file is read once; 0: none")
     shard_window: int = Field(
         4, ge=0, description="shards read and mixed at a time where waveforms do not fit in cache_mb; 0: all at once"

@@ -8,6 +8,7 @@ import os
 import shlex
 import subprocess
 import sys
+from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -27,11 +28,11 @@ if arguments[0] in ("prepare", "evaluate"):
     out = pathlib.Path(arguments[arguments.index("--out") + 1])
     out.mkdir(parents=True, exist_ok=True)
     (out / "test.jsonl").write_text('{{"id": "a", "audio": "b/a c.wav", "text": "x"}}\\n')
-    (out / "report.json").write_text('{{"splits": {{"test": {{"wer": 0.0125}}}}}}')
+    (out / "report.json").write_text('{{"splits": {{"test": {{"wer": 0.0125, "wer_ci95": [0.01, 0.02]}}}}}}')
 """
 
 
-def run(recipe: str, tmp_path: Path, *arguments: str, settings: str = "") -> tuple[list[list[str]], str]:
+def run(recipe: str, tmp_path: Path, *arguments: str, settings: str = "", script: str = "run.sh") -> tuple[list[list[str]], str]:
     """The commands that a recipe gives, and what it prints."""
     (tmp_path / "bin").mkdir()
     (tmp_path / "bin" / "asr").write_text(STAND_IN)
@@ -39,8 +40,8 @@ def run(recipe: str, tmp_path: Path, *arguments: str, settings: str = "") -> tup
     (tmp_path / "bin" / "python").symlink_to(sys.executable)
     path = f"{tmp_path / 'bin'}{os.pathsep}{os.environ['PATH']}"
     environment = os.environ | {"PATH": path, "LOG": str(tmp_path / "log"), "SETTINGS": settings}
-    script = [str(RECIPES / recipe / "run.sh"), *arguments]
-    done = subprocess.run(script, cwd=tmp_path, env=environment, capture_output=True, text=True, check=True)
+    command = [str(RECIPES / recipe / script), *arguments]
+    done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=True)
     return [json.loads(line) for line in (tmp_path / "log").read_text().splitlines()], done.stdout
 
 
@@ -100,6 +101,34 @@ def test_fsdd_runs_three_seeds_and_six_hold_outs_alone_and_adapted_and_prints_th
         assert data == ["out/data/official"] * 3 + [f"out/data/without-{speaker}" for speaker in held_out]
     assert len({command[command.index("--out") + 1] for command in trainings}) == 18
     assert printed.count("mean") == 4 and printed.count("1.25%") == 22
+
+
+def test_fsdd_with_few_clips_takes_all_digits_and_speakers_alike_and_prints_a_table(tmp_path):
+    official = tmp_path / "out" / "data" / "official"
+    official.mkdir(parents=True)
+    clips = [{"id": f"{n}", "text": str(n % 10), "speaker": "abcdef"[n // 10 % 6], "audio": "../x"} for n in range(600)]
+    (official / "train.jsonl").write_text("".join(json.dumps(clip) + "\n" for clip in clips))
+    for name in ("valid.jsonl", "test.jsonl", "dataset.yaml"):
+        (official / name).write_text("{}")
+    for start in ("alone", "adapted"):
+        report = tmp_path / "out" / start / "official" / "seed-1" / "report" / "report.json"
+        report.parent.mkdir(parents=True)
+        report.write_text('{"splits": {"test": {"wer": 0.02, "wer_ci95": [0.01, 0.04]}}}')
+    commands, printed = run("fsdd", tmp_path, "out", script="few.sh")
+    for command in commands:
+        assert_parses(command)
+    assert [command[0] for command in commands] == ["train", "evaluate"] * 6
+    smaller: set[str] = set()
+    for count in (10, 50, 200):
+        lines = (tmp_path / "out" / "data" / f"few-{count}" / "train.jsonl").read_text().splitlines()
+        chosen = [json.loads(line) for line in lines]
+        for field, kinds in (("text", 10), ("speaker", 6)):
+            numbers = Counter(clip[field] for clip in chosen).values()
+            assert len(numbers) == kinds and max(numbers) - min(numbers) <= 1
+        ids = {clip["id"] for clip in chosen}
+        assert len(ids) == count and smaller <= ids
+        smaller = ids
+    assert printed.count("1.25%") == 6 and printed.count("2.00%") == 2 and "2400 clips" in printed
 
 
 @pytest.mark.parametrize("recipe", NAMES)

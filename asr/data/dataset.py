@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import NamedTuple
 
 import numpy as np
@@ -24,8 +24,10 @@ from asr.data.plan import Example, Item, Plan, windows
 from asr.data.readahead import read_ahead
 from asr.data.sounds import Sounds
 from asr.data.views import plain_view
-from asr.errors import AsrError, TrainingError
+from asr.errors import AsrError, AudioError, TrainingError
 from asr.text import Normalizer, Tokenizer, steps_needed
+
+_NAMED = 3  # recordings in one message
 
 
 @dataclass
@@ -41,6 +43,8 @@ class Batch:
         tones: (views, batch, mels) to be added to the log-mel features.
         time_masks: (views, batch, masks, 2) frames [start, end) to blank out.
         mel_masks: (views, batch, masks, 2) mel bands [start, end) to blank out.
+        lost: What is wrong with the planned examples that could not be read and are not in the batch, by their ids.
+        lost_tokens: Target tokens of those.
 
     Training may ask for two views of each example, alike in sound and different in tone and masks.
     """
@@ -53,6 +57,8 @@ class Batch:
     tones: Tensor
     time_masks: Tensor
     mel_masks: Tensor
+    lost: dict[str, str] = field(default_factory=dict)
+    lost_tokens: int = 0
 
     def to(self, device: torch.device) -> Batch:
         """The same batch on a device."""
@@ -82,6 +88,8 @@ class Batch:
             change(self.tones),
             change(self.time_masks),
             change(self.mel_masks),
+            self.lost,
+            self.lost_tokens,
         )
 
 
@@ -95,20 +103,33 @@ class Waveforms:
     def __init__(self, utterances: Sequence[Utterance], sample_rate: int, cache_mb: int) -> None:
         self.paths = [utterance.audio for utterance in utterances]
         self.sample_rate = sample_rate
-        self.cache: list[NDArray[np.int16]] | None = None
+        self.cache: list[NDArray[np.int16] | AudioError] | None = None
         expected = sum(utterance.duration for utterance in utterances) * sample_rate * 2
         if expected <= cache_mb * 1e6:
             with ThreadPoolExecutor(os.cpu_count()) as pool:  # decoders release the interpreter's lock
-                self.cache = list(pool.map(lambda path: _to_int16(read_audio(path, sample_rate)), self.paths))
+                self.cache = list(pool.map(self._read, self.paths))
+
+    @property
+    def unreadable(self) -> list[AudioError]:
+        """What is known to be wrong before training."""
+        return [samples for samples in self.cache or () if isinstance(samples, AudioError)]
 
     def __getitem__(self, position: int) -> Waveform:
-        """One waveform, float32 (samples,), the same bits with and without the cache."""
-        samples = (
-            self.cache[position]
-            if self.cache is not None
-            else _to_int16(read_audio(self.paths[position], self.sample_rate))
-        )
+        """One waveform, float32 (samples,), the same bits with and without the cache.
+
+        Raises:
+            AudioError: It cannot be read.
+        """
+        samples = self._read(self.paths[position]) if self.cache is None else self.cache[position]
+        if isinstance(samples, AudioError):
+            raise samples
         return samples.astype(np.float32) / np.float32(32767)
+
+    def _read(self, path: str) -> NDArray[np.int16] | AudioError:
+        try:
+            return _to_int16(read_audio(path, self.sample_rate))
+        except AudioError as error:
+            return error
 
 
 def _to_int16(waveform: Waveform) -> NDArray[np.int16]:
@@ -127,12 +148,16 @@ class SpeechData(Dataset[Batch | AsrError]):
     """Utterances with their normalised texts and targets, from which batches are made by plan.
 
     Args:
-        utterances: With readable audio.
+        utterances: What is read.
         config: The run's settings.
         normalizer: Applied to the texts.
         tokenizer: Makes targets of them; None where only the audio is wanted, as in validation, where a text may hold
             characters outside the alphabet.
         sounds: The recordings that augmentation mixes in; None: they are looked up as the config names them.
+        tolerated: Up to so many recordings that cannot be read are left out of their batches.
+
+    Raises:
+        AudioError: More cannot be read. Where the audio is not kept in memory, that shows only in `batches`.
     """
 
     def __init__(
@@ -142,6 +167,7 @@ class SpeechData(Dataset[Batch | AsrError]):
         normalizer: Normalizer,
         tokenizer: Tokenizer | None,
         sounds: Sounds | None = None,
+        tolerated: int = 0,
     ) -> None:
         self.config = config
         self.texts = [normalizer(utterance.text) for utterance in utterances]
@@ -151,6 +177,9 @@ class SpeechData(Dataset[Batch | AsrError]):
         if tokenizer and config.augment.join_seconds:  # else the alphabet may lack what would stand between
             self._join_tokens = len(tokenizer.encode(config.augment.join_text))
         self.waveforms = Waveforms(utterances, config.features.sample_rate, config.batches.cache_mb)
+        self.tolerated = tolerated
+        if len(self.waveforms.unreadable) > tolerated:
+            raise too_many_unreadable(self.waveforms.unreadable, tolerated)
         self.items = [
             Item(
                 id=utterance.id,
@@ -198,18 +227,29 @@ class SpeechData(Dataset[Batch | AsrError]):
             return error
 
     def _batch(self, examples: list[Example], epoch: int | None) -> Batch:
-        made = [self.make(example, epoch) for example in examples]
-        waveforms, targets, drawn = zip(*made, strict=True)
+        made, lost, lost_tokens = [], {}, 0
+        for example in examples:
+            try:
+                made.append((self._id(example), *self.make(example, epoch)))
+            except AudioError as error:
+                if not self.tolerated:
+                    raise
+                lost[self._id(example)] = str(error)
+                lost_tokens += self.tokens(example)
+        if not made:
+            no = torch.empty(0)
+            return Batch([], no, no, no, no, no, no, no, lost, lost_tokens)
+        ids, waveforms, targets, drawn = zip(*made, strict=True)
         tones, time_masks, mel_masks = (
             torch.from_numpy(np.stack(parts)).transpose(0, 1)
             for parts in zip(*(one.views for one in drawn), strict=True)
         )
         lengths = [len(waveform) for waveform in waveforms]
-        padded = np.zeros((len(examples), max(lengths)), np.float32)
+        padded = np.zeros((len(lengths), max(lengths)), np.float32)
         for row, waveform in zip(padded, waveforms, strict=True):
             row[: len(waveform)] = waveform
         return Batch(
-            ids=[self._id(example) for example in examples],
+            ids=list(ids),
             waveforms=torch.from_numpy(padded),
             lengths=torch.tensor(lengths),
             targets=torch.tensor([token for target in targets for token in target], dtype=torch.long),
@@ -217,6 +257,8 @@ class SpeechData(Dataset[Batch | AsrError]):
             tones=tones,
             time_masks=time_masks,
             mel_masks=mel_masks,
+            lost=lost,
+            lost_tokens=lost_tokens,
         )
 
     def text(self, example: Example) -> str:
@@ -252,6 +294,13 @@ class SpeechData(Dataset[Batch | AsrError]):
             return Made(waveform, target, Drawn(plain_view(self.config.features.mels)))
         drawn = self.augmenter.draw(waveform, self._id(example), epoch)
         return Made(drawn.apply(waveform, rate), target, drawn)
+
+
+def too_many_unreadable(errors: Sequence[object], tolerated: int) -> AudioError:
+    """The error for recordings that cannot be read: the first few of them, and where more are tolerated, that."""
+    named = "; ".join(map(str, errors[:_NAMED])) + (f"; and {len(errors) - _NAMED} more" if errors[_NAMED:] else "")
+    limit = f" (batches.unreadable allows {tolerated})" if tolerated else ""
+    return AudioError(named + limit)
 
 
 def _spare(text: str, utterance: Utterance, config: Config) -> bool:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import io
 import zipfile
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
@@ -38,6 +38,7 @@ class Progress:
         drops: With the schedule `plateau`: how often it has dropped the learning rate.
         seconds: Time spent training, over all sittings.
         started_from: The `model_id` of the model that the weights started from; empty where they were random.
+        unreadable: Ids of the examples that were left out since they could not be read.
     """
 
     epoch: int = 0
@@ -51,6 +52,7 @@ class Progress:
     drops: int = 0
     seconds: float = 0.0
     started_from: str = ""
+    unreadable: list[str] = field(default_factory=list)
 
 
 def save_checkpoint(

@@ -68,17 +68,18 @@ class Group:
         if self.size > 1:
             distributed.barrier()
 
-    def add_gradients(self, model: nn.Module, loss: float) -> float:
-        """Replace each process' gradients by their sum; returns the sum of the losses."""
+    def add_gradients(self, model: nn.Module, *figures: float) -> list[float]:
+        """Replace each process' gradients by their sum; returns the sums of the figures."""
         if self.size == 1:
-            return loss
+            return list(figures)
         learning = [parameter for parameter in model.parameters() if parameter.requires_grad]
         parts = [torch.zeros_like(one) if one.grad is None else one.grad for one in learning]
-        flat = torch.cat([*(part.reshape(-1) for part in parts), torch.tensor([loss], device=parts[0].device)])
+        flat = torch.cat([*(part.reshape(-1) for part in parts), torch.tensor(figures, device=parts[0].device)])
         distributed.all_reduce(flat)
-        for parameter, total in zip(learning, flat[:-1].split([one.numel() for one in learning]), strict=True):
+        *totals, sums = flat.split([*(one.numel() for one in learning), len(figures)])
+        for parameter, total in zip(learning, totals, strict=True):
             parameter.grad = total.view_as(parameter)
-        return float(flat[-1])
+        return sums.tolist()
 
     def share_weights(self, model: nn.Module) -> None:
         """Give all processes the weights that the first one's model has."""

@@ -13,7 +13,7 @@ from torch import Tensor
 from torch.nn.utils import clip_grad_norm_
 
 from asr.config import Config
-from asr.data.dataset import Batch, SpeechData
+from asr.data.dataset import Batch, SpeechData, too_many_unreadable
 from asr.data.plan import Plan, epoch_plan, frames, plain_plan
 from asr.data.randomness import torch_seed
 from asr.errors import TrainingError
@@ -108,6 +108,7 @@ class Trainer:
             parts = dict(zip(range(len(step))[share], batches, strict=False))
             tokens = sum(self.training.tokens(example) for batch in step for example in batch)
             loss, gradient = self._step(parts, tokens, rate)
+            self._count_lost(parts, journal)
 
             progress.epoch_step += 1
             progress.step += 1
@@ -132,7 +133,11 @@ class Trainer:
         for group in self.optimizer.param_groups:
             group["lr"] = rate
         self.optimizer.zero_grad()
-        loss = self.group.add_gradients(self.model, self._gradients(parts, tokens))
+        mine = sum(batch.lost_tokens for batch in parts.values())
+        loss, lost = self.group.add_gradients(self.model, self._gradients(parts, tokens), mine)
+        if 0 < lost < tokens:  # the plan counted what could not be read
+            loss *= tokens / (tokens - lost)
+            torch._foreach_mul_(self._all_gradients(), tokens / (tokens - lost))
         gradient = clip_grad_norm_(self.model.parameters(), self.config.train.clip)
         if not torch.isfinite(gradient):
             raise TrainingError(self._diverged(parts))
@@ -149,6 +154,8 @@ class Trainer:
         total = 0.0
         self.diverged: list[str] = []
         for part, batch in parts.items():
+            if not batch.ids:  # nothing of it could be read
+                continue
             # Reseeded, so that dropout is a function of (seed, step, part) and no generator state has to be kept.
             torch.manual_seed(torch_seed(self.config.train.seed, self.progress.step, part, "dropout"))
             losses = self._losses(batch.to(self.group.device))
@@ -166,6 +173,23 @@ class Trainer:
         settings = self.config.train
         weights = settings.consistency, settings.intermediate, settings.intermediate_weight
         return batch_losses(self.model, batch, self.bf16, *weights)
+
+    def _all_gradients(self) -> list[Tensor]:
+        return [parameter.grad for parameter in self.model.parameters() if parameter.grad is not None]
+
+    def _count_lost(self, parts: Mapping[int, Batch], journal: Journal) -> None:
+        """Say which recordings could not be read, each once in a run.
+
+        Raises:
+            AudioError: They are more than are tolerated.
+        """
+        known, tolerated = self.progress.unreadable, self.config.batches.unreadable
+        for name, error in ((name, error) for batch in parts.values() for name, error in batch.lost.items()):
+            if name not in known:
+                known.append(name)
+                journal.say(f"left out, {len(known)} of at most {tolerated}: {error}")
+            if len(known) > tolerated:
+                raise too_many_unreadable([error], tolerated)
 
     def _try_largest(self, plan: Plan) -> None:
         """The gradients of the epoch's largest batch, thrown away: what does not fit in memory shows now, not at night.

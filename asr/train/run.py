@@ -185,6 +185,8 @@ def measure_statistics(model: AcousticModel, training: SpeechData) -> None:
     count, total, squares = 0, torch.zeros(config.features.mels), torch.zeros(config.features.mels)
     total, squares = total.double(), squares.double()
     for batch in training.batches([examples for examples in plan if examples], epoch=None):
+        if not batch.ids:
+            continue
         features, frames = model.raw_features(batch.waveforms, batch.lengths)  # zero beyond each length
         count += int(frames.sum())
         total += features.double().sum((0, 1))
@@ -213,7 +215,8 @@ def _set_up(
         raise TrainingError("no training utterance is left")
     for files in data.sounds.given:
         journal.say(str(files))
-    training = SpeechData(selection.kept, config, normalizer, tokenizer, data.sounds)
+    tolerated = config.batches.unreadable
+    training = SpeechData(selection.kept, config, normalizer, tokenizer, data.sounds, tolerated)
     validation = SpeechData(data.valid, config, normalizer, None, data.sounds)
 
     if state:

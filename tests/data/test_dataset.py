@@ -45,19 +45,25 @@ def utterances(write_split, tmp_path: Path) -> list[Utterance]:
 def make(utterances: list[Utterance], config: Config, kind: type[SpeechData] = SpeechData) -> SpeechData:
     normalizer = Normalizer.from_config(config.text)
     texts = [normalizer(utterance.text) for utterance in utterances]
-    return kind(utterances, config, normalizer, Tokenizer.build([*texts, " "]))
+    tokenizer = Tokenizer.build([*texts, " "])
+    return kind(utterances, config, normalizer, tokenizer, tolerated=config.batches.unreadable)
 
 
 def epoch(data: SpeechData, number: int = 0) -> list[Batch]:
     return list(data.batches(epoch_plan(data.items, data.config, 1, number), number))
 
 
+def tensors(batch: Batch) -> dict[str, torch.Tensor]:
+    values = {field.name: getattr(batch, field.name) for field in fields(Batch)}
+    return {name: value for name, value in values.items() if isinstance(value, torch.Tensor)}
+
+
 def assert_same(ours: list[Batch], theirs: list[Batch]) -> None:
     """Bit for bit."""
     for one, other in zip(ours, theirs, strict=True):
         assert one.ids == other.ids
-        for field in fields(Batch)[1:]:
-            assert torch.equal(getattr(one, field.name), getattr(other, field.name)), field.name
+        for name, values in tensors(one).items():
+            assert torch.equal(values, tensors(other)[name]), name
 
 
 def test_the_number_of_workers_changes_no_bit(utterances):
@@ -189,6 +195,33 @@ def test_an_unreadable_file_is_named_in_one_line(utterances, workers, cache_mb):
     assert "\n" not in str(error.value)
 
 
+@pytest.mark.parametrize(("workers", "cache_mb"), [(0, 100), (0, 0), (2, 0)])
+def test_unreadable_files_are_left_out_where_so_many_are_allowed(utterances, workers, cache_mb):
+    alone = settings({"join_seconds": 0}, workers=workers, cache_mb=cache_mb, unreadable=2)
+    whole = epoch(make(utterances, alone))
+    for place in (3, 4):
+        Path(utterances[place].audio).write_bytes(b"RIFF")
+    data = make(utterances, alone)
+    left = epoch(data)
+    assert [name for batch in whole for name in batch.ids if name not in ("train-3", "train-4")] == [
+        name for batch in left for name in batch.ids
+    ]
+    assert sorted(name for batch in left for name in batch.lost) == ["train-3", "train-4"]
+    assert all(utterances[int(name[-1])].audio in error for batch in left for name, error in batch.lost.items())
+    assert sum(batch.lost_tokens for batch in left) == len(data.texts[3] + data.texts[4])
+    for before, after in zip(whole, left, strict=True):
+        for row, name in enumerate(after.ids):
+            was, length = before.ids.index(name), int(after.lengths[row])
+            assert torch.equal(after.waveforms[row, :length], before.waveforms[was, :length])
+
+
+def test_too_many_unreadable_files_are_named_before_training(utterances):
+    for place in (0, 3, 4):
+        Path(utterances[place].audio).write_bytes(b"RIFF")
+    with pytest.raises(AudioError, match=r"train-0.*train-3.*train-4.*\(batches\.unreadable allows 2\)"):
+        make(utterances, settings(unreadable=2))
+
+
 class Dying(SpeechData):
     """Its worker processes are killed, as by a system that is out of memory."""
 
@@ -218,7 +251,7 @@ def test_no_shared_memory_does_not_hang_the_run(utterances, monkeypatch):
 def test_a_batch_moves_whole(utterances):
     batch = epoch(make(utterances, settings()))[0]
     moved = batch.to(torch.device("meta"))
-    assert all(getattr(moved, field.name).device.type == "meta" for field in fields(Batch)[1:])
+    assert len(tensors(moved)) == 7 and all(values.device.type == "meta" for values in tensors(moved).values())
     assert moved.ids == batch.ids
 
 
