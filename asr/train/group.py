@@ -79,7 +79,7 @@ class Group:
         *totals, sums = flat.split([*(one.numel() for one in learning), len(figures)])
         for parameter, total in zip(learning, totals, strict=True):
             parameter.grad = total.view_as(parameter)
-        return sums.tolist()
+        return [float(figure) for figure in sums]
 
     def share_weights(self, model: nn.Module) -> None:
         """Give all processes the weights that the first one's model has."""
