@@ -135,7 +135,7 @@ def main() -> None:
     arguments = parser.parse_args()
     torch.set_num_threads(arguments.threads)
     config = load_config(arguments.conf)
-    data = read_data(arguments.data)
+    data = read_data(arguments.data, config)
     normalizer, tokenizer = text_tools(config, [utterance.text for utterance in data.train])
     training = SpeechData(select(data.train, config, normalizer, tokenizer).kept, config, normalizer, tokenizer)
     entrants = contestants(config, training, len(tokenizer))
