@@ -10,45 +10,28 @@ optimiser), taken in turn.
 
 from __future__ import annotations
 
-import argparse
-import os
 import time
-from pathlib import Path
 
 import numpy as np
 import torch
-from contestants import random_plan, sorted_plan
+from contestants import random_plan, sorted_plan, training_arguments
 
-from asr.config_file import load_config
-from asr.data.dataset import SpeechData
 from asr.data.plan import epoch_plan, padding_share
 from asr.model.acoustic import AcousticModel
 from asr.train.loop import uses_bf16
 from asr.train.losses import batch_losses
-from asr.train.run import read_data, text_tools
 from asr.train.schedule import make_optimizer
-from asr.train.selection import select
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("data", type=Path)
-    parser.add_argument("--conf", default="librispeech")
-    parser.add_argument("--steps", type=int, default=24)
-    parser.add_argument("--threads", type=int, default=os.cpu_count())
-    arguments = parser.parse_args()
-    torch.set_num_threads(arguments.threads)
-    config = load_config(arguments.conf)
-    data = read_data(arguments.data, config)
-    normalizer, tokenizer = text_tools(config, [utterance.text for utterance in data.train])
-    training = SpeechData(select(data.train, config, normalizer, tokenizer).kept, config, normalizer, tokenizer)
+    arguments, config, training, vocabulary = training_arguments(__doc__, steps=24)
     plans = {
         "random": random_plan(training.items, config, seed=1),
         "sorted": sorted_plan(training.items, config, seed=1),
         "ours": epoch_plan(training.items, config, seed=1, epoch=1),
     }
     torch.manual_seed(1)
-    model = AcousticModel(config, len(tokenizer))
+    model = AcousticModel(config, vocabulary)
     optimizer = make_optimizer(model, config.train)
     bf16 = uses_bf16(config.train.bf16, torch.device("cpu"))
     seconds: dict[str, list[float]] = {name: [] for name in plans}

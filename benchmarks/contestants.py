@@ -1,16 +1,44 @@
-"""The acoustic model as it is commonly written, to be measured against ours: the same weights, packed sequences."""
+"""What the benchmarks of training share: real recordings, and the usual model and batches."""
 
 from __future__ import annotations
 
+import argparse
+import os
 from collections.abc import Sequence
+from pathlib import Path
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
 from asr.config import Config
+from asr.config_file import load_config
+from asr.data.dataset import SpeechData
 from asr.data.plan import Example, Item, Plan, frames
 from asr.model.acoustic import AcousticModel
+from asr.train.run import read_data, text_tools
+from asr.train.selection import select
+
+
+def training_arguments(doc: str | None, steps: int) -> tuple[argparse.Namespace, Config, SpeechData, int]:
+    """The arguments of the command line, and what they name: settings, training set, number of tokens.
+
+    Args:
+        doc: What `--help` says.
+        steps: How many are measured by default.
+    """
+    parser = argparse.ArgumentParser(description=doc, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("data", type=Path, help="a folder that `asr prepare` made")
+    parser.add_argument("--conf", default="librispeech")
+    parser.add_argument("--steps", type=int, default=steps)
+    parser.add_argument("--threads", type=int, default=os.cpu_count())
+    arguments = parser.parse_args()
+    torch.set_num_threads(arguments.threads)
+    config = load_config(arguments.conf)
+    data = read_data(arguments.data, config)
+    normalizer, tokenizer = text_tools(config, [utterance.text for utterance in data.train])
+    kept = select(data.train, config, normalizer, tokenizer).kept
+    return arguments, config, SpeechData(kept, config, normalizer, tokenizer), len(tokenizer)
 
 
 class PackedLayer(nn.Module):

@@ -17,32 +17,27 @@ matrix-multiplication peak that our LSTM layers reach on these batches, counting
 
 from __future__ import annotations
 
-import argparse
-import os
 import statistics
 import time
 from collections import defaultdict
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from pathlib import Path
 
 import torch
-from contestants import PackedModel, random_plan
+from contestants import PackedModel, random_plan, training_arguments
 from lstm import gemm_peak
 from torch.nn import functional
 from torch.nn.utils import clip_grad_norm_
 
 from asr.config import Config
-from asr.config_file import load_config
 from asr.data.dataset import SpeechData
 from asr.data.plan import Example, Plan, epoch_plan, padding_share
 from asr.model.acoustic import AcousticModel
 from asr.model.lstm import Layout
 from asr.train.losses import blank_out
-from asr.train.run import measure_statistics, read_data, text_tools
+from asr.train.run import measure_statistics
 from asr.train.schedule import make_optimizer
-from asr.train.selection import select
 
 PARTS = ("loading", "features", "forward", "CTC", "backward", "optimiser")
 
@@ -127,18 +122,8 @@ def contestants(config: Config, training: SpeechData, vocabulary: int) -> list[C
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("data", type=Path)
-    parser.add_argument("--conf", default="librispeech")
-    parser.add_argument("--steps", type=int, default=16)
-    parser.add_argument("--threads", type=int, default=os.cpu_count())
-    arguments = parser.parse_args()
-    torch.set_num_threads(arguments.threads)
-    config = load_config(arguments.conf)
-    data = read_data(arguments.data, config)
-    normalizer, tokenizer = text_tools(config, [utterance.text for utterance in data.train])
-    training = SpeechData(select(data.train, config, normalizer, tokenizer).kept, config, normalizer, tokenizer)
-    entrants = contestants(config, training, len(tokenizer))
+    arguments, config, training, vocabulary = training_arguments(__doc__, steps=16)
+    entrants = contestants(config, training, vocabulary)
     optimizers = [make_optimizer(entrant.model, config.train) for entrant in entrants]
     for number in range(arguments.steps + 1):
         for entrant, optimizer in zip(entrants, optimizers, strict=True):

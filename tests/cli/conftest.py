@@ -6,6 +6,17 @@ from typing import NamedTuple
 
 import pytest
 
+TINY = (
+    "features.sample_rate=8000",
+    "features.mels=16",
+    "model.subsample=[{channels: 8, kernel: 3, stride: 2}]",
+    "model.layers=1",
+    "model.hidden=8",
+    "train.epochs=1",
+    "train.threads=1",
+    "train.bf16=off",
+)
+
 
 class Run(NamedTuple):
     """What a command left behind."""
@@ -29,3 +40,9 @@ def run_asr(monkeypatch, capsys) -> Callable[..., Run]:
         return Run(int(stop.value.code or 0), out, err)
 
     return run
+
+
+@pytest.fixture
+def tiny() -> tuple[str, ...]:
+    """Settings of a model that is trained in no time."""
+    return TINY

@@ -6,17 +6,6 @@ import pytest
 
 from asr.model.file import load_model
 
-TINY = (
-    "features.sample_rate=8000",
-    "features.mels=16",
-    "model.subsample=[{channels: 8, kernel: 3, stride: 2}]",
-    "model.layers=1",
-    "model.hidden=8",
-    "train.epochs=1",
-    "train.threads=1",
-    "train.bf16=off",
-)
-
 
 @pytest.fixture
 def data(write_split, tmp_path) -> Path:
@@ -27,12 +16,12 @@ def data(write_split, tmp_path) -> Path:
 
 
 @pytest.fixture
-def train(run_asr, data, tmp_path):
+def train(run_asr, data, tiny, tmp_path):
     """A function that runs `asr train digits` with tiny settings; arguments may replace the folders."""
 
     def run(*settings: str, data: Path = data, out: Path | None = tmp_path / "run", conf: str = "digits"):
         folders = ["--data", data] + (["--out", out] if out else [])
-        return run_asr("train", conf, *TINY, *settings, *folders)
+        return run_asr("train", conf, *tiny, *settings, *folders)
 
     return run
 
