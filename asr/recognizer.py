@@ -5,7 +5,9 @@ Computed in float32, without autocast or TF32: what is recognised does not depen
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Self
 
@@ -16,11 +18,16 @@ import torch
 from torch import Tensor
 
 from asr.audio import read_audio
-from asr.decode import DECODERS, GreedyDecoder, Hypothesis, TokenSpan
+from asr.decode.align import align
+from asr.decode.confidence import confidences, evidence
+from asr.decode.ctc import forward_score
+from asr.decode.hypothesis import Hypothesis
+from asr.decode.options import Chosen, DecodingOptions, choose_decoder
+from asr.decode.profile import DecodingProfile
 from asr.device import choose_device
-from asr.errors import AsrError, AudioError
+from asr.errors import AudioError, TextError
 from asr.model.file import ModelFile, load_model
-from asr.transcript import Alternative, Transcript, confidence, words_from
+from asr.transcript import Alternative, Transcript, Word, overall_confidence, words_from
 
 Waveform = npt.NDArray[np.float32]
 Source = str | Path | bytes | tuple[npt.NDArray[Any], int]
@@ -35,32 +42,37 @@ class Recognizer:
     Attributes:
         file: The model and all that came with it: config, tokenizer, normalizer, model_id, training.
         decoder: Turns log-probabilities into text.
+        nbest: Readings in a transcript, at most.
+        profile: What tuning found for this decoder's language model; None where it was not tuned.
+        notes: What a user should know about how the decoder was chosen.
     """
 
-    def __init__(self, file: ModelFile, decoder: GreedyDecoder) -> None:
+    def __init__(self, file: ModelFile, chosen: Chosen) -> None:
         self.file = file
         self.tokenizer = file.tokenizer
         self.normalizer = file.normalizer
-        self.decoder = decoder
+        self.decoder = chosen.decoder
+        self.nbest = chosen.nbest
+        self.profile = chosen.profile
+        self.notes = chosen.notes
         self.device = next(file.model.parameters()).device
 
     @classmethod
-    def load(cls, path: str | Path, device: str = "cpu", decoder: str = "greedy") -> Self:
+    def load(cls, path: str | Path, device: str = "cpu", decoding: DecodingOptions | None = None) -> Self:
         """A recognizer from a model file or run folder.
 
         Args:
             path: `model.safetensors`, or a folder that holds it.
             device: cpu, cuda, cuda:1, ..., or auto: cuda where there is one.
-            decoder: A name in `asr.decode.DECODERS`.
+            decoding: How log-probabilities become text; None: greedily.
 
         Raises:
             ModelFileError: There is no usable model.
-            AsrError: There is no such device or decoder.
+            AsrError: There is no such device, or the decoding options cannot be followed.
         """
-        if decoder not in DECODERS:
-            raise AsrError(f"no such decoder: {decoder}; there are {', '.join(DECODERS)}")
         file = load_model(path, str(choose_device(device)))
-        return cls(file, DECODERS[decoder](file.tokenizer.tokens, file.tokenizer.blank))
+        profile = DecodingProfile.from_json(file.decoding)
+        return cls(file, choose_decoder(decoding or DecodingOptions(), file.tokenizer, profile))
 
     @property
     def model_id(self) -> str:
@@ -91,6 +103,33 @@ class Recognizer:
         if isinstance(result, AudioError):
             raise result
         return result
+
+    def align(self, source: Source, text: str) -> Transcript:
+        """A recording's known text with the times of its words; confidences are posteriors.
+
+        Args:
+            source: As for `transcribe`.
+            text: What is said; it is normalised as the texts of training were.
+
+        Raises:
+            AudioError: The audio cannot be read.
+            TextError: The text is empty, or holds characters outside the model's alphabet.
+            DecodeError: The audio is too short for it.
+        """
+        audio = self._read(source)
+        if isinstance(audio, AudioError):
+            raise audio
+        text = self.normalizer(text)
+        if not text:
+            raise TextError("nothing to align: the text is empty when normalised")
+        (log_probs,) = self.log_probs([audio])
+        tokens = tuple(self.tokenizer.encode(text))
+        spans = align(log_probs, tokens)
+        score = forward_score(log_probs, tokens)
+        name = str(source) if isinstance(source, str | Path) else None
+        return self._transcript(
+            name, len(audio) / self.sample_rate, [Hypothesis(text, tokens, score, score, spans=spans)], log_probs
+        )
 
     def transcribe_many(
         self, sources: Iterable[Source], batch_frames: int = BATCH_FRAMES
@@ -145,24 +184,41 @@ class Recognizer:
                 readable[place] = audio
         places = list(readable)
         for chosen, log_probs, steps in self._batches(list(readable.values()), batch_frames):
-            for number, nbest in zip(chosen, self.decoder.decode_batch(log_probs, steps), strict=True):
+            decoded = self.decoder.decode_batch(log_probs, steps)
+            rows = log_probs.cpu().numpy()
+            for number, nbest, row, size in zip(chosen, decoded, rows, steps.tolist(), strict=True):
                 place = places[number]
                 duration = len(readable[place]) / self.sample_rate
-                results[place] = self._transcript(window[place][0], duration, nbest)
+                results[place] = self._transcript(window[place][0], duration, nbest, row[:size])
         for place in range(len(window)):
             yield results[place]
 
-    def _transcript(self, name: str | None, duration: float, nbest: Sequence[Hypothesis]) -> Transcript:
-        spans = _align(nbest[0])
-        words = words_from(spans, self.tokenizer.tokens, self.step_seconds, duration)
-        spoken = [span for span in spans if not self.tokenizer.tokens[span.token].isspace()]
+    def words(self, hypothesis: Hypothesis, log_probs: Waveform, duration: float = math.inf) -> tuple[Word, ...]:
+        """The words of a reading where they were heard; their confidences are posteriors, not calibrated.
+
+        Args:
+            hypothesis: A reading.
+            log_probs: (steps, tokens) that it is a reading of.
+            duration: Of the audio, in seconds.
+        """
+        spans = hypothesis.spans or align(log_probs, hypothesis.tokens)
+        return words_from(spans, self.tokenizer.tokens, self.step_seconds, duration)
+
+    def _transcript(
+        self, name: str | None, duration: float, nbest: Sequence[Hypothesis], log_probs: Waveform
+    ) -> Transcript:
+        words = self.words(nbest[0], log_probs, duration)
+        if self.profile and self.profile.calibration and words:
+            found = evidence([word.confidence for word in words], nbest)
+            sure = confidences(found, self.profile.calibration).tolist()
+            words = tuple(replace(word, confidence=one) for word, one in zip(words, sure, strict=True))
         return Transcript(
             audio=name,
             duration=duration,
             text=nbest[0].text,
-            confidence=confidence(spoken) if spoken else None,
+            confidence=overall_confidence(words),
             words=words,
-            nbest=tuple(Alternative(hypothesis.text, hypothesis.score) for hypothesis in nbest),
+            nbest=tuple(Alternative(hypothesis.text, hypothesis.score) for hypothesis in nbest[: self.nbest]),
         )
 
     def _batches(self, waveforms: Sequence[Waveform], batch_frames: int) -> Iterator[tuple[list[int], Tensor, Tensor]]:
@@ -187,11 +243,6 @@ class Recognizer:
             return read_audio(source, self.sample_rate)
         except AudioError as error:
             return error
-
-
-def _align(hypothesis: Hypothesis) -> tuple[TokenSpan, ...]:
-    """Where each token of a text stands: for a greedy path, where it was decoded."""
-    return hypothesis.spans
 
 
 def _plan(frames: Sequence[int], batch_frames: int) -> list[list[int]]:

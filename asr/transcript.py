@@ -26,7 +26,8 @@ class Word:
         word: As in the transcript's text.
         start: Seconds from the start of the audio.
         end: Seconds; never before `start`, never after the end of the audio.
-        confidence: Geometric mean of the posteriors of its characters where they were heard, 0 to 1.
+        confidence: Probability that it is right where decoding was tuned (`asr tune`); else the geometric mean of the
+            posteriors of its characters where they were heard. 0 to 1.
     """
 
     word: str
@@ -51,7 +52,7 @@ class Transcript:
         audio: Path of the recording, "-" for standard input, None where it came as bytes or samples.
         duration: Seconds.
         text: The best reading; "" where nothing was said.
-        confidence: Geometric mean over all characters of all words, 0 to 1; None where there is no word.
+        confidence: Geometric mean over the words, 0 to 1; None where there is none.
         words: In speaking order; joined by spaces they are `text`.
         nbest: Best first.
     """
@@ -114,6 +115,13 @@ def confidence(spans: Iterable[TokenSpan]) -> float:
     """Geometric mean of the posteriors of tokens, each itself the geometric mean over its steps."""
     scores = [span.score for span in spans]
     return min(1.0, math.exp(sum(scores) / len(scores)))
+
+
+def overall_confidence(words: Sequence[Word]) -> float | None:
+    """Geometric mean of the words' confidences; None where there is no word."""
+    if not words:
+        return None
+    return math.exp(sum(math.log(max(word.confidence, 1e-12)) for word in words) / len(words))
 
 
 def to_text(transcript: Transcript) -> str:

@@ -5,22 +5,27 @@ from __future__ import annotations
 import shlex
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from asr.cli.options import BatchFrames, Decoder, DecoderName, Device, Model
+from asr.cli.options import BatchFrames, Device, Model, say_notes, with_decoding
+
+if TYPE_CHECKING:
+    from asr.decode.options import DecodingOptions
 
 
+@with_decoding
 def evaluate(
     model: Model,
     manifests: Annotated[
         list[str], typer.Argument(metavar="[NAME=]MANIFEST...", help="Splits; a name defaults to the file's.")
     ],
     out: Annotated[Path, typer.Option("--out", help="Folder for report.json, report.md, hypotheses.jsonl.")],
-    decoder: Decoder = DecoderName.GREEDY,
     device: Device = "auto",
     batch_frames: BatchFrames = 24_000,
+    *,
+    decoding: DecodingOptions,
 ) -> None:
     """Measure the word error rate of a model, with counts and confidence intervals.
 
@@ -33,7 +38,8 @@ def evaluate(
     from asr.recognizer import Recognizer
 
     splits = read_splits(manifests)
-    recognizer = Recognizer.load(model, device, decoder)
+    recognizer = Recognizer.load(model, device, decoding)
+    say_notes(recognizer.notes)
     with progress() as advance:
         report = run(recognizer, splits, out, batch_frames, shlex.join(["asr", *sys.argv[1:]]), advance)
     unreadable = [(name, item) for name, split in report["splits"].items() for item in split["unreadable"]]

@@ -2,22 +2,66 @@
 
 from __future__ import annotations
 
-from enum import StrEnum
+import functools
+import inspect
+from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-
-class DecoderName(StrEnum):
-    """The decoders there are."""
-
-    GREEDY = "greedy"
-
+if TYPE_CHECKING:
+    from asr.decode.options import DecodingOptions
 
 Model = Annotated[Path, typer.Argument(metavar="MODEL", help="Model file, or the folder of a run.")]
-Decoder = Annotated[DecoderName, typer.Option("--decoder", help="How log-probabilities become text.")]
 Device = Annotated[str, typer.Option("--device", help="cpu, cuda, cuda:1, ...; auto: cuda where there is one.")]
 BatchFrames = Annotated[
     int, typer.Option("--batch-frames", min=1, help="Most frames (of 10 ms) in a batch; results do not depend on it.")
 ]
+
+
+def _decoding(
+    decoder: Annotated[
+        str | None, typer.Option("--decoder", help="greedy, or beam; any flag below means beam.")
+    ] = None,
+    beam: Annotated[int | None, typer.Option("--beam", min=1, help="Hypotheses kept at each step.")] = None,
+    lm: Annotated[
+        Path | None, typer.Option("--lm", help="Language model (`asr lm train`, or .arpa, .arpa.gz).")
+    ] = None,
+    lm_weight: Annotated[float | None, typer.Option("--lm-weight", help="Of its natural logarithms.")] = None,
+    word_bonus: Annotated[float | None, typer.Option("--word-bonus", help="Added for each word.")] = None,
+    lexicon: Annotated[Path | None, typer.Option("--lexicon", help="File of words; no other is written.")] = None,
+    hotwords: Annotated[
+        Path | None,
+        typer.Option("--hotwords", help="File of likely words and phrases, `TEXT` or `TEXT<TAB>BOOST` a line."),
+    ] = None,
+    nbest: Annotated[int, typer.Option("--nbest", min=1, help="Readings wanted of each recording.")] = 1,
+) -> DecodingOptions:
+    """The decoding flags, written down once."""
+    from asr.decode.options import DecodingOptions
+
+    return DecodingOptions(decoder, beam, lm, lm_weight, word_bonus, lexicon, hotwords, nbest)
+
+
+def with_decoding(verb: Callable[..., None]) -> Callable[..., None]:
+    """Give a verb the decoding flags; it gets them as one argument, `decoding`."""
+    flags = inspect.signature(_decoding, eval_str=True, locals={"DecodingOptions": object}).parameters
+    own = inspect.signature(verb, eval_str=True, locals={"DecodingOptions": object}).parameters
+
+    @functools.wraps(verb)
+    def wrapped(**arguments: Any) -> None:
+        chosen = {name: arguments.pop(name) for name in flags}
+        verb(**arguments, decoding=_decoding(**chosen))
+
+    keyword = inspect.Parameter.KEYWORD_ONLY
+    merged = [*(value for name, value in own.items() if name != "decoding"), *flags.values()]
+    signature = inspect.Signature([value.replace(kind=keyword) for value in merged])
+    wrapped.__signature__ = signature  # type: ignore[attr-defined]
+    wrapped.__annotations__ = {value.name: value.annotation for value in merged}
+    return wrapped
+
+
+def say_notes(notes: Iterable[str]) -> None:
+    """Tell a user what was chosen for them, on standard error."""
+    for note in notes:
+        typer.echo(f"asr: {note}", err=True)

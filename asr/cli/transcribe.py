@@ -8,12 +8,14 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from asr.cli.options import BatchFrames, Decoder, DecoderName, Device, Model
+from asr.cli.options import BatchFrames, Device, Model, say_notes, with_decoding
 
 if TYPE_CHECKING:
+    from asr.decode.options import DecodingOptions
     from asr.transcript import Transcript
 
 
+@with_decoding
 def transcribe(
     model: Model,
     audio: Annotated[
@@ -22,9 +24,10 @@ def transcribe(
     format: Annotated[str, typer.Option("--format", help="txt, json, or both: txt,json (needs --out).")] = "txt",
     out: Annotated[Path | None, typer.Option("--out", help="Folder for a file a recording and format.")] = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace files that are there already.")] = False,
-    decoder: Decoder = DecoderName.GREEDY,
     device: Device = "auto",
     batch_frames: BatchFrames = 24_000,
+    *,
+    decoding: DecodingOptions,
 ) -> None:
     """Write down what is said in recordings.
 
@@ -45,7 +48,8 @@ def transcribe(
     stems = output_stems(files)
     if out and not overwrite:
         refuse_to_replace([out / stem for stem in stems], formats)
-    recognizer = Recognizer.load(model, device, decoder)
+    recognizer = Recognizer.load(model, device, decoding)
+    say_notes(recognizer.notes)
     failed = 0
     for stem, result in zip(stems, recognizer.transcribe_many(files, batch_frames), strict=True):
         if isinstance(result, AudioError):

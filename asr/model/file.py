@@ -1,7 +1,8 @@
 """The model file: one `model.safetensors` that holds everything needed to transcribe.
 
 Tensors are the weights; under the one metadata key `asr` stands canonical JSON: format version, config, tokenizer,
-normaliser, feature statistics, and what the model was trained on. Reading a stranger's file runs no code.
+normaliser, feature statistics, what the model was trained on, and how its decoding was
+tuned. Reading a stranger's file runs no code.
 """
 
 from __future__ import annotations
@@ -39,7 +40,8 @@ class ModelFile:
         tokenizer: Tokens and their text.
         normalizer: What was done to the transcripts that became targets.
         training: What it was trained on, and how well that went; shown by `asr info`.
-        model_id: Hash of tensors, config and tokenizer; equal ids transcribe equally.
+        model_id: Hash of tensors, config and tokenizer; equal ids give equal log-probabilities.
+        decoding: The tuned decoding profile (`asr.decode.profile`), empty where nothing was tuned; not in `model_id`.
     """
 
     model: AcousticModel
@@ -47,6 +49,7 @@ class ModelFile:
     normalizer: Normalizer
     training: dict[str, Any] = field(default_factory=dict)
     model_id: str = ""
+    decoding: dict[str, Any] = field(default_factory=dict)
 
     @property
     def config(self) -> Config:
@@ -67,6 +70,7 @@ def save_model(path: str | Path, content: ModelFile) -> str:
         "normalizer": content.normalizer.to_json(),
         "features": statistics,
         "training": content.training,
+        "decoding": content.decoding,
     }
     header["model_id"] = _identify(state, header)
     with replacing(path) as aside:
@@ -103,7 +107,8 @@ def load_model(path: str | Path, device: str = "cpu") -> ModelFile:
             raise ModelFileError("damaged: its content is not what its model_id says")
     except (AsrError, ValidationError, AttributeError, KeyError, TypeError, RuntimeError, ValueError) as error:
         raise ModelFileError(f"{path}: not a usable model: {' '.join(str(error).split())[:300]}") from None
-    return ModelFile(model.to(device).eval(), tokenizer, normalizer, header.get("training", {}), header["model_id"])
+    told = {key: header.get(key, {}) for key in ("training", "decoding")}
+    return ModelFile(model.to(device).eval(), tokenizer, normalizer, model_id=header["model_id"], **told)
 
 
 def model_path(path: str | Path) -> Path:

@@ -1,0 +1,55 @@
+"""`asr tune`: the weights of a language model, found on a validation set and kept in the model file."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from asr.cli.options import Device, Model
+
+
+def tune(
+    model: Model,
+    manifest: Annotated[str, typer.Argument(metavar="[NAME=]MANIFEST", help="Validation set, never a test set.")],
+    lm: Annotated[Path, typer.Option("--lm", help="Language model (`asr lm train`, or .arpa, .arpa.gz).")],
+    lexicon: Annotated[Path | None, typer.Option("--lexicon", help="File of words; no other is written.")] = None,
+    beam: Annotated[int, typer.Option("--beam", min=1, help="Widest beam that is tried.")] = 100,
+    out: Annotated[
+        Path | None, typer.Option("--out", help="Folder for surface.csv and pictures; default: tune/ beside the model.")
+    ] = None,
+    on_test_set: Annotated[
+        int, typer.Option("--on-test-set", count=True, help="Twice: tune on a test set, which spoils it.")
+    ] = 0,
+    device: Device = "auto",
+) -> None:
+    """Find how much a language model should weigh, and keep that in the model file.
+
+    From then on `--lm` with the same language model uses what was found. The words' confidences are calibrated too.
+
+    Example: asr tune runs/own data/own/valid.jsonl --lm own.lm
+    """
+    from asr.cli.progress import progress
+    from asr.evaluate import read_splits
+    from asr.evaluate.profile import tune_model
+
+    (split,) = read_splits([manifest])
+    with progress() as advance:
+        tuned = tune_model(
+            model,
+            split,
+            lm,
+            lexicon,
+            beam,
+            out,
+            on_test_set,
+            device,
+            progress=advance,
+            say=lambda line: typer.echo(line),
+        )
+    typer.echo(
+        f"best: --lm-weight {tuned.profile.lm_weight:g} --word-bonus {tuned.profile.word_bonus:g} "
+        f"--beam {tuned.profile.beam}: WER {100 * tuned.profile.wer:.2f} % (greedy {100 * tuned.greedy_wer:.2f} %)"
+    )
+    typer.echo(f"kept in {tuned.model}; all that was tried: {tuned.folder}")

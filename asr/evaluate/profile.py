@@ -1,0 +1,139 @@
+"""One tuning from a model and a validation set to the decoding profile in the model file."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+
+from asr.decode.beam import BeamDecoder
+from asr.decode.confidence import confidences, evidence, fit
+from asr.decode.hypothesis import Hypothesis
+from asr.decode.options import DecodingOptions, choose_decoder
+from asr.decode.profile import NBEST, DecodingProfile
+from asr.errors import AsrError
+from asr.evaluate.pictures import draw_reliability, draw_surface
+from asr.evaluate.splits import Split
+from asr.evaluate.tune import LogProbs, Point, Tuner, cached_log_probs, fingerprint, refuse_test_set
+from asr.model.file import model_path, save_model
+from asr.recognizer import Recognizer
+from asr.score import Score, score
+from asr.score.calibration import reliability
+
+
+@dataclass(frozen=True)
+class Tuned:
+    """What came of a tuning.
+
+    Attributes:
+        profile: As it now stands in the model file.
+        greedy_wer: Of the greedy decoder on the same utterances, a fraction.
+        model: The model file.
+        folder: Where surface.csv and the pictures are.
+    """
+
+    profile: DecodingProfile
+    greedy_wer: float
+    model: Path
+    folder: Path
+
+
+def tune_model(
+    model: str | Path,
+    split: Split,
+    lm: Path,
+    lexicon: Path | None,
+    beam: int,
+    out: Path | None,
+    on_test_set: int,
+    device: str = "cpu",
+    progress: Callable[[str, float, float], None] = lambda what, done, total: None,
+    say: Callable[[str], None] = lambda line: None,
+) -> Tuned:
+    """Tune decoding with a language model, calibrate confidences, and keep both in the model file.
+
+    Args:
+        model: A model file or run folder; the file is replaced by one with the profile, its `model_id` unchanged.
+        split: The validation set.
+        lm: The language model.
+        lexicon: A file of words that the decoder keeps to, if any.
+        beam: The widest beam.
+        out: Folder for what was tried; None: `tune` beside the model file.
+        on_test_set: How often the user has said that the split may be a test set.
+        device: Where log-probabilities are computed.
+        progress: Called with what is done, how much of it, and of how much.
+        say: Gets a line for each setting that was tried.
+
+    Raises:
+        AsrError: A test set; no words; a file that cannot be used.
+    """
+    refuse_test_set(split, on_test_set)
+    path = model_path(model)
+    folder = out or path.parent / "tune"
+    recognizer = Recognizer.load(path, device)
+    words = sum(len(recognizer.normalizer(item.text).split()) for item in split.utterances)
+    if not words:
+        raise AsrError(f"{split.manifest}: no words to tune on")
+    chosen = choose_decoder(DecodingOptions(lm=lm, lexicon=lexicon, beam=beam), recognizer.tokenizer, None)
+    assert isinstance(chosen.decoder, BeamDecoder) and chosen.decoder.lm
+    log_probs = cached_log_probs(
+        recognizer, split.utterances, folder, lambda done, total: progress("log-probabilities", done, total)
+    )
+    greedy = _scored([nbest[0] for nbest in recognizer.decoder.decode_batch(log_probs)], split, recognizer)
+
+    def tell(point: Point) -> None:
+        settings = f"lm_weight {point.lm_weight:<6g} word_bonus {point.word_bonus:<5g} beam {point.beam:<4}"
+        say(f"  {settings} {100 * point.wer:6.2f} %")
+
+    tuner = Tuner(chosen.decoder, log_probs, split, recognizer, tell)
+    best = tuner.search(beam)
+    tuner.save(folder)
+    draw_surface(list(tuner.tried.values()), best, folder / "surface.png")
+    profile = DecodingProfile(
+        lm=chosen.decoder.lm.hash,
+        lm_weight=best.lm_weight,
+        word_bonus=best.word_bonus,
+        beam=best.beam,
+        tuned_on=fingerprint(split.utterances),
+        utterances=len(split.utterances),
+        wer=best.wer,
+    )
+    nbests = tuner.decode(best.lm_weight, best.word_bonus, best.beam, NBEST)
+    profile = _calibrated(profile, nbests, log_probs, split, recognizer, folder)
+    recognizer.file.decoding = profile.to_json()
+    save_model(path, recognizer.file)
+    return Tuned(profile, greedy.wer or 0.0, path, folder)
+
+
+def _scored(best: Sequence[Hypothesis], split: Split, recognizer: Recognizer) -> Score:
+    texts = {item.id: hypothesis.text for item, hypothesis in zip(split.utterances, best, strict=True)}
+    return score({item.id: item.text for item in split.utterances}, texts, recognizer.normalizer)
+
+
+def _calibrated(
+    profile: DecodingProfile,
+    nbests: Sequence[Sequence[Hypothesis]],
+    log_probs: Sequence[LogProbs],
+    split: Split,
+    recognizer: Recognizer,
+    folder: Path,
+) -> DecodingProfile:
+    """The profile with the calibration under which the words of these readings are judged best."""
+    judged = _scored([nbest[0] for nbest in nbests], split, recognizer)
+    found, correct = [], []
+    for nbest, rows, item in zip(nbests, log_probs, judged.per_utterance, strict=True):
+        posteriors = [word.confidence for word in recognizer.words(nbest[0], rows)]
+        right = [pair.reference == pair.hypothesis for pair in item.alignment if pair.hypothesis is not None]
+        if len(right) == len(posteriors) > 0:  # a normaliser may join or part words: those are left out
+            found.append(evidence(posteriors, nbest))
+            correct += right
+    calibration = fit(np.concatenate(found), np.array(correct)) if found else None
+    if calibration is None:
+        return profile
+    sure = confidences(np.concatenate(found), calibration)
+    measured = reliability(sure, correct)
+    title = f"{measured.words:,} words that this was fitted on: ECE {measured.ece:.3f}"
+    draw_reliability(measured, title, folder / "reliability.png")
+    return replace(profile, calibration=calibration)
