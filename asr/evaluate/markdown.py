@@ -104,6 +104,8 @@ def _section(split: dict[str, Any], result: Result) -> list[str]:
         lines[-1] += f"{_percent(bounds[0])} – {_percent(bounds[1])} % ({split['ci_by_speaker_method']})."
     else:
         lines[-1] += f"{split['ci_by_speaker_method']}."
+    if split["oracle_wer"] is not None:
+        lines += ["", f"Had the best of each list of readings been chosen: WER {_percent(split['oracle_wer'])} %."]
     if shared := split["dataset"]["shared"]:
         lines += ["", f"**The splits of this data set share {' and '.join(shared)}**, as its dataset.yaml declares."]
     if split["overlaps"]:

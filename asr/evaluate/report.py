@@ -32,6 +32,7 @@ class Result:
     Attributes:
         split: What was recognised.
         score: Of all its utterances.
+        oracle: Word errors if of each n-best list the best reading had been chosen; None without such lists.
         unreadable: Messages by the ids of the utterances that could not be read, scored as deleted.
         audio_seconds: Length of the audio that was recognised.
         decode_seconds: Time that took, from the file to the text.
@@ -39,6 +40,7 @@ class Result:
 
     split: Split
     score: Score
+    oracle: Counts | None
     unreadable: dict[str, str]
     audio_seconds: float
     decode_seconds: float
@@ -112,6 +114,7 @@ def _split(result: Result, recognizer: Recognizer) -> dict[str, Any]:
         "cer": score.cer,
         "cer_no_space": score.cer_no_space,
         "ser": score.ser,
+        "oracle_wer": result.oracle.rate if result.oracle else None,
         **_word_fields(score.word_counts),
         "characters": score.character_counts.length,
         "utterances": score.utterances,

@@ -12,7 +12,7 @@ from asr.evaluate.markdown import markdown
 from asr.evaluate.report import Result, build_report, write_report
 from asr.evaluate.splits import Split
 from asr.recognizer import BATCH_FRAMES, Recognizer
-from asr.score import score
+from asr.score import oracle_counts, score
 
 Progress = Callable[[str, float, float], None]
 
@@ -52,7 +52,7 @@ def _recognise(recognizer: Recognizer, split: Split, batch_frames: int, progress
     # Longest first: little padding, and a batch that does not fit in memory fails in the first second.
     order = sorted(split.utterances, key=lambda utterance: -utterance.duration)
     total = sum(utterance.duration for utterance in order)
-    texts: dict[str, str] = {}
+    nbests: dict[str, list[str]] = {}
     unreadable: dict[str, str] = {}
     heard = done = 0.0
     start = time.perf_counter()
@@ -60,17 +60,19 @@ def _recognise(recognizer: Recognizer, split: Split, batch_frames: int, progress
     for utterance, result in zip(order, transcripts, strict=True):
         if isinstance(result, AudioError):
             unreadable[utterance.id] = str(result)
-            texts[utterance.id] = ""
+            nbests[utterance.id] = [""]
         else:
-            texts[utterance.id] = result.text
+            nbests[utterance.id] = [reading.text for reading in result.nbest]
             heard += result.duration
         done += utterance.duration
         progress(split.name, done, total)
     seconds = time.perf_counter() - start
     references = {utterance.id: utterance.text for utterance in split.utterances}
+    texts = {id: readings[0] for id, readings in nbests.items()}
     return Result(
         split=split,
         score=score(references, texts, recognizer.normalizer),
+        oracle=oracle_counts(references, nbests, recognizer.normalizer) if recognizer.nbest > 1 else None,
         unreadable={item.id: unreadable[item.id] for item in split.utterances if item.id in unreadable},
         audio_seconds=heard,
         decode_seconds=seconds,
