@@ -18,7 +18,7 @@ import torch
 from torch import Tensor
 
 from asr.audio import read_audio
-from asr.decode.align import align
+from asr.decode.alignment import align
 from asr.decode.confidence import confidences, evidence
 from asr.decode.ctc import forward_score
 from asr.decode.hypothesis import Hypothesis
@@ -41,20 +41,14 @@ class Recognizer:
 
     Attributes:
         file: The model and all that came with it: config, tokenizer, normalizer, model_id, training.
-        decoder: Turns log-probabilities into text.
-        nbest: Readings in a transcript, at most.
-        profile: What tuning found for this decoder's language model; None where it was not tuned.
-        notes: What a user should know about how the decoder was chosen.
+        decoding: The decoder, how it is called, and what a user should know about it.
     """
 
-    def __init__(self, file: ModelFile, chosen: Chosen) -> None:
+    def __init__(self, file: ModelFile, decoding: Chosen) -> None:
         self.file = file
         self.tokenizer = file.tokenizer
         self.normalizer = file.normalizer
-        self.decoder = chosen.decoder
-        self.nbest = chosen.nbest
-        self.profile = chosen.profile
-        self.notes = chosen.notes
+        self.decoding = decoding
         self.device = next(file.model.parameters()).device
 
     @classmethod
@@ -184,7 +178,7 @@ class Recognizer:
                 readable[place] = audio
         places = list(readable)
         for chosen, log_probs, steps in self._batches(list(readable.values()), batch_frames):
-            decoded = self.decoder.decode_batch(log_probs, steps)
+            decoded = self.decoding.decode_batch(log_probs, steps)
             rows = log_probs.cpu().numpy()
             for number, nbest, row, size in zip(chosen, decoded, rows, steps.tolist(), strict=True):
                 place = places[number]
@@ -208,9 +202,10 @@ class Recognizer:
         self, name: str | None, duration: float, nbest: Sequence[Hypothesis], log_probs: Waveform
     ) -> Transcript:
         words = self.words(nbest[0], log_probs, duration)
-        if self.profile and self.profile.calibration and words:
+        profile = self.decoding.profile
+        if profile and profile.calibration and words:
             found = evidence([word.confidence for word in words], nbest)
-            sure = confidences(found, self.profile.calibration).tolist()
+            sure = confidences(found, profile.calibration).tolist()
             words = tuple(replace(word, confidence=one) for word, one in zip(words, sure, strict=True))
         return Transcript(
             audio=name,
@@ -218,7 +213,7 @@ class Recognizer:
             text=nbest[0].text,
             confidence=overall_confidence(words),
             words=words,
-            nbest=tuple(Alternative(hypothesis.text, hypothesis.score) for hypothesis in nbest[: self.nbest]),
+            nbest=tuple(Alternative(hypothesis.text, hypothesis.score) for hypothesis in nbest[: self.decoding.nbest]),
         )
 
     def _batches(self, waveforms: Sequence[Waveform], batch_frames: int) -> Iterator[tuple[list[int], Tensor, Tensor]]:

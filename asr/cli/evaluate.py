@@ -39,7 +39,7 @@ def evaluate(
 
     splits = read_splits(manifests)
     recognizer = Recognizer.load(model, device, decoding)
-    say_notes(recognizer.notes)
+    say_notes(recognizer.decoding.notes)
     with progress() as advance:
         report = run(recognizer, splits, out, batch_frames, shlex.join(["asr", *sys.argv[1:]]), advance)
     unreadable = [(name, item) for name, split in report["splits"].items() for item in split["unreadable"]]

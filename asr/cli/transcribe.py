@@ -49,7 +49,7 @@ def transcribe(
     if out and not overwrite:
         refuse_to_replace([out / stem for stem in stems], formats)
     recognizer = Recognizer.load(model, device, decoding)
-    say_notes(recognizer.notes)
+    say_notes(recognizer.decoding.notes)
     failed = 0
     for stem, result in zip(stems, recognizer.transcribe_many(files, batch_frames), strict=True):
         if isinstance(result, AudioError):

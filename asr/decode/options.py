@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
+
+from torch import Tensor
 
 from asr.decode.beam import BeamDecoder
 from asr.decode.greedy import GreedyDecoder
-from asr.decode.hotwords import read_hotwords
-from asr.decode.lexicon import read_word_list
+from asr.decode.hypothesis import Hypothesis
 from asr.decode.ngram import NgramModel
 from asr.decode.profile import NBEST, DecodingProfile
-from asr.errors import AsrError
+from asr.errors import AsrError, TextError
 from asr.text import Tokenizer
 
 Decoder = GreedyDecoder | BeamDecoder
@@ -19,6 +23,7 @@ DECODERS = ("greedy", "beam")
 
 BEAM = 100
 LM_WEIGHT = 0.5
+HOT = 3.0  # what a hot word adds to a score, where its line names no boost
 WORD_BONUS = 1.0  # with a language model, which would else prefer few words
 
 
@@ -63,19 +68,40 @@ class DecodingOptions:
 
 @dataclass(frozen=True)
 class Chosen:
-    """The decoder that options mean.
+    """The decoder that options mean, and how it is called.
 
     Attributes:
         decoder: Ready to be used.
-        nbest: How many readings the user wants; the decoder may give more, for confidences.
+        nbest: How many readings the user wants.
+        hotwords: Likely words and phrases with their boosts.
         profile: The model's, where it goes with the language model that was given.
         notes: What a user should know about the choice, a line each.
     """
 
     decoder: Decoder
     nbest: int = 1
+    hotwords: Mapping[str, float] = field(default_factory=dict)
     profile: DecodingProfile | None = None
     notes: tuple[str, ...] = ()
+
+    def decode_batch(self, log_probs: Tensor, lengths: Tensor) -> list[list[Hypothesis]]:
+        """Readings of each utterance, best first: as many as are wanted, or as confidences are calibrated with.
+
+        Args:
+            log_probs: (batch, steps, tokens).
+            lengths: (batch,) steps.
+        """
+        if isinstance(self.decoder, GreedyDecoder):
+            return self.decoder.decode_batch(log_probs, lengths)
+        calibrated = self.profile is not None and self.profile.calibration is not None
+        nbest = max(self.nbest, NBEST if calibrated else 1)
+        return self.decoder.decode_batch(log_probs, lengths, nbest, os.cpu_count() or 1, self.hotwords)
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """What a report says about how its text was decoded."""
+        hot = {"hotwords": len(self.hotwords)} if self.hotwords else {}
+        return self.decoder.settings | hot
 
 
 def choose_decoder(options: DecodingOptions, tokenizer: Tokenizer, profile: DecodingProfile | None) -> Chosen:
@@ -105,7 +131,7 @@ def choose_decoder(options: DecodingOptions, tokenizer: Tokenizer, profile: Deco
 
 def _beam(options: DecodingOptions, tokenizer: Tokenizer, profile: DecodingProfile | None) -> Chosen:
     lm = NgramModel.load(options.lm) if options.lm else None
-    fits = profile is not None and profile.lm == (lm.hash if lm else "")
+    fits = profile is not None and profile.lm == (lm.model_id if lm else "")
     notes = []
     if profile and lm and not fits:
         notes.append("the model's decoding was tuned with another language model: default weights (try `asr tune`)")
@@ -119,11 +145,49 @@ def _beam(options: DecodingOptions, tokenizer: Tokenizer, profile: DecodingProfi
         lm=lm,
         lm_weight=weight if lm else 0.0,
         word_bonus=bonus,
-        lexicon=read_word_list(options.lexicon) if options.lexicon else None,
-        hotwords=read_hotwords(options.hotwords) if options.hotwords else None,
-        nbest=max(options.nbest, NBEST if tuned and tuned.calibration else 1),
+        lexicon=read_words(options.lexicon) if options.lexicon else None,
     )
-    return Chosen(decoder, options.nbest, tuned, tuple(notes))
+    hotwords = read_hotwords(options.hotwords) if options.hotwords else {}
+    return Chosen(decoder, options.nbest, hotwords, tuned, tuple(notes))
+
+
+def read_words(path: Path) -> list[str]:
+    """The words of a lexicon file, one a line; what follows a tab or space on a line (a pronunciation) is passed over.
+
+    Raises:
+        TextError: It cannot be read, or holds no word.
+    """
+    words = [line.split()[0] for line in _lines(path)]
+    if not words:
+        raise TextError(f"{path}: holds no word")
+    return words
+
+
+def read_hotwords(path: Path) -> dict[str, float]:
+    """The phrases of a hot word file, `PHRASE` or `PHRASE<TAB>BOOST` a line; a boost is a natural logarithm.
+
+    Raises:
+        TextError: It cannot be read, or a boost is no number.
+    """
+    boosts: dict[str, float] = {}
+    for number, line in enumerate(_lines(path), start=1):
+        phrase, _, boost = line.partition("\t")
+        try:
+            boosts[" ".join(phrase.split())] = float(boost) if boost.strip() else HOT
+        except ValueError:
+            raise TextError(f"{path}, line {number}: a boost is a number, not {boost.strip()!r}") from None
+    return boosts
+
+
+def _lines(path: Path) -> list[str]:
+    """The lines of a UTF-8 file that are not empty."""
+    try:
+        text = path.read_text(encoding="utf-8-sig")
+    except UnicodeDecodeError:
+        raise TextError(f"{path}: not UTF-8") from None
+    except OSError as error:
+        raise TextError(f"{path}: {(error.strerror or 'cannot be read').lower()}") from None
+    return [line for line in text.splitlines() if line.strip()]
 
 
 def _first(*values: float | None) -> float:

@@ -35,7 +35,7 @@ class DecodingProfile:
     """Tuned settings of the beam search.
 
     Attributes:
-        lm: `NgramModel.hash` of the language model that they are for; "" for none.
+        lm: `NgramModel.model_id` of the language model that they are for; "" for none.
         lm_weight: Of the language model's natural logarithms.
         word_bonus: Of each completed word.
         beam: Width.

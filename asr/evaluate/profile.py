@@ -81,7 +81,7 @@ def tune_model(
     log_probs = cached_log_probs(
         recognizer, split.utterances, folder, lambda done, total: progress("log-probabilities", done, total)
     )
-    greedy = _scored([nbest[0] for nbest in recognizer.decoder.decode_batch(log_probs)], split, recognizer)
+    greedy = _scored([nbest[0] for nbest in recognizer.decoding.decoder.decode_batch(log_probs)], split, recognizer)
 
     def tell(point: Point) -> None:
         settings = f"lm_weight {point.lm_weight:<6g} word_bonus {point.word_bonus:<5g} beam {point.beam:<4}"
@@ -92,7 +92,7 @@ def tune_model(
     tuner.save(folder)
     draw_surface(list(tuner.tried.values()), best, folder / "surface.png")
     profile = DecodingProfile(
-        lm=chosen.decoder.lm.hash,
+        lm=chosen.decoder.lm.model_id,
         lm_weight=best.lm_weight,
         word_bonus=best.word_bonus,
         beam=best.beam,

@@ -57,7 +57,7 @@ def build_report(
         "model_id": recognizer.model_id,
         "model": {"name": recognizer.file.config.name, "training": recognizer.file.training},
         "normalizer": recognizer.normalizer.to_json(),
-        "decoding": recognizer.decoder.settings,
+        "decoding": recognizer.decoding.settings,
         "batch_frames": batch_frames,
         "device": str(recognizer.device),
         "versions": {

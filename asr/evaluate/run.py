@@ -72,7 +72,7 @@ def _recognise(recognizer: Recognizer, split: Split, batch_frames: int, progress
     return Result(
         split=split,
         score=score(references, texts, recognizer.normalizer),
-        oracle=oracle_counts(references, nbests, recognizer.normalizer) if recognizer.nbest > 1 else None,
+        oracle=oracle_counts(references, nbests, recognizer.normalizer) if recognizer.decoding.nbest > 1 else None,
         unreadable={item.id: unreadable[item.id] for item in split.utterances if item.id in unreadable},
         audio_seconds=heard,
         decode_seconds=seconds,
