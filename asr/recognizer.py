@@ -18,9 +18,7 @@ import torch
 from torch import Tensor
 
 from asr.audio import read_audio
-from asr.decode.alignment import align
 from asr.decode.confidence import confidences, evidence
-from asr.decode.ctc import forward_score
 from asr.decode.hypothesis import Hypothesis
 from asr.decode.options import Chosen, DecodingOptions, choose_decoder
 from asr.decode.profile import DecodingProfile
@@ -110,6 +108,9 @@ class Recognizer:
             TextError: The text is empty, or holds characters outside the model's alphabet.
             DecodeError: The audio is too short for it.
         """
+        from asr.decode.alignment import align
+        from asr.decode.ctc import forward_score
+
         audio = self._read(source)
         if isinstance(audio, AudioError):
             raise audio
@@ -195,7 +196,11 @@ class Recognizer:
             log_probs: (steps, tokens) that it is a reading of.
             duration: Of the audio, in seconds.
         """
-        spans = hypothesis.spans or align(log_probs, hypothesis.tokens)
+        spans = hypothesis.spans
+        if hypothesis.tokens and not spans:
+            from asr.decode.alignment import align  # here: who decodes greedily does not wait for numba
+
+            spans = align(log_probs, hypothesis.tokens)
         return words_from(spans, self.tokenizer.tokens, self.step_seconds, duration)
 
     def _transcript(

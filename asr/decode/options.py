@@ -6,19 +6,19 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from torch import Tensor
 
-from asr.decode.beam import BeamDecoder
 from asr.decode.greedy import GreedyDecoder
 from asr.decode.hypothesis import Hypothesis
-from asr.decode.ngram import NgramModel
 from asr.decode.profile import NBEST, DecodingProfile
 from asr.errors import AsrError, TextError
 from asr.text import Tokenizer
 
-Decoder = GreedyDecoder | BeamDecoder
+if TYPE_CHECKING:
+    from asr.decode.beam import BeamDecoder
+
 DECODERS = ("greedy", "beam")
 
 BEAM = 100
@@ -78,7 +78,7 @@ class Chosen:
         notes: What a user should know about the choice, a line each.
     """
 
-    decoder: Decoder
+    decoder: GreedyDecoder | BeamDecoder
     nbest: int = 1
     hotwords: Mapping[str, float] = field(default_factory=dict)
     profile: DecodingProfile | None = None
@@ -130,6 +130,10 @@ def choose_decoder(options: DecodingOptions, tokenizer: Tokenizer, profile: Deco
 
 
 def _beam(options: DecodingOptions, tokenizer: Tokenizer, profile: DecodingProfile | None) -> Chosen:
+    # Imported here: who decodes greedily does not wait for numba.
+    from asr.decode.beam import BeamDecoder
+    from asr.decode.ngram import NgramModel
+
     lm = NgramModel.load(options.lm) if options.lm else None
     fits = profile is not None and profile.lm == (lm.model_id if lm else "")
     notes = []

@@ -1,0 +1,119 @@
+"""Which decoder the flags mean, what they are refused for, and the files that they name."""
+
+import pytest
+
+from asr.decode.greedy import GreedyDecoder
+from asr.decode.options import DecodingOptions, choose_decoder, read_hotwords, read_words
+from asr.decode.profile import Calibration, DecodingProfile
+from asr.errors import AsrError, TextError
+from asr.text import Tokenizer
+
+ARPA = """\\data\\
+ngram 1=5
+
+\\1-grams:
+-99\t<s>
+-1.0\t</s>
+-2.0\t<unk>
+-0.5\tone
+-0.7\ttwo
+
+\\end\\
+"""
+
+
+@pytest.fixture
+def tokenizer():
+    return Tokenizer.build(["one two"])
+
+
+@pytest.fixture
+def lm(tmp_path):
+    (tmp_path / "lm.arpa").write_text(ARPA)
+    return tmp_path / "lm.arpa"
+
+
+def profile(lm: str, calibration: Calibration | None = None) -> DecodingProfile:
+    return DecodingProfile(lm, 0.75, 2.5, 64, "valid", 10, 0.1, calibration)
+
+
+def test_nothing_said_is_greedy(tokenizer):
+    chosen = choose_decoder(DecodingOptions(), tokenizer, None)
+    assert isinstance(chosen.decoder, GreedyDecoder)
+    assert chosen.notes == ()
+
+
+@pytest.mark.parametrize("asked", [{"beam": 4}, {"nbest": 3}, {"word_bonus": 1.0}, {"decoder": "beam"}])
+def test_any_flag_of_the_beam_means_it(tokenizer, asked):
+    chosen = choose_decoder(DecodingOptions(**asked), tokenizer, None)
+    assert chosen.settings["decoder"] == "beam"
+
+
+def test_a_profile_counts_with_its_own_language_model_alone(tokenizer, lm, tmp_path):
+    from asr.decode.ngram import NgramModel
+
+    own = profile(NgramModel.load(lm).model_id, Calibration(1, 1, 0))
+    chosen = choose_decoder(DecodingOptions(lm=lm), tokenizer, own)
+    assert {"lm_weight": 0.75, "word_bonus": 2.5, "beam": 64}.items() <= chosen.settings.items()
+    assert chosen.profile == own and chosen.notes == ()
+    said = choose_decoder(DecodingOptions(lm=lm, lm_weight=0.1), tokenizer, own).settings
+    assert (said["lm_weight"], said["word_bonus"]) == (0.1, 2.5)  # what is said goes before what is tuned
+
+    other = choose_decoder(DecodingOptions(lm=lm), tokenizer, profile("another"))
+    assert other.settings["lm_weight"] != 0.75 and other.profile is None
+    assert "another language model" in other.notes[0]
+
+    without = choose_decoder(DecodingOptions(), tokenizer, own)
+    assert without.settings == {"decoder": "greedy"}
+    assert "--lm" in without.notes[0]
+
+
+@pytest.mark.parametrize(
+    ("asked", "named"),
+    [
+        ({"decoder": "beams"}, "beams"),
+        ({"decoder": "greedy", "beam": 3}, "--beam"),
+        ({"decoder": "greedy", "nbest": 3}, "--nbest"),
+        ({"lm_weight": 0.5}, "--lm"),
+        ({"word_bonus": float("nan")}, "word_bonus"),
+        ({"beam": 0}, "beam"),
+    ],
+)
+def test_what_makes_no_sense_is_refused(tokenizer, asked, named):
+    with pytest.raises(AsrError, match=named):
+        choose_decoder(DecodingOptions(**asked), tokenizer, None)
+
+
+def test_a_lexicon_takes_the_first_word_of_a_line(tmp_path):
+    (tmp_path / "words").write_text("\ufeffone W AH N\r\n\ntwo\tT UW\r\n", encoding="utf-8")
+    assert read_words(tmp_path / "words") == ["one", "two"]
+
+
+def test_hot_words_have_boosts(tmp_path):
+    (tmp_path / "hot").write_text("new  york\t4.5\none\n")
+    assert read_hotwords(tmp_path / "hot") == {"new york": 4.5, "one": 3.0}
+
+
+@pytest.mark.parametrize("read", [read_words, read_hotwords])
+def test_files_that_cannot_be_used_are_named(tmp_path, read):
+    (tmp_path / "latin").write_bytes("où".encode("latin-1"))
+    for name in ("latin", "missing"):
+        with pytest.raises(TextError, match=name):
+            read(tmp_path / name)
+
+
+def test_an_empty_lexicon_and_a_boost_that_is_no_number(tmp_path):
+    (tmp_path / "empty").write_text("\n")
+    (tmp_path / "hot").write_text("one\ntwo\tmuch\n")
+    with pytest.raises(TextError, match="no word"):
+        read_words(tmp_path / "empty")
+    with pytest.raises(TextError, match="line 2.*much"):
+        read_hotwords(tmp_path / "hot")
+
+
+def test_a_profile_survives_the_model_file():
+    for one in (profile("x"), profile("x", Calibration(0.5, 1.5, -0.25))):
+        assert DecodingProfile.from_json(one.to_json()) == one
+    assert DecodingProfile.from_json({}) is None
+    with pytest.raises(AsrError):
+        DecodingProfile.from_json({"lm": "x", "colour": "blue"})
