@@ -35,3 +35,7 @@ class ScoreError(AsrError):
 
 class TrainingError(AsrError):
     """Training cannot start or go on; the message says why and what to do."""
+
+
+class LanguageModelError(AsrError, ValueError):
+    """A language model, or text for one, that cannot be used; the message names the file and line if there are any."""
