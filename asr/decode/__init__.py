@@ -1,8 +1,44 @@
-"""From log-probabilities to text: decoders take (steps, tokens) natural logarithms and give n-best hypotheses."""
+"""From log-probabilities to text: decoders take (steps, tokens) natural logarithms and give n-best hypotheses.
 
-from asr.decode.greedy import GreedyDecoder
-from asr.decode.hypothesis import DecodeError, Hypothesis, TokenSpan
+Names are imported when they are first used: who decodes greedily does not wait for the compiler of the beam search.
+"""
 
-DECODERS = {"greedy": GreedyDecoder}  # by the name that `--decoder` takes
+from __future__ import annotations
 
-__all__ = ["DECODERS", "DecodeError", "GreedyDecoder", "Hypothesis", "TokenSpan"]
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from asr.decode.alignment import align
+    from asr.decode.beam import BeamDecoder
+    from asr.decode.ctc import forward_score
+    from asr.decode.greedy import DECODERS, GreedyDecoder
+    from asr.decode.hypothesis import DecodeError, Hypothesis, TokenSpan
+
+_HOMES = {
+    "DECODERS": "greedy",
+    "BeamDecoder": "beam",
+    "DecodeError": "hypothesis",
+    "GreedyDecoder": "greedy",
+    "Hypothesis": "hypothesis",
+    "TokenSpan": "hypothesis",
+    "align": "alignment",
+    "forward_score": "ctc",
+}
+
+__all__ = [
+    "DECODERS",
+    "BeamDecoder",
+    "DecodeError",
+    "GreedyDecoder",
+    "Hypothesis",
+    "TokenSpan",
+    "align",
+    "forward_score",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)

@@ -7,12 +7,10 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import torch
 from torch import Tensor
 
+from asr.decode.batch import LogProbs, pack
 from asr.decode.hypothesis import DecodeError, Hypothesis, TokenSpan, check_log_probs
-
-LogProbs = Tensor | npt.NDArray[Any]
 
 
 class GreedyDecoder:
@@ -59,7 +57,7 @@ class GreedyDecoder:
         Raises:
             DecodeError: Not normalised log-probabilities over these tokens.
         """
-        packed, sizes = _packed(log_probs, lengths)
+        packed, sizes = pack(log_probs, lengths)
         if packed is None:
             return []
         check_log_probs(packed, len(self.tokens))
@@ -92,21 +90,4 @@ class GreedyDecoder:
         )
 
 
-def _packed(
-    log_probs: Sequence[LogProbs] | Tensor, lengths: Tensor | Sequence[int] | None
-) -> tuple[Tensor | None, list[int]]:
-    """The valid steps of all utterances one after the other, (all steps, tokens), and the steps of each."""
-    if isinstance(log_probs, Tensor):
-        if log_probs.dim() != 3:
-            raise DecodeError(f"a batch must be (batch, steps, tokens), not {tuple(log_probs.shape)}")
-        batch, steps, _ = log_probs.shape
-        sizes = torch.full((batch,), steps) if lengths is None else torch.as_tensor(lengths).cpu()
-        if len(sizes) != batch or bool(((sizes < 0) | (sizes > steps)).any()):
-            raise DecodeError(f"lengths must be {batch} numbers of steps, 0 to {steps}, not {sizes.tolist()}")
-        log_probs = [row[:size] for row, size in zip(log_probs, sizes.tolist(), strict=True)]
-    elif lengths is not None:
-        raise DecodeError("lengths belong to a padded batch; a list of utterances has its own")
-    rows = [torch.as_tensor(row) for row in log_probs]
-    if len({tuple(row.shape[1:]) for row in rows}) > 1:
-        raise DecodeError("utterances of one batch must have the same tokens")
-    return (torch.cat(rows) if rows else None), [len(row) for row in rows]
+DECODERS = {"greedy": GreedyDecoder}  # by the name that `--decoder` takes

@@ -1,0 +1,131 @@
+"""Forced alignment: at which steps a known text is said (Viterbi, over the states of CTC)."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from torch import Tensor
+
+from asr.decode.compiled import compiled
+from asr.decode.ctc import as_float64, as_labels
+from asr.decode.hypothesis import DecodeError, TokenSpan, check_log_probs
+from asr.text import steps_needed
+
+Floats = npt.NDArray[np.float64]
+LogProbs = Tensor | npt.NDArray[Any]
+
+
+def align(
+    log_probs: LogProbs,
+    tokens: Sequence[int],
+    blank: int = 0,
+    priors: npt.NDArray[np.float64] | None = None,
+    prior_weight: float = 0.5,
+) -> tuple[TokenSpan, ...]:
+    """Where each token of a text stands on the most probable of its alignments.
+
+    Args:
+        log_probs: (steps, tokens) normalised natural logarithms.
+        tokens: The text, without blanks.
+        blank: Number of the blank.
+        priors: (tokens,) natural logarithms of how frequent each token is among the steps (`label_priors`). CTC says
+            blank wherever it may, and so it says tokens late and shortly; taking the priors away evens that out.
+        prior_weight: What the priors are multiplied by before they are taken away.
+
+    Returns:
+        A span a token, in order and without overlap. Their scores are of `log_probs` as given.
+
+    Raises:
+        DecodeError: The text does not fit the steps, or no alignment is possible, or bad input.
+    """
+    values = as_float64(log_probs)
+    check_log_probs(_tensor(values), values.shape[-1])
+    labels = as_labels(tokens, values.shape[1], blank)
+    if not len(labels):
+        return ()
+    needed = steps_needed(labels.tolist())
+    if needed > len(values):
+        raise DecodeError(f"a text of {len(labels)} tokens needs {needed} steps or more, and there are {len(values)}")
+    shifted = values
+    if priors is not None:
+        if np.shape(priors) != (values.shape[1],) or np.isnan(priors).any():
+            raise DecodeError(f"priors must be {values.shape[1]} natural logarithms, one a token")
+        shifted = values - prior_weight * np.maximum(priors, math.log(1e-8))
+    starts, ends, score = _viterbi(shifted, labels, blank)
+    if score == -math.inf:
+        raise DecodeError("the text does not fit: each of its alignments has a step of probability zero")
+    return tuple(
+        TokenSpan(token, start, end, float(values[start:end, token].mean()))
+        for token, start, end in zip(labels.tolist(), starts.tolist(), ends.tolist(), strict=True)
+    )
+
+
+def label_priors(log_probs: Iterable[LogProbs]) -> Floats:
+    """Natural logarithms of the mean probability of each token over all steps of some utterances.
+
+    Args:
+        log_probs: (steps, tokens) of each utterance.
+
+    Returns:
+        (tokens,)
+
+    Raises:
+        DecodeError: There is no step.
+    """
+    total: Floats | None = None
+    steps = 0
+    for rows in log_probs:
+        values = np.exp(as_float64(rows))
+        total = values.sum(axis=0) if total is None else total + values.sum(axis=0)
+        steps += len(values)
+    if total is None or not steps:
+        raise DecodeError("priors need at least one step")
+    with np.errstate(divide="ignore"):
+        logarithms: Floats = np.log(total / steps)
+    return logarithms
+
+
+def _tensor(values: Floats) -> Tensor:
+    import torch
+
+    return torch.from_numpy(values)
+
+
+@compiled
+def _viterbi(
+    log_probs: Floats, labels: npt.NDArray[np.int64], blank: int
+) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64], float]:
+    """The best alignment of (labels,) with (steps, tokens): first step and end of each label, and its score.
+
+    State 2i + 1 is label i, the even ones are the blanks around it. `moves` holds by how many states the best way into
+    a state came: 0, 1, or 2 past a blank. Only the states are visited that can be reached and from which the end can.
+    """
+    steps, states = len(log_probs), 2 * len(labels) + 1
+    moves = np.zeros((steps, states), np.int8)
+    best = np.full(states, -math.inf)
+    best[0] = log_probs[0, blank]
+    best[1] = log_probs[0, labels[0]]
+    for step in range(1, steps):
+        lowest = max(0, states - 2 * (steps - step))
+        for state in range(min(2 * step + 1, states - 1), lowest - 1, -1):  # downwards: below is the step before
+            score, move = best[state], 0
+            if state >= 1 and best[state - 1] > score:
+                score, move = best[state - 1], 1
+            skips = state >= 3 and state % 2 == 1 and labels[state // 2] != labels[state // 2 - 1]
+            if skips and best[state - 2] > score:
+                score, move = best[state - 2], 2
+            best[state] = score + log_probs[step, labels[state // 2] if state % 2 == 1 else blank]
+            moves[step, state] = move
+    state = states - 1 if best[states - 1] >= best[states - 2] else states - 2
+    score = best[state]
+    starts, ends = np.zeros(len(labels), np.int64), np.zeros(len(labels), np.int64)
+    for step in range(steps - 1, -1, -1):
+        if state % 2 == 1:
+            starts[state // 2] = step
+            ends[state // 2] = max(ends[state // 2], step + 1)
+        state -= moves[step, state]
+    return starts, ends, float(score)

@@ -1,0 +1,244 @@
+"""Beam search: the most probable texts under CTC, a language model and hot words."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from asr.decode.batch import LogProbs, pack
+from asr.decode.fusion import Fusion, token_fusion, word_fusion
+from asr.decode.hotwords import HotWords, hot_score
+from asr.decode.hypothesis import DecodeError, Hypothesis, check_log_probs
+from asr.decode.lexicon import Lexicon
+from asr.decode.ngram import NgramModel
+from asr.decode.objective import whole_texts
+from asr.decode.prefixes import Nodes, Numbers, add_path, tokens_of
+from asr.decode.rescore import exact_scores
+from asr.decode.search import Limits, new_work, search
+
+Floats = npt.NDArray[np.float64]
+
+
+class BeamDecoder:
+    """Prefix beam search.
+
+    What is found is scored again without any pruning, the greedy text among it: the best answer is never worse than
+    greedy decoding's, by the score that hypotheses are ranked by.
+
+    Args:
+        tokens: Token strings by number.
+        word_boundary: The token between words; None: each token is a word, as in languages without spaces.
+        beam: Prefixes kept at each step.
+        lm: Language model: of words, or of tokens where each is a word.
+        lm_weight: What its natural logarithms are multiplied by.
+        word_bonus: Added for each word where there is a language model.
+        lexicon: The words that may be recognised; None: any. If no text of the beam ends with a whole word, those up
+            to the last whole word count, and if nothing fits the words at all, the answer is the empty text.
+        unknown_penalty: Added for each word that the language model does not know, to its score of `<unk>`.
+        beam_threshold: A prefix that is less probable than the best one by more than this (natural logarithm) is
+            dropped.
+        token_floor: A token of a lower log-probability extends no prefix; the blank and the last token always count.
+        blank: Number of the blank.
+
+    Attributes:
+        unspellable: Words of the lexicon or language model that the tokens cannot spell.
+
+    Raises:
+        DecodeError: A setting that makes no sense, no such word boundary, or no word that can be spelled.
+    """
+
+    def __init__(
+        self,
+        tokens: Sequence[str],
+        word_boundary: str | None = " ",
+        beam: int = 100,
+        lm: NgramModel | None = None,
+        lm_weight: float = 0.5,
+        word_bonus: float = 1.0,
+        *,
+        lexicon: Iterable[str] | None = None,
+        unknown_penalty: float = -10.0,
+        beam_threshold: float = 20.0,
+        token_floor: float = -12.0,
+        blank: int = 0,
+    ) -> None:
+        if not 0 <= blank < len(tokens):
+            raise DecodeError(f"the blank must be one of the {len(tokens)} tokens, not number {blank}")
+        if beam < 1:
+            raise DecodeError(f"the beam must hold at least one prefix, not {beam}")
+        for name, value in (("lm_weight", lm_weight), ("word_bonus", word_bonus), ("unknown_penalty", unknown_penalty)):
+            if not math.isfinite(value):
+                raise DecodeError(f"{name} must be a number, not {value}")
+        if not beam_threshold > 0 or not token_floor <= 0:
+            raise DecodeError("beam_threshold must be above 0 and token_floor not above it; inf and -inf prune nothing")
+        self.tokens = tuple(tokens)
+        self.word_boundary = word_boundary
+        self.blank = blank
+        self.beam = beam
+        self.lm = lm
+        self.lm_weight, self.word_bonus, self.unknown_penalty = lm_weight, word_bonus, unknown_penalty
+        self.beam_threshold, self.token_floor = beam_threshold, token_floor
+        self.unspellable: tuple[str, ...] = ()
+        self._words = list(lexicon) if lexicon is not None else None
+        self._fusion = self._make_fusion()
+        self._lm = lm.arrays if lm else None
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """What a report says about how its text was decoded."""
+        settings: dict[str, Any] = {
+            "decoder": "beam",
+            "beam": self.beam,
+            "beam_threshold": self.beam_threshold,
+            "token_floor": self.token_floor,
+        }
+        if self.lm is not None:
+            settings |= {
+                "lm": self.lm.model_id,
+                "lm_order": self.lm.order,
+                "lm_weight": self.lm_weight,
+                "word_bonus": self.word_bonus,
+                "unknown_penalty": self.unknown_penalty,
+            }
+        if self._words is not None:
+            settings["lexicon_words"] = len(set(self._words))
+        return settings
+
+    def decode(
+        self, log_probs: LogProbs, nbest: int = 1, hotwords: Mapping[str, float] | None = None
+    ) -> list[Hypothesis]:
+        """The best hypotheses of one utterance, best first, no two of one text.
+
+        Args:
+            log_probs: (steps, tokens) normalised natural logarithms.
+            nbest: Most hypotheses; there may be fewer.
+            hotwords: See `decode_batch`.
+
+        Raises:
+            DecodeError: See `decode_batch`.
+        """
+        return self.decode_batch([log_probs], nbest=nbest, hotwords=hotwords)[0]
+
+    def decode_batch(
+        self,
+        log_probs: Sequence[LogProbs] | Tensor,
+        lengths: Tensor | Sequence[int] | None = None,
+        nbest: int = 1,
+        threads: int = 1,
+        hotwords: Mapping[str, float] | None = None,
+    ) -> list[list[Hypothesis]]:
+        """The best hypotheses of several utterances, a list for each, best first, no two of one text.
+
+        Args:
+            log_probs: (batch, steps, tokens), or a list of (steps, tokens).
+            lengths: (batch,) steps of each row; None: all of them. With a list there is nothing to say.
+            nbest: Most hypotheses of an utterance.
+            threads: Utterances that are decoded at the same time. What comes out does not depend on it.
+            hotwords: Words and phrases, and what is added to the score for each time that one is said, as whole words.
+
+        Raises:
+            DecodeError: Not normalised log-probabilities over these tokens, or hot words of other characters.
+        """
+        if nbest < 1 or threads < 1:
+            raise DecodeError(f"nbest and threads must be 1 or more, not {nbest} and {threads}")
+        packed, sizes = pack(log_probs, lengths)
+        if packed is None:
+            return []
+        check_log_probs(packed, len(self.tokens))
+        hot = HotWords.build(hotwords, self.tokens, self._boundary) if hotwords else None
+        values = packed.detach().cpu().to(torch.float64).contiguous().numpy()
+        rows = np.split(values, np.cumsum(sizes)[:-1])
+        if threads == 1:
+            return [self._decode(row, nbest, hot) for row in rows]
+        with ThreadPoolExecutor(threads) as pool:
+            return list(pool.map(lambda row: self._decode(row, nbest, hot), rows))
+
+    @property
+    def _boundary(self) -> int:
+        """The number of the token between words; -1 where each token is a word."""
+        if self.word_boundary is None:
+            return -1
+        if self.word_boundary not in self.tokens:
+            raise DecodeError(
+                f"the model has no token {self.word_boundary!r} to end a word with; "
+                "word_boundary=None takes each token for a word"
+            )
+        return self.tokens.index(self.word_boundary)
+
+    def _make_fusion(self) -> Fusion | None:
+        if self.lm is None and self._words is None:
+            return None
+        if self._boundary < 0:
+            if self._words is not None or self.lm is None:
+                raise DecodeError("a lexicon needs a token between words, and word_boundary is None")
+            fusion = token_fusion(self.tokens, self.lm, self.lm_weight, self.word_bonus, self.unknown_penalty)
+            if all(
+                fusion.words[number] == self.lm.unknown for number in range(len(self.tokens)) if number != self.blank
+            ):
+                raise DecodeError("the language model knows none of the tokens: is it one of words?")
+            return fusion
+        spelling = {
+            token: number
+            for number, token in enumerate(self.tokens)
+            if number != self.blank and token != self.word_boundary
+        }
+        closed = self._words is not None
+        lexicon = Lexicon.build(self._words if self._words is not None else self.lm.words, spelling)  # type: ignore[union-attr]
+        self.unspellable = lexicon.unspellable
+        bonus = self.word_bonus if self.lm else 0.0
+        return word_fusion(lexicon, self._boundary, self.lm, self.lm_weight, bonus, self.unknown_penalty, closed)
+
+    def _limits(self, hot: HotWords | None) -> Limits:
+        ceiling = 1.0
+        if self._fusion is not None:
+            ceiling = max(ceiling, math.exp(self._fusion.bonus))
+        if hot is not None:
+            ceiling *= float(hot.arrays.factor.max())
+        return Limits(self.beam, math.exp(-self.beam_threshold), math.exp(self.token_floor), ceiling)
+
+    def _decode(self, log_probs: Floats, nbest: int, hot: HotWords | None) -> list[Hypothesis]:
+        """The best hypotheses of one utterance: (steps, tokens)."""
+        fusion, lm = self._fusion, self._lm
+        hot_arrays = hot.arrays if hot else None
+        probabilities = np.exp(log_probs)
+        work = new_work(self.beam, len(self.tokens))
+        nodes, count, leaves = search(probabilities, self.blank, self._limits(hot), work, fusion, lm, hot_arrays)
+        nodes, count, greedy = add_path(nodes, count, self._greedy(log_probs))
+        leaves = np.unique(np.append(leaves, greedy)).astype(np.int32)
+        lms = np.zeros(len(leaves))
+        bonuses = np.zeros(len(leaves))
+        if fusion is not None:
+            leaves, lms, bonuses = whole_texts(nodes, leaves, fusion, lm)
+        if hot_arrays is not None:
+            bonuses = bonuses + [hot_score(tokens_of(nodes, leaf), hot_arrays) for leaf in leaves]
+        acoustic = exact_scores(log_probs, probabilities, self.blank, nodes, count, leaves)
+        return self._best(nodes, leaves, acoustic, lms, bonuses, nbest)
+
+    def _greedy(self, log_probs: Floats) -> Numbers:
+        """The tokens of the single best path."""
+        path = log_probs.argmax(axis=1).astype(np.int32)
+        changes = np.diff(path, prepend=np.int32(-1)) != 0
+        merged: Numbers = path[changes & (path != self.blank)]
+        return merged
+
+    def _best(
+        self, nodes: Nodes, leaves: Numbers, acoustic: Floats, lms: Floats, bonuses: Floats, nbest: int
+    ) -> list[Hypothesis]:
+        """The `nbest` best of the texts that `leaves` stand for, scored with (texts,) each."""
+        scores = acoustic + lms + bonuses
+        chosen: dict[str, Hypothesis] = {}
+        for place in np.argsort(-scores, kind="stable"):
+            tokens = tuple(tokens_of(nodes, leaves[place]).tolist())
+            text = " ".join("".join(self.tokens[token] for token in tokens).split())
+            parts = float(acoustic[place]), float(lms[place]), float(bonuses[place])
+            chosen.setdefault(text, Hypothesis(text, tokens, float(scores[place]), *parts))
+            if len(chosen) == nbest:
+                break
+        return list(chosen.values())

@@ -1,0 +1,351 @@
+"""CTC prefix beam search, compiled (Graves 2012, section 7.5.3; Hannun et al. 2014).
+
+A prefix carries the summed probability of all alignments that read so, in two parts: those that end in a blank and
+those that end in its last token, for only after a blank can the same token come again. Scores of a language model or
+of hot words are functions of the prefix alone, so they multiply the mass of a prefix as one factor. All is computed
+with probabilities, not logarithms: at each step they are divided by the best prefix' of the step before, which leaves
+300 orders of magnitude below it. What is worth reporting is scored again, exactly: see `rescore`.
+"""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from asr.decode.compiled import compiled
+from asr.decode.fusion import Fusion, extension_factor, set_context
+from asr.decode.prefixes import NONE, Nodes, Numbers, add_child, child_of, new_nodes, with_room
+
+Floats = npt.NDArray[np.float64]
+
+ENTRY = np.dtype(
+    [
+        ("blank", np.float64),  # mass of the alignments that end in a blank
+        ("nonblank", np.float64),  # and of those that end in the prefix' last token
+        ("node", np.int32),
+        ("parent", np.int32),
+        ("last", np.int32),
+    ],
+    align=True,
+)
+
+
+class Limits(NamedTuple):
+    """What bounds a search.
+
+    Attributes:
+        width: Most prefixes that are kept after a step.
+        least: A prefix with less than this share of the best one's mass is dropped.
+        floor: Tokens less probable than this extend no prefix.
+        ceiling: An upper bound of the factors of fusion, except where a word ends.
+    """
+
+    width: int
+    least: float
+    floor: float
+    ceiling: float
+
+
+class Work(NamedTuple):
+    """The arrays that a search needs: the beam before and after a step, and the candidates for it.
+
+    Attributes:
+        beam: (width,) ENTRY, as is `other`.
+        other: See above.
+        nodes: (capacity,) NODE, the trie of prefixes.
+        mass: (candidates,) what candidates are ranked by.
+        slot: (candidates,) the place in the beam that a candidate comes from.
+        token: (candidates,) what extends it; NONE where the prefix stays as it is.
+        scratch: (candidates,).
+        taken: (width, tokens) the last step at which the extension was in the beam on its own account.
+        listed: (tokens,) the tokens that may extend a prefix at a step.
+        row: (tokens,) the scaled probabilities of a step.
+    """
+
+    beam: npt.NDArray[Any]
+    other: npt.NDArray[Any]
+    nodes: Nodes
+    mass: Floats
+    slot: Numbers
+    token: Numbers
+    scratch: Floats
+    taken: Numbers
+    listed: Numbers
+    row: Floats
+
+
+def new_work(width: int, tokens: int) -> Work:
+    """Room for a search of a beam over an alphabet."""
+    candidates = 4 * width + 64
+    return Work(
+        beam=np.zeros(width, ENTRY),
+        other=np.zeros(width, ENTRY),
+        nodes=new_nodes(16 * width + 1024),
+        mass=np.empty(candidates),
+        slot=np.empty(candidates, np.int32),
+        token=np.empty(candidates, np.int32),
+        scratch=np.empty(candidates),
+        taken=np.full((width, tokens), NONE, np.int32),
+        listed=np.empty(tokens, np.int32),
+        row=np.empty(tokens),
+    )
+
+
+@compiled
+def search(
+    probabilities: Floats, blank: int, limits: Limits, work: Work, fusion: Fusion | None, lm: Any, hot: Any
+) -> tuple[Nodes, int, Numbers]:
+    """The best prefixes after the last step.
+
+    Args:
+        probabilities: (steps, tokens), normalised.
+        blank: Number of the blank.
+        limits: How wide to search.
+        work: From `new_work`, used for one search.
+        fusion: What binds prefixes to words; None: nothing.
+        lm: `NgramModel.arrays`, or None.
+        hot: `HotWords.arrays`, or None.
+
+    Returns:
+        The trie, how many of its nodes are in use, and the nodes of the beam, (prefixes,), in no order. The beam is
+        empty only where all that is allowed has probability zero.
+    """
+    beam, other, nodes = work.beam, work.other, work.nodes
+    count, size, scale = 1, 1, 1.0
+    beam[0]["blank"] = 1.0
+    beam[0]["nonblank"] = 0.0
+    beam[0]["node"] = 0
+    beam[0]["parent"] = NONE
+    beam[0]["last"] = NONE
+    leaves = np.zeros(1, np.int32)
+    for step in range(len(probabilities)):
+        listed = _list_tokens(probabilities[step], scale, blank, limits.floor, work)
+        stay_blank, stay_nonblank, candidates, best = _stay(step, beam, size, nodes, blank, work)
+        candidates, best = _extend(step, beam, size, nodes, listed, candidates, best, limits, work, fusion, lm, hot)
+        candidates = _keep(work, candidates, limits.width, best * limits.least)
+        if not candidates:
+            return nodes, count, leaves[:0]
+        nodes, count = _room(nodes, count, limits.width, beam, size)
+        count = _move(beam, size, other, nodes, count, candidates, stay_blank, stay_nonblank, work, fusion, lm, hot)
+        beam, other, size, scale = other, beam, candidates, 1.0 / best
+    leaves = np.empty(size, np.int32)
+    for place in range(size):
+        leaves[place] = beam[place]["node"]
+    return nodes, count, leaves
+
+
+@compiled
+def _list_tokens(probabilities: Floats, scale: float, blank: int, floor: float, work: Work) -> int:
+    """Scale a step's probabilities, (tokens,), and list the tokens that may extend prefixes; returns how many."""
+    row, listed = work.row, work.listed
+    count = 0
+    for token in range(len(row)):
+        row[token] = probabilities[token] * scale
+        if probabilities[token] >= floor and token != blank:
+            listed[count] = token
+            count += 1
+    return count
+
+
+@compiled
+def _stay(
+    step: int, beam: npt.NDArray[Any], size: int, nodes: Nodes, blank: int, work: Work
+) -> tuple[Floats, Floats, int, float]:
+    """Prefixes that remain what they are, by a blank, by their last token again, or said anew from their parents.
+
+    Returns:
+        The two parts of their masses, (prefixes,) each, how many candidates they are, and the best of their masses.
+    """
+    row, taken = work.row, work.taken
+    stay_blank, stay_nonblank = np.empty(size), np.empty(size)
+    candidates, best = 0, 0.0
+    for place in range(size):
+        last = beam[place]["last"]
+        rests = (beam[place]["blank"] + beam[place]["nonblank"]) * row[blank]
+        ends = 0.0
+        if last != NONE:
+            ends = beam[place]["nonblank"]
+            parent = nodes[beam[place]["parent"]]["slot"]
+            if parent != NONE:
+                taken[parent, last] = step
+                source = beam[parent]["blank"]
+                if beam[parent]["last"] != last:
+                    source += beam[parent]["nonblank"]
+                ends += source * nodes[beam[place]["node"]]["factor"]
+            ends *= row[last]
+        stay_blank[place], stay_nonblank[place] = rests, ends
+        mass = rests + ends
+        if mass > 0.0:
+            work.mass[candidates] = mass
+            work.slot[candidates] = place
+            work.token[candidates] = NONE
+            candidates += 1
+            best = max(best, mass)
+    return stay_blank, stay_nonblank, candidates, best
+
+
+@compiled
+def _extend(
+    step: int,
+    beam: npt.NDArray[Any],
+    size: int,
+    nodes: Nodes,
+    listed: int,
+    candidates: int,
+    best: float,
+    limits: Limits,
+    work: Work,
+    fusion: Fusion | None,
+    lm: Any,
+    hot: Any,
+) -> tuple[int, float]:
+    """Prefixes made one token longer, as far as they can hold their own among the candidates.
+
+    A full beam sets the bar from the start: only what has more mass than the least of the prefixes that stay can get
+    in. That spares most of the work.
+
+    Returns:
+        The number of candidates, and the best of their masses.
+    """
+    row, tokens, taken = work.row, work.listed, work.taken
+    mass, slot, token_of = work.mass, work.slot, work.token
+    bar = best * limits.least
+    if candidates >= limits.width:
+        bar = max(bar, mass[:candidates].min())
+    for place in range(size):
+        last, rests = beam[place]["last"], beam[place]["blank"]
+        both = rests + beam[place]["nonblank"]
+        for number in range(listed):
+            token = tokens[number]
+            if taken[place, token] == step:
+                continue
+            found = row[token] * (rests if token == last else both)
+            if fusion is not None or hot is not None:
+                bound = found
+                if fusion is None or token != fusion.boundary:
+                    bound *= limits.ceiling
+                    if bound <= bar:
+                        continue
+                found *= extension_factor(nodes, beam[place]["node"], token, fusion, lm, hot)
+            if found <= bar:
+                continue
+            if candidates == len(mass):
+                candidates = _keep(work, candidates, limits.width, bar)
+                bar = max(bar, mass[:candidates].min())
+                if found <= bar:
+                    continue
+            mass[candidates], slot[candidates], token_of[candidates] = found, place, token
+            candidates += 1
+            if found > best:
+                best = found
+                bar = max(bar, best * limits.least)
+    return candidates, best
+
+
+@compiled
+def _keep(work: Work, count: int, width: int, least: float) -> int:
+    """Keep the `width` best of the candidates, in their order, and none with less mass than `least`.
+
+    Returns:
+        How many are kept. Of equals at the edge the first are.
+    """
+    mass, slot, token = work.mass, work.slot, work.token
+    equals = width
+    if count > width:
+        work.scratch[:count] = mass[:count]
+        edge = nth_largest(work.scratch, count, width)
+        least = max(least, edge)
+        if least == edge:
+            for place in range(count):
+                if mass[place] > edge:
+                    equals -= 1
+    kept = 0
+    for place in range(count):
+        if mass[place] < least:
+            continue
+        if mass[place] == least:
+            if not equals:
+                continue
+            equals -= 1
+        mass[kept], slot[kept], token[kept] = mass[place], slot[place], token[place]
+        kept += 1
+    return kept
+
+
+@compiled
+def nth_largest(values: Floats, count: int, n: int) -> float:
+    """The n-th largest of the first `count` values, which are put into another order (Hoare's selection)."""
+    low, high = 0, count - 1
+    while low < high:
+        pivot = values[(low + high) // 2]
+        left, right = low, high
+        while left <= right:
+            while values[left] > pivot:
+                left += 1
+            while values[right] < pivot:
+                right -= 1
+            if left <= right:
+                values[left], values[right] = values[right], values[left]
+                left += 1
+                right -= 1
+        if n - 1 <= right:
+            high = right
+        elif n - 1 >= left:
+            low = left
+        else:
+            break
+    return float(values[n - 1])
+
+
+@compiled
+def _room(nodes: Nodes, count: int, wanted: int, beam: npt.NDArray[Any], size: int) -> tuple[Nodes, int]:
+    """Nodes with room for `wanted` more; the beam's are renumbered where that moves them."""
+    if count + wanted <= len(nodes):
+        return nodes, count
+    leaves = np.empty(size, np.int32)
+    for place in range(size):
+        leaves[place] = beam[place]["node"]
+    nodes, count = with_room(nodes, count, wanted, leaves)
+    for place in range(size):
+        beam[place]["node"] = leaves[place]
+        beam[place]["parent"] = nodes[leaves[place]]["parent"]
+    return nodes, count
+
+
+@compiled
+def _move(
+    beam: npt.NDArray[Any],
+    size: int,
+    other: npt.NDArray[Any],
+    nodes: Nodes,
+    count: int,
+    candidates: int,
+    stay_blank: Floats,
+    stay_nonblank: Floats,
+    work: Work,
+    fusion: Fusion | None,
+    lm: Any,
+    hot: Any,
+) -> int:
+    """Make the kept candidates the new beam, in `other`. Returns the number of nodes in use."""
+    for place in range(size):
+        nodes[beam[place]["node"]]["slot"] = NONE
+    for place in range(candidates):
+        slot, token = work.slot[place], work.token[place]
+        node, parent, last = beam[slot]["node"], beam[slot]["parent"], beam[slot]["last"]
+        if token == NONE:
+            other[place]["blank"], other[place]["nonblank"] = stay_blank[slot], stay_nonblank[slot]
+        else:
+            other[place]["blank"], other[place]["nonblank"] = 0.0, work.mass[place]
+            parent, last = node, token
+            node = child_of(nodes, parent, token)
+            if node == NONE:
+                node = count
+                count += 1
+                add_child(nodes, node, parent, token)
+                set_context(nodes, node, fusion, lm, hot)
+        other[place]["node"], other[place]["parent"], other[place]["last"] = node, parent, last
+        nodes[node]["slot"] = place
+    return count
