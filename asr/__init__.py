@@ -13,13 +13,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from asr.decode.options import DecodingOptions
     from asr.recognizer import Recognizer
     from asr.transcript import Transcript
 
     load = Recognizer.load
     __version__: str
 
-__all__ = ["Recognizer", "Transcript", "__version__", "load"]
+__all__ = ["DecodingOptions", "Recognizer", "Transcript", "__version__", "load"]
 
 
 def __getattr__(name: str) -> Any:
@@ -31,6 +32,10 @@ def __getattr__(name: str) -> Any:
         from asr.recognizer import Recognizer
 
         return Recognizer
+    if name == "DecodingOptions":
+        from asr.decode.options import DecodingOptions
+
+        return DecodingOptions
     if name == "Transcript":
         from asr.transcript import Transcript
 

@@ -11,6 +11,7 @@ import soundfile
 
 import asr
 from asr.audio import write_wav
+from asr.decode import forward_score
 from asr.errors import AsrError, AudioError, ModelFileError
 from asr.recognizer import Recognizer
 from asr.transcript import Transcript
@@ -109,10 +110,40 @@ def test_ten_minutes(recognizer, babble):
 
 
 def test_no_words_no_confidence(recognizer):
-    silent = Recognizer(copy.deepcopy(recognizer.file), recognizer.decoder)
+    silent = Recognizer(copy.deepcopy(recognizer.file), recognizer.decoding)
     silent.file.model.output.bias.data[0] += 1000  # nothing but blank at every step
     transcript = silent.transcribe((np.zeros(8000, dtype=np.float32), 8000))
     assert (transcript.text, transcript.words, transcript.confidence) == ("", (), None)
+
+
+def test_a_beam_stands_in_for_greedy_everywhere(tiny_model, recognizer, waveforms):
+    searching = asr.load(tiny_model, decoding=asr.DecodingOptions(beam=8, nbest=3))
+    for waveform in waveforms:
+        greedy, found = recognizer.transcribe((waveform, 8000)), searching.transcribe((waveform, 8000))
+        assert 1 <= len(found.nbest) <= 3
+        assert found.nbest[0].text == found.text == " ".join(word.word for word in found.words)
+        scores = [reading.score for reading in found.nbest]
+        assert scores == sorted(scores, reverse=True)
+        (rows,) = recognizer.log_probs([waveform])
+        assert scores[0] >= forward_score(rows, recognizer.tokenizer.encode(greedy.text)) - 1e-6
+        times = [time for word in found.words for time in (word.start, word.end)]
+        assert times == sorted(times)
+        assert all(0 <= time <= found.duration for time in times)
+
+
+def test_known_text_is_aligned_whole(recognizer, waveforms):
+    text = recognizer.transcribe((waveforms[1], 8000)).text
+    aligned = recognizer.align((waveforms[1], 8000), text.upper())
+    assert aligned.text == text == " ".join(word.word for word in aligned.words)
+    times = [time for word in aligned.words for time in (word.start, word.end)]
+    assert times == sorted(times)
+    assert all(0 <= time <= aligned.duration for time in times)
+
+
+@pytest.mark.parametrize(("text", "named"), [("", "empty"), ("日本", "日"), ("a b " * 4000, "steps")])
+def test_text_that_cannot_be_aligned_is_refused(recognizer, waveforms, text, named):
+    with pytest.raises(AsrError, match=named):
+        recognizer.align((waveforms[0], 8000), text)
 
 
 def test_unreadable_file_is_an_error_for_that_file_alone(recognizer, waveforms, tmp_path):
@@ -158,7 +189,7 @@ def test_what_cannot_be_loaded(tmp_path, tiny_model):
     with pytest.raises(ModelFileError):
         asr.load(tmp_path)
     with pytest.raises(AsrError, match="no such decoder: beams"):
-        asr.load(tiny_model, decoder="beams")
+        asr.load(tiny_model, decoding=asr.DecodingOptions(decoder="beams"))
     with pytest.raises(AsrError, match="'abacus' cannot be used"):
         asr.load(tiny_model, device="abacus")
 
@@ -178,7 +209,7 @@ def test_the_package_offers_what_it_says():
     assert asr.Transcript is Transcript
     assert asr.load == Recognizer.load
     assert asr.__version__[0].isdigit()
-    assert set(dir(asr)) == {"Recognizer", "Transcript", "__version__", "load"}
+    assert set(dir(asr)) == {"DecodingOptions", "Recognizer", "Transcript", "__version__", "load"}
     with pytest.raises(AttributeError, match="wer"):
         asr.wer  # noqa: B018
 

@@ -33,7 +33,8 @@ def align(
         raise typer.BadParameter("either a TEXTFILE or --text", param_hint="TEXTFILE")
     if format not in ("tsv", "json"):
         raise typer.BadParameter(f"{format}: there are tsv, json", param_hint="--format")
-    transcript = Recognizer.load(model, device).align(audio, text if text is not None else read_text(textfile))
+    said = read_text(textfile) if textfile else text or ""
+    transcript = Recognizer.load(model, device).align(audio, said)
     if format == "json":
         typer.echo(json.dumps(transcript.to_json(), ensure_ascii=False))
         return

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +12,8 @@ import numpy as np
 from asr.decode.beam import BeamDecoder
 from asr.decode.confidence import confidences, evidence, fit
 from asr.decode.hypothesis import Hypothesis
-from asr.decode.options import DecodingOptions, choose_decoder
+from asr.decode.ngram import NgramModel
+from asr.decode.options import read_words
 from asr.decode.profile import NBEST, DecodingProfile
 from asr.errors import AsrError
 from asr.evaluate.pictures import draw_reliability, draw_surface
@@ -76,8 +78,14 @@ def tune_model(
     words = sum(len(recognizer.normalizer(item.text).split()) for item in split.utterances)
     if not words:
         raise AsrError(f"{split.manifest}: no words to tune on")
-    chosen = choose_decoder(DecodingOptions(lm=lm, lexicon=lexicon, beam=beam), recognizer.tokenizer, None)
-    assert isinstance(chosen.decoder, BeamDecoder) and chosen.decoder.lm
+    model_of_language = NgramModel.load(lm)
+    make = partial(
+        BeamDecoder,
+        recognizer.tokenizer.tokens,
+        word_boundary=recognizer.tokenizer.word_boundary,
+        lm=model_of_language,
+        lexicon=read_words(lexicon) if lexicon else None,
+    )
     log_probs = cached_log_probs(
         recognizer, split.utterances, folder, lambda done, total: progress("log-probabilities", done, total)
     )
@@ -87,12 +95,12 @@ def tune_model(
         settings = f"lm_weight {point.lm_weight:<6g} word_bonus {point.word_bonus:<5g} beam {point.beam:<4}"
         say(f"  {settings} {100 * point.wer:6.2f} %")
 
-    tuner = Tuner(chosen.decoder, log_probs, split, recognizer, tell)
+    tuner = Tuner(make, log_probs, split, recognizer, tell)
     best = tuner.search(beam)
     tuner.save(folder)
     draw_surface(list(tuner.tried.values()), best, folder / "surface.png")
     profile = DecodingProfile(
-        lm=chosen.decoder.lm.model_id,
+        lm=model_of_language.model_id,
         lm_weight=best.lm_weight,
         word_bonus=best.word_bonus,
         beam=best.beam,

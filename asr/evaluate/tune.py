@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import csv
 import hashlib
+import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -106,7 +107,7 @@ class Tuner:
     """Decodes one validation set with many settings.
 
     Args:
-        decoder: With the language model, and a lexicon where there is one; its weights are what is sought.
+        make: A decoder of a `beam`, `lm_weight` and `word_bonus`; the rest of it is given.
         log_probs: (steps, tokens) of each utterance.
         split: The utterances.
         recognizer: Its normaliser scores.
@@ -115,13 +116,13 @@ class Tuner:
 
     def __init__(
         self,
-        decoder: BeamDecoder,
+        make: Callable[..., BeamDecoder],
         log_probs: Sequence[LogProbs],
         split: Split,
         recognizer: Recognizer,
         progress: Callable[[Point], None] = lambda point: None,
     ) -> None:
-        self.decoder = decoder
+        self.make = make
         self.log_probs = log_probs
         self.ids = [utterance.id for utterance in split.utterances]
         self.references = {utterance.id: utterance.text for utterance in split.utterances}
@@ -131,8 +132,8 @@ class Tuner:
 
     def decode(self, lm_weight: float, word_bonus: float, beam: int, nbest: int = 1) -> list[list[Hypothesis]]:
         """The readings of all utterances under some settings."""
-        decoder = self.decoder.with_settings(lm_weight=lm_weight, word_bonus=word_bonus, beam=beam, nbest=nbest)
-        return decoder.decode_batch(self.log_probs)
+        decoder = self.make(beam=beam, lm_weight=lm_weight, word_bonus=word_bonus)
+        return decoder.decode_batch(self.log_probs, nbest=nbest, threads=os.cpu_count() or 1)
 
     def try_point(self, lm_weight: float, word_bonus: float, beam: int) -> Point:
         """The errors under some settings; asked again, they are remembered."""

@@ -1,0 +1,53 @@
+"""`asr align`: times of known words, as lines and as JSON, and what it refuses."""
+
+import json
+
+import pytest
+
+from asr.audio import write_wav
+
+
+@pytest.fixture
+def recording(tmp_path, babble):
+    write_wav(tmp_path / "one.wav", babble(2.0), 8000)
+    return tmp_path / "one.wav"
+
+
+@pytest.fixture
+def text(run_asr, tiny_model, recording):
+    """What the model hears: a text that it can align."""
+    return run_asr("transcribe", tiny_model, recording)[1].strip()
+
+
+def test_lines_of_times_and_words(run_asr, tiny_model, recording, text):
+    status, out, err = run_asr("align", tiny_model, recording, "--text", text)
+    assert (status, err) == (0, "")
+    rows = [line.split("\t") for line in out.splitlines()]
+    assert [word for _, _, word in rows] == text.split()
+    times = [float(time) for start, end, _ in rows for time in (start, end)]
+    assert times == sorted(times) and times[0] >= 0 and times[-1] <= 2.0
+
+
+def test_json_from_a_text_file(run_asr, tiny_model, recording, text, tmp_path):
+    (tmp_path / "one.txt").write_text(f"\ufeff{text.upper()}\r\n", encoding="utf-8")
+    status, out, _ = run_asr("align", tiny_model, recording, tmp_path / "one.txt", "--format", "json")
+    record = json.loads(out)
+    assert status == 0
+    assert record["text"] == text == " ".join(word["word"] for word in record["words"])
+
+
+@pytest.mark.parametrize(
+    ("arguments", "named"),
+    [
+        ((), "--text"),
+        (("missing.txt",), "missing.txt"),
+        (("--text", ""), "empty"),
+        (("--text", "☃ 日本"), "日"),
+        (("--text", "a b " * 2000), "steps"),
+        (("--text", "a", "--format", "srt"), "srt"),
+    ],
+)
+def test_refused_with_one_line(run_asr, tiny_model, recording, arguments, named):
+    status, out, err = run_asr("align", tiny_model, recording, *arguments)
+    assert (status, out) == (2, "")
+    assert named in err and "Traceback" not in err
