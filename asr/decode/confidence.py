@@ -84,5 +84,5 @@ def _logit(share: Floats) -> Floats:
 
 
 def _sigmoid(values: Floats) -> Floats:
-    probabilities: Floats = 1 / (1 + np.exp(-values))
+    probabilities: Floats = (1 + np.tanh(values / 2)) / 2  # the logistic function, without overflow
     return probabilities

@@ -47,10 +47,10 @@ def data(tmp_path, babble, run, run_asr):
         write_wav(file, babble(1.0 + number / 2, seed=number), 8000)
         heard.append(run_asr("transcribe", run, file)[1].split())
     texts = [" ".join([*words[: len(words) // 2], "zz"]) for words in heard]
-    for split in ("valid", "test"):
-        names = [f"{split}{number}" for number in range(4)]
-        items = [Utterance(name, str(folder / f"{n}.wav"), texts[n], 1 + n / 2) for n, name in enumerate(names)]
-        write_manifest(folder / f"{split}.jsonl", items if split == "valid" else [])
+    items = [Utterance(f"valid{n}", str(folder / f"{n}.wav"), text, 1 + n / 2) for n, text in enumerate(texts)]
+    write_manifest(folder / "valid.jsonl", items)
+    write_wav(folder / "other.wav", babble(1.0, seed=9), 8000)
+    write_manifest(folder / "test.jsonl", [Utterance("other", str(folder / "other.wav"), "zz", 1.0)])
     write_dataset(folder, Dataset("babble"))
     known = [word for words in heard for word in words]
     (folder / "lm.arpa").write_text(LM.format(known[0], next(word for word in known if word != known[0])))
