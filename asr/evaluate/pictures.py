@@ -24,7 +24,8 @@ def draw_surface(points: Sequence[Point], best: Point, file: Path) -> None:
     figure = Figure(figsize=(5.5 * len(beams), 4.5), layout="constrained")
     axes = figure.subplots(1, len(beams), squeeze=False)[0]
     rates = [100 * point.wer for point in points]
-    low, high = min(rates), min(max(rates), 3 * min(rates) + 1)  # far from the best the differences say nothing
+    low = min(rates)
+    high = max(low + 0.1, min(max(rates), 3 * low + 1))  # far from the best the differences say nothing
     for axis, beam in zip(axes, beams, strict=True):
         part = [point for point in points if point.beam == beam]
         dots = axis.scatter(
