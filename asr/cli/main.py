@@ -9,7 +9,7 @@ import sys
 
 import typer
 
-from asr.cli import augment, check, config, demo, evaluate, info, prepare, train, transcribe
+from asr.cli import augment, check, config, demo, evaluate, info, lm, prepare, train, transcribe
 from asr.errors import AsrError
 
 app = typer.Typer(
@@ -27,6 +27,7 @@ app.command("augment")(augment.augment)
 app.command("train")(train.train)
 app.command("evaluate")(evaluate.evaluate)
 app.command("transcribe")(transcribe.transcribe)
+app.add_typer(lm.app, name="lm")
 app.command("info")(info.info)
 app.command("config")(config.config)
 
