@@ -9,7 +9,7 @@ import sys
 
 import typer
 
-from asr.cli import align, augment, check, config, demo, evaluate, info, prepare, train, transcribe, tune
+from asr.cli import align, augment, check, config, demo, evaluate, info, lm, prepare, train, transcribe, tune
 from asr.errors import AsrError
 
 app = typer.Typer(
@@ -29,6 +29,7 @@ app.command("evaluate")(evaluate.evaluate)
 app.command("transcribe")(transcribe.transcribe)
 app.command("align")(align.align)
 app.command("tune")(tune.tune)
+app.add_typer(lm.app, name="lm")
 app.command("info")(info.info)
 app.command("config")(config.config)
 

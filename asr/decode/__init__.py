@@ -12,26 +12,27 @@ if TYPE_CHECKING:
     from asr.decode.alignment import align
     from asr.decode.beam import BeamDecoder
     from asr.decode.ctc import forward_score
-    from asr.decode.greedy import DECODERS, GreedyDecoder
+    from asr.decode.greedy import GreedyDecoder
     from asr.decode.hypothesis import DecodeError, Hypothesis, TokenSpan
+    from asr.decode.ngram import NgramModel
 
 _HOMES = {
-    "DECODERS": "greedy",
     "BeamDecoder": "beam",
     "DecodeError": "hypothesis",
     "GreedyDecoder": "greedy",
     "Hypothesis": "hypothesis",
+    "NgramModel": "ngram",
     "TokenSpan": "hypothesis",
     "align": "alignment",
     "forward_score": "ctc",
 }
 
 __all__ = [
-    "DECODERS",
     "BeamDecoder",
     "DecodeError",
     "GreedyDecoder",
     "Hypothesis",
+    "NgramModel",
     "TokenSpan",
     "align",
     "forward_score",

@@ -88,6 +88,3 @@ class GreedyDecoder:
             acoustic=total,
             spans=spans,
         )
-
-
-DECODERS = {"greedy": GreedyDecoder}  # by the name that `--decoder` takes

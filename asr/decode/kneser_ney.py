@@ -15,7 +15,7 @@ from array import array
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from itertools import count
+from itertools import count, pairwise
 from typing import NamedTuple
 
 import numpy as np
@@ -59,6 +59,7 @@ class Estimate:
         sentences: In the text.
         words: In the text, `</s>` not counted.
         unknown: Those of them that are outside the vocabulary.
+        text: (words + sentences,) the text in the model's numbers, `</s>` after each sentence.
     """
 
     table: NgramTable
@@ -66,6 +67,7 @@ class Estimate:
     sentences: int
     words: int
     unknown: int
+    text: Ids
 
 
 @dataclass
@@ -111,13 +113,15 @@ def estimate(
     levels = _counted(text, len(words), order)
     _adjust(levels)
     discounts = tuple(_discounts(level.counts, number) for number, level in enumerate(levels, 1))
-    spoken = int(np.count_nonzero(text > _END)) + int(np.count_nonzero(text == _UNKNOWN))
+    said = text[text != _BEGIN]
+    ends = int(np.count_nonzero(said == _END))
     return Estimate(
         NgramTable(tuple(words), _smoothed(levels, discounts)),
         discounts,
-        sentences=int(np.count_nonzero(text == _END)),
-        words=spoken,
-        unknown=int(np.count_nonzero(text == _UNKNOWN)),
+        sentences=ends,
+        words=len(said) - ends,
+        unknown=int(np.count_nonzero(said == _UNKNOWN)),
+        text=said,
     )
 
 
@@ -127,15 +131,16 @@ def _numbered(sentences: Iterable[Sequence[str]]) -> tuple[Ids, list[str]]:
     for word in _SPECIAL:
         numbers[word]
     text = array("i")
-    total = 0
-    for total, sentence in enumerate(sentences, 1):
+    markers = 0
+    for sentence in sentences:
         text.append(_BEGIN)
         text.extend(map(numbers.__getitem__, sentence))
         text.append(_END)
+        markers += 2
     ids: Ids = np.frombuffer(text, dtype=np.int32) if text else np.empty(0, dtype=np.int32)
-    if len(ids) == 2 * total:
+    if len(ids) == markers:
         raise LanguageModelError("a language model needs text, and there are no words in this one")
-    if np.count_nonzero((ids == _BEGIN) | (ids == _END)) > 2 * total:
+    if np.count_nonzero((ids == _BEGIN) | (ids == _END)) > markers:
         raise LanguageModelError(f"{BEGIN} or {END} stands as a word in the text; each line is a sentence as it is")
     return ids, list(numbers)
 
@@ -178,7 +183,7 @@ def _adjust(levels: Sequence[_Counted]) -> None:
 
     Those that start a sentence follow none, and keep their counts; `<s>` alone is never predicted, and has none.
     """
-    for level, longer in zip(levels, levels[1:], strict=False):
+    for level, longer in pairwise(levels):
         followed = np.bincount(longer.suffix, minlength=len(level.counts))
         level.counts = np.where(level.begins, level.counts, followed)
     levels[0].counts[_BEGIN] = 0

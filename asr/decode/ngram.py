@@ -15,7 +15,7 @@ from __future__ import annotations
 import hashlib
 import math
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 from functools import cached_property
 from itertools import pairwise
 from pathlib import Path
@@ -108,15 +108,19 @@ class Perplexity:
         unknown_log_prob: The unknown words' part of it.
     """
 
-    sentences: int
-    words: int
-    unknown: int
-    log_prob: float
-    unknown_log_prob: float
+    sentences: int = 0
+    words: int = 0
+    unknown: int = 0
+    log_prob: float = 0.0
+    unknown_log_prob: float = 0.0
+
+    def __add__(self, other: Perplexity) -> Perplexity:
+        """That of two texts together."""
+        return Perplexity(*(mine + theirs for mine, theirs in zip(astuple(self), astuple(other), strict=True)))
 
     @property
     def perplexity(self) -> float:
-        """Of all words and `</s>`; unknown words with what the model gives to `<unk>`."""
+        """Of all words and `</s>`, NaN where there are none; unknown words with what the model gives to `<unk>`."""
         return _perplexity(self.log_prob, self.words + self.sentences)
 
     @property
@@ -227,25 +231,15 @@ class NgramModel:
         return np.array([*map(self.id, sentence), self.end], dtype=np.int64)
 
     def perplexity(self, sentences: Iterable[Sequence[str]]) -> Perplexity:
-        """How well the model predicts a text, sentence by sentence.
+        """How well the model predicts the sentences of a text."""
+        return sum((self.measure(self.numbers(sentence)) for sentence in sentences), Perplexity())
 
-        Raises:
-            LanguageModelError: There are no sentences.
-        """
-        count = words = unknown = 0
-        log_prob = unknown_log_prob = 0.0
-        for sentence in sentences:
-            numbers = self.numbers(sentence)
-            scores = score_words(self.arrays, self.start, self.end, numbers)
-            strange = scores[numbers == self.unknown]
-            count += 1
-            words += len(sentence)
-            unknown += len(strange)
-            log_prob += float(scores.sum())
-            unknown_log_prob += float(strange.sum())
-        if not count:
-            raise LanguageModelError("there are no sentences to take the perplexity of")
-        return Perplexity(count, words, unknown, log_prob, unknown_log_prob)
+    def measure(self, numbers: npt.NDArray[np.int64]) -> Perplexity:
+        """How well the model predicts a text that is given in its numbers, `end` after each sentence."""
+        scores = score_words(self.arrays, self.start, self.end, numbers)
+        strange = scores[numbers == self.unknown]
+        ends = int(np.count_nonzero(numbers == self.end))
+        return Perplexity(ends, len(numbers) - ends, len(strange), float(scores.sum()), float(strange.sum()))
 
     @classmethod
     def from_table(cls, table: NgramTable) -> Self:

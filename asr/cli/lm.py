@@ -1,0 +1,128 @@
+"""`asr lm`: n-gram language models, made from text and measured on text."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from asr.errors import LanguageModelError
+
+if TYPE_CHECKING:
+    from asr.decode.kneser_ney import Estimate
+    from asr.text import Normalizer
+
+app = typer.Typer(
+    help="Make n-gram language models from text, and see how well they predict another.",
+    no_args_is_help=True,
+    rich_markup_mode=None,
+)
+
+Texts = Annotated[
+    list[Path],
+    typer.Argument(metavar="TEXT...", help="UTF-8, one sentence a line; .gz too."),
+]
+NormalizerOf = Annotated[
+    Path | None,
+    typer.Option(
+        "--normalizer",
+        metavar="MODEL",
+        help="Normalise the text as this acoustic model's transcripts were; else basic.",
+    ),
+]
+
+
+@app.command("train")
+def train(
+    texts: Texts,
+    out: Annotated[
+        Path, typer.Option("--out", metavar="LM", help="ARPA if it ends with .arpa or .arpa.gz, else binary.")
+    ],
+    order: Annotated[int, typer.Option("--order", metavar="N", help="Words in the longest n-grams.")] = 3,
+    vocabulary: Annotated[
+        int | None, typer.Option(metavar="N", min=1, help="Know only the N most frequent words; the others are <unk>.")
+    ] = None,
+    min_count: Annotated[int, typer.Option(min=1, help="Know only words that occur so often.")] = 1,
+    characters: Annotated[
+        bool, typer.Option("--characters", help="A model of characters, for languages without spaces.")
+    ] = False,
+    normalizer: NormalizerOf = None,
+) -> None:
+    """Make a language model: interpolated modified Kneser-Ney smoothing, as in KenLM's lmplz.
+
+    Example: asr lm train books.txt transcripts.txt.gz --order 3 --out books.arpa
+    """
+    from functools import partial
+
+    from asr.cli.progress import progress
+    from asr.decode.kneser_ney import estimate
+    from asr.decode.ngram import NgramModel
+    from asr.decode.sentences import read_sentences
+
+    out.parent.mkdir(parents=True, exist_ok=True)
+    with progress() as advance:
+        sentences = read_sentences(texts, _normalizer(normalizer), characters, partial(advance, "reading"))
+        found = estimate(sentences, order, vocabulary, min_count)
+    model = NgramModel.from_table(found.table)
+    model.save(out)
+    _show(found, "characters" if characters else "words")
+    itself = model.measure(found.text.astype("int64")).perplexity
+    typer.echo(f"\nperplexity {itself:.2f} on its own text; another text's says more: asr lm perplexity")
+    typer.echo(f"language model: {out}")
+
+
+@app.command("perplexity")
+def perplexity(
+    lm: Annotated[Path, typer.Argument(metavar="LM", help="ARPA, plain or .gz, or our binary form.")],
+    texts: Texts,
+    normalizer: NormalizerOf = None,
+) -> None:
+    """Measure how well a language model predicts a text: the lower the perplexity, the better.
+
+    Example: asr lm perplexity books.arpa other.txt
+    """
+    from functools import partial
+
+    from asr.cli.progress import progress
+    from asr.decode.ngram import NgramModel
+    from asr.decode.sentences import read_sentences
+
+    model = NgramModel.load(lm)
+    with progress() as advance:
+        sentences = read_sentences(texts, _normalizer(normalizer), model.characters, partial(advance, "reading"))
+        measured = model.perplexity(sentences)
+    if not measured.sentences:
+        raise LanguageModelError(f"no sentences in {', '.join(map(str, texts))}")
+    unit = "characters" if model.characters else "words"
+    typer.echo(f"{'sentences':<12}{measured.sentences:>12,}")
+    typer.echo(f"{unit:<12}{measured.words:>12,}")
+    typer.echo(f"{'unknown':<12}{measured.unknown:>12,}   {100 * measured.unknown_rate:.2f} % (OOV rate)")
+    typer.echo(f"{'perplexity':<12}{measured.perplexity:>12.2f}   all {unit}, ends of sentences included")
+    typer.echo(f"{'':<12}{measured.perplexity_known:>12.2f}   without the unknown {unit}")
+
+
+def _normalizer(model: Path | None) -> Normalizer:
+    """That of an acoustic model, or the default."""
+    if model is not None:
+        from asr.model.file import load_model
+
+        return load_model(model).normalizer
+    from asr.config import TextConfig
+    from asr.text import Normalizer
+
+    return Normalizer.from_config(TextConfig())
+
+
+def _show(found: Estimate, unit: str) -> None:
+    """What was counted, and how it was smoothed."""
+    typer.echo(f"{found.sentences:,} sentences, {found.words:,} {unit}")
+    if found.unknown:
+        share = 100 * found.unknown / found.words
+        typer.echo(f"{found.unknown:,} of them ({share:.2f} %, the OOV rate) are outside the vocabulary: <unk>")
+    typer.echo(f"\n{'order':<8}{'n-grams':>12}{'D1':>9}{'D2':>9}{'D3+':>9}")
+    for order, (level, used) in enumerate(zip(found.table.levels, found.discounts, strict=True), 1):
+        note = f"   fallback: {used.fallback}" if used.fallback else ""
+        typer.echo(f"{order:<8}{len(level):>12,}{used.one:>9.3f}{used.two:>9.3f}{used.more:>9.3f}{note}")
+    if any(used.fallback for used in found.discounts):
+        typer.echo("fallback discounts, usual for little text and for characters, are a guess; more text needs none")

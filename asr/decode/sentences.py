@@ -1,0 +1,69 @@
+"""Text files as the sentences that language models are made of: normalised, cut into words or characters."""
+
+from __future__ import annotations
+
+import gzip
+import zlib
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import BinaryIO
+
+from asr.decode.ngram_table import SPACE
+from asr.errors import LanguageModelError
+from asr.text import Normalizer
+
+_LINES = 5_000  # between two reports of progress
+
+
+def tokens(sentence: str, characters: bool = False) -> list[str]:
+    """The words of a normalised sentence; or its characters, with `<space>` for the space between words."""
+    if not characters:
+        return sentence.split()
+    return [SPACE if character == " " else character for character in sentence]
+
+
+def read_sentences(
+    paths: Sequence[str | Path],
+    normalizer: Normalizer,
+    characters: bool = False,
+    on_progress: Callable[[float, float], None] | None = None,
+) -> Iterator[list[str]]:
+    """The sentences of text files, plain or compressed by gzip; never more than a line in memory.
+
+    Lines of which the normaliser leaves nothing are no sentences.
+
+    Args:
+        paths: UTF-8, one sentence a line.
+        normalizer: Applied to each line.
+        characters: Whether to cut sentences into characters instead of words.
+        on_progress: Called now and then with the bytes read of all files, and their sizes' sum.
+
+    Raises:
+        LanguageModelError: Not UTF-8, or a damaged archive; the message names file and line.
+        OSError: A file cannot be read.
+    """
+    total = sum(Path(path).stat().st_size for path in paths)
+    before = 0
+    for path in paths:
+        with Path(path).open("rb") as raw:
+            for number, line in enumerate(_lines(path, raw), 1):
+                if words := tokens(normalizer(line), characters):
+                    yield words
+                if on_progress and number % _LINES == 0:
+                    on_progress(before + raw.tell(), total)
+        before += Path(path).stat().st_size
+    if on_progress:
+        on_progress(total, total)
+
+
+def _lines(path: str | Path, raw: BinaryIO) -> Iterator[str]:
+    packed = raw.read(2) == b"\x1f\x8b"
+    raw.seek(0)
+    number = 0
+    try:
+        for number, line in enumerate(gzip.GzipFile(fileobj=raw) if packed else iter(raw.readline, b""), 1):
+            yield line.decode("utf-8-sig" if number == 1 else "utf-8")
+    except UnicodeDecodeError:
+        raise LanguageModelError(f"{path}:{number}: not UTF-8; convert the file first") from None
+    except (EOFError, zlib.error, gzip.BadGzipFile) as error:
+        raise LanguageModelError(f"{path}:{number}: cut short or damaged after this line: {error}") from None

@@ -1,0 +1,86 @@
+"""`asr lm`: a language model from text to perplexity."""
+
+import gzip
+
+import pytest
+
+TEXT = "The cat sat.\nThe dog sat; the cat ran!\n\nA dog RAN away\n" * 3
+
+
+@pytest.fixture
+def text(tmp_path):  # type: ignore[no-untyped-def]
+    path = tmp_path / "text.txt"
+    path.write_text(TEXT, encoding="utf-8")
+    return path
+
+
+@pytest.mark.parametrize("name", ["made/here.arpa", "x.arpa.gz", "x.ngram"])
+def test_trains_and_measures(run_asr, text, tmp_path, name):
+    status, out, _ = run_asr("lm", "train", text, "--order", 2, "--out", tmp_path / name)
+    assert status == 0
+    assert "9 sentences, 39 words" in out
+    assert "fallback: no 2-gram has the count 1" in out
+    assert "perplexity" in out and name in out
+    status, out, _ = run_asr("lm", "perplexity", tmp_path / name, text)
+    assert status == 0
+    assert out.split()[:6] == ["sentences", "9", "words", "39", "unknown", "0"]
+
+
+def test_both_perplexities_of_a_text_agree(run_asr, text, tmp_path):
+    trained = run_asr("lm", "train", text, "--vocabulary", 3, "--out", tmp_path / "x.arpa").out
+    measured = run_asr("lm", "perplexity", tmp_path / "x.arpa", text).out
+    (line,) = (line for line in measured.splitlines() if line.startswith("perplexity"))
+    assert f"perplexity {line.split()[1]} " in trained
+    assert "OOV rate" in trained and "18   46.15 % (OOV rate)" in measured
+
+
+def test_compressed_and_several_texts(run_asr, text, tmp_path):
+    packed = tmp_path / "more.txt.gz"
+    packed.write_bytes(gzip.compress("﻿the bird\r\nflew\r\n".encode()))
+    out = run_asr("lm", "train", text, packed, "--out", tmp_path / "x.arpa").out
+    assert "11 sentences, 42 words" in out
+    words = (tmp_path / "x.arpa").read_text(encoding="utf-8").split()
+    assert "bird" in words and "flew" in words and "cat" in words and "RAN" not in words
+
+
+def test_characters(run_asr, text, tmp_path):
+    out = run_asr("lm", "train", text, "--characters", "--order", 4, "--out", tmp_path / "x.arpa").out
+    assert "characters" in out
+    assert "<space>\ta" in (tmp_path / "x.arpa").read_text(encoding="utf-8").replace(" ", "\t")
+    out = run_asr("lm", "perplexity", tmp_path / "x.arpa", text).out
+    assert "characters" in out and "unknown                0 " in out
+
+
+def test_the_normaliser_of_a_model(run_asr, text, tmp_path, tiny_model):
+    status, out, _ = run_asr("lm", "train", text, "--normalizer", tiny_model, "--out", tmp_path / "x.arpa")
+    assert status == 0 and "39 words" in out
+
+
+@pytest.mark.parametrize(
+    ("content", "complaint"),
+    [
+        (b"", "no words"),
+        (b"...\n!\n", "no words"),
+        (b"fine\n\xff\xfe\n", "text.txt:2: not UTF-8"),
+        (gzip.compress(b"the cat " * 100)[:-9], "text.txt:"),
+    ],
+)
+def test_texts_that_cannot_be_used(run_asr, tmp_path, content, complaint):
+    path = tmp_path / "text.txt"
+    path.write_bytes(content)
+    status, _, err = run_asr("lm", "train", path, "--out", tmp_path / "x.arpa")
+    assert status == 2 and not (tmp_path / "x.arpa").exists()
+    assert complaint in err and err.splitlines()[-1].startswith("asr: error: ")
+
+
+def test_what_is_not_there(run_asr, text, tmp_path):
+    for line in (["train", tmp_path / "no", "--out", tmp_path / "x"], ["perplexity", tmp_path / "no", text]):
+        status, out, err = run_asr("lm", *line)
+        assert (status, out) == (2, "")
+        assert err.splitlines()[-1] == f"asr: error: {tmp_path / 'no'}: no such file or directory"
+    run_asr("lm", "train", text, "--out", tmp_path / "x.arpa")
+    (tmp_path / "empty").write_text("\n", encoding="utf-8")
+    status, _, err = run_asr("lm", "perplexity", tmp_path / "x.arpa", tmp_path / "empty")
+    assert status == 2 and "no sentences" in err
+    status, _, err = run_asr("lm", "train", text, "--order", 99, "--out", tmp_path / "y")
+    assert status == 2 and "1 to 10" in err
