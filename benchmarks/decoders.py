@@ -155,8 +155,9 @@ def with_pyctcdecode(
         return
     archive, names = folder / "log_probs.npz", folder / "tokens.json"
     names.write_text(json.dumps(race.tokenizer.tokens))
-    for prune, label in (("defaults", "its defaults"), (f"{FLOOR},{-THRESHOLD}", "our pruning")):
-        rows = race.rows if prune == "defaults" else race.rows[:limit]
+    ways = (("defaults", "its defaults", limit), (f"{FLOOR},{-THRESHOLD}", "our pruning", max(1, limit // 5)))
+    for prune, label, count in ways:
+        rows = race.rows[:count]
         np.savez(archive, *rows)
         script = Path(__file__).with_name("pyctcdecode_peer.py")
         command = [python, str(script), str(archive), str(names), str(beam), prune, *language]
@@ -165,8 +166,7 @@ def with_pyctcdecode(
             print(f"pyctcdecode: left out: {done.stderr.strip().splitlines()[-1]}")
             return
         result = json.loads(done.stdout)
-        some = f", the first {limit}" if len(rows) < len(race.rows) else ""
-        race.line(f"pyctcdecode, beam {beam}, {label}{some}", result["seconds"], result["texts"])
+        race.line(f"pyctcdecode, beam {beam}, {label}, the first {len(rows)}", result["seconds"], result["texts"])
 
 
 def main() -> None:
@@ -174,7 +174,9 @@ def main() -> None:
     parser.add_argument("model", type=Path)
     parser.add_argument("manifest", type=Path)
     parser.add_argument("--limit", type=int, default=100, help="utterances, spread over the manifest")
-    parser.add_argument("--slow-limit", type=int, default=5, help="utterances for what takes seconds for each")
+    parser.add_argument(
+        "--slow-limit", type=int, default=20, help="utterances for pyctcdecode; a fifth with our pruning"
+    )
     parser.add_argument("--beams", default="16,100")
     parser.add_argument("--peer-python", help="a Python that has pyctcdecode")
     parser.add_argument("--lm", type=Path, help="ARPA file of words")
