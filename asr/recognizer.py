@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -21,6 +21,9 @@ from asr.device import choose_device
 from asr.errors import AsrError, AudioError
 from asr.model.file import ModelFile, load_model
 from asr.transcript import Alternative, Transcript, confidence, words_from
+
+if TYPE_CHECKING:
+    from asr.decode import BeamDecoder
 
 Waveform = npt.NDArray[np.float32]
 Source = str | Path | bytes | tuple[npt.NDArray[Any], int]
@@ -37,7 +40,7 @@ class Recognizer:
         decoder: Turns log-probabilities into text.
     """
 
-    def __init__(self, file: ModelFile, decoder: GreedyDecoder) -> None:
+    def __init__(self, file: ModelFile, decoder: GreedyDecoder | BeamDecoder) -> None:
         self.file = file
         self.tokenizer = file.tokenizer
         self.normalizer = file.normalizer
@@ -145,15 +148,18 @@ class Recognizer:
                 readable[place] = audio
         places = list(readable)
         for chosen, log_probs, steps in self._batches(list(readable.values()), batch_frames):
-            for number, nbest in zip(chosen, self.decoder.decode_batch(log_probs, steps), strict=True):
+            decoded = self.decoder.decode_batch(log_probs, steps)
+            for number, row, size, nbest in zip(chosen, log_probs, steps.tolist(), decoded, strict=True):
                 place = places[number]
                 duration = len(readable[place]) / self.sample_rate
-                results[place] = self._transcript(window[place][0], duration, nbest)
+                spans = _align(nbest[0], row[:size], self.tokenizer.blank)
+                results[place] = self._transcript(window[place][0], duration, nbest, spans)
         for place in range(len(window)):
             yield results[place]
 
-    def _transcript(self, name: str | None, duration: float, nbest: Sequence[Hypothesis]) -> Transcript:
-        spans = _align(nbest[0])
+    def _transcript(
+        self, name: str | None, duration: float, nbest: Sequence[Hypothesis], spans: Sequence[TokenSpan]
+    ) -> Transcript:
         words = words_from(spans, self.tokenizer.tokens, self.step_seconds, duration)
         spoken = [span for span in spans if not self.tokenizer.tokens[span.token].isspace()]
         return Transcript(
@@ -189,9 +195,19 @@ class Recognizer:
             return error
 
 
-def _align(hypothesis: Hypothesis) -> tuple[TokenSpan, ...]:
-    """Where each token of a text stands: for a greedy path, where it was decoded."""
-    return hypothesis.spans
+def _align(hypothesis: Hypothesis, log_probs: Tensor, blank: int) -> tuple[TokenSpan, ...]:
+    """Where each token of a text stands: for a greedy path, where it was decoded; else by forced alignment.
+
+    Args:
+        hypothesis: The text.
+        log_probs: (steps, tokens) that it was decoded from.
+        blank: Number of the blank.
+    """
+    if hypothesis.spans or not hypothesis.tokens:
+        return hypothesis.spans
+    from asr.decode import align  # brings numba along, which greedy decoding does without
+
+    return align(log_probs, hypothesis.tokens, blank)
 
 
 def _plan(frames: Sequence[int], batch_frames: int) -> list[list[int]]:
