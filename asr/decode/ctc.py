@@ -63,7 +63,7 @@ def log_add(left: float, right: float) -> float:
 
 
 @compiled
-def forward(log_probs: npt.NDArray[np.float64], labels: npt.NDArray[np.int64], blank: int) -> float:
+def forward(log_probs: npt.NDArray[np.float64], labels: npt.NDArray[np.integer[Any]], blank: int) -> float:
     """Natural logarithm of the sum over alignments: (steps, tokens) and (labels,).
 
     `ending[i]` and `resting[i]` are the mass of the alignments of the first i labels that end in the last of these, and

@@ -1,0 +1,212 @@
+"""Beam searches on the log-probabilities of a trained model: time, word errors and exact CTC scores, in one run.
+
+    python benchmarks/decoders.py MODEL MANIFEST [--limit 100] [--beams 16,100] [--peer-python PYTHON]
+                                  [--lm LM.arpa --lm-weight 0.5 --word-bonus 1.0] [--skip NAME,...]
+
+The log-probabilities are computed once; all decode the same. Ours is measured against those of flashlight-text (C++,
+through torchaudio), fast-ctc-decode (Rust) and pyctcdecode (Python) that are installed; pyctcdecode wants numpy < 2 and
+so a Python of its own. Times are processor seconds of one thread, so that other work on the machine counts little; what
+compiles or loads is done before the clock starts, and how long compiling took is said. "lower" counts utterances whose
+text has a lower exact CTC score than ours, "higher" those where it is higher. Peers get our pruning where they can be
+told. With --lm, all search with that language model (of words, ARPA), ours also with its words as a closed lexicon.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import subprocess
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from asr.audio import read_audio
+from asr.data.manifest import read_manifest
+from asr.decode import BeamDecoder, GreedyDecoder, forward_score
+from asr.decode.ngram import NgramModel
+from asr.errors import TextError
+from asr.recognizer import Recognizer
+from asr.score import score
+
+THRESHOLD, FLOOR = 20.0, -12.0  # our defaults, and what peers are told
+Decode = Callable[[Sequence[np.ndarray]], list[str]]
+Clock = Callable[[], float]
+
+
+class Race:
+    """The utterances, and the table as it grows."""
+
+    def __init__(self, recognizer: Recognizer, rows: Sequence[np.ndarray], references: Sequence[str]) -> None:
+        self.tokenizer = recognizer.tokenizer
+        self.rows, self.references = rows, references
+        self.ours: list[float] = []
+        print(f"{'':52} {'ms/utt.':>9} {'x ours':>8} {'WER %':>7} {'lower':>6} {'higher':>7}")
+
+    def run(self, name: str, decode: Decode, ours: bool = False, clock: Clock = time.process_time) -> None:
+        """Measure a decoder that takes and gives lists, and print its line."""
+        decode(self.rows[:1])
+        start = clock()
+        texts = decode(self.rows)
+        self.line(name, clock() - start, texts, ours)
+
+    def line(self, name: str, seconds: float, texts: Sequence[str], ours: bool = False) -> None:
+        """Print what a decoder reached."""
+        milliseconds = 1000 * seconds / len(texts)
+        exact = [self.exact(row, text) for row, text in zip(self.rows, texts, strict=False)]
+        if ours:
+            self.ours, self.time = exact, milliseconds
+        differences = np.array(exact) - np.array(self.ours[: len(exact)] or exact)
+        ratio = f"{milliseconds / self.time:8.1f}" if self.ours else f"{'':8}"
+        errors = 100 * score(list(self.references[: len(texts)]), list(texts)).wer
+        lower, higher = (differences < -1e-6).sum(), (differences > 1e-6).sum()
+        print(f"{name:52} {milliseconds:9.2f} {ratio} {errors:7.2f} {lower:6} {higher:7}", flush=True)
+
+    def exact(self, row: np.ndarray, text: str) -> float:
+        """The exact CTC score of a text; -inf where the alphabet lacks a character of it."""
+        try:
+            return forward_score(row, self.tokenizer.encode(text))
+        except TextError:
+            return -np.inf
+
+
+def texts_of(decoder: Any, **settings: Any) -> Decode:
+    """How our decoders are asked."""
+    return lambda rows: [nbest[0].text for nbest in decoder.decode_batch(list(rows), **settings)]
+
+
+def with_ours(race: Race, beam: int, lm: NgramModel | None, weight: float, bonus: float) -> None:
+    tokens, boundary = race.tokenizer.tokens, race.tokenizer.word_boundary
+    decoder = BeamDecoder(tokens, boundary, beam, lm, weight, bonus, beam_threshold=THRESHOLD, token_floor=FLOOR)
+    start = time.process_time()
+    decoder.decode(race.rows[0])
+    compiling = time.process_time() - start
+    race.run(f"asr, beam {beam}", texts_of(decoder), ours=True)
+    cores = os.cpu_count() or 1
+    race.run(f"asr, beam {beam}, {cores} threads (wall)", texts_of(decoder, threads=cores), clock=time.perf_counter)
+    if lm is not None:
+        words = [word for word in lm.words if not word.startswith("<")]
+        closed = BeamDecoder(tokens, boundary, beam, lm, weight, bonus, lexicon=words, beam_threshold=THRESHOLD)
+        race.run(f"asr, beam {beam}, closed lexicon", texts_of(closed))
+    print(f"  (first call, compiled or read from the cache: {compiling:.1f} s)")
+
+
+def with_flashlight(race: Race, beam: int, lm: Path | None, weight: float, bonus: float, folder: Path) -> None:
+    try:
+        import torch
+        from torchaudio.models.decoder import ctc_decoder
+    except (ImportError, RuntimeError) as error:
+        print(f"flashlight-text: left out: {error}")
+        return
+    tokens = ["|" if token == " " else token for token in race.tokenizer.tokens]
+    lexicon = None
+    if lm is not None:
+        lexicon = folder / "lexicon.txt"
+        known = set(tokens)
+        words = [word for word in NgramModel.load(lm).words if set(word) <= known]
+        lexicon.write_text("".join(f"{word} {' '.join(word)} |\n" for word in words), encoding="utf-8")
+    decoder = ctc_decoder(
+        lexicon=lexicon and str(lexicon),
+        tokens=tokens,
+        lm=lm and str(lm),
+        beam_size=beam,
+        beam_threshold=THRESHOLD,
+        lm_weight=weight if lm else 0.0,
+        word_score=bonus if lm else 0.0,
+        log_add=True,
+        blank_token=tokens[0],
+        sil_token="|" if "|" in tokens else tokens[-1],
+    )
+
+    def decode(rows: Sequence[np.ndarray]) -> list[str]:
+        texts = []
+        for row in rows:
+            best = decoder(torch.from_numpy(row)[None])[0][0]
+            said = " ".join(best.words) if lm else "".join(race.tokenizer.tokens[i] for i in best.tokens.tolist())
+            texts.append(" ".join(said.split()))
+        return texts
+
+    race.run(f"flashlight-text, beam {beam}", decode)
+
+
+def with_fast_ctc(race: Race, beam: int) -> None:
+    try:
+        from fast_ctc_decode import beam_search
+    except ImportError as error:
+        print(f"fast-ctc-decode: left out: {error}")
+        return
+    alphabet = "\0" + "".join(race.tokenizer.tokens[1:])
+
+    def decode(rows: Sequence[np.ndarray]) -> list[str]:
+        return [" ".join(beam_search(np.exp(row), alphabet, beam, float(np.exp(FLOOR)))[0].split()) for row in rows]
+
+    race.run(f"fast-ctc-decode, beam {beam}", decode)
+
+
+def with_pyctcdecode(
+    race: Race, beam: int, python: str | None, limit: int, language: Sequence[str], folder: Path
+) -> None:
+    if python is None:
+        print("pyctcdecode: left out: no --peer-python")
+        return
+    archive, names = folder / "log_probs.npz", folder / "tokens.json"
+    names.write_text(json.dumps(race.tokenizer.tokens))
+    ways = (("defaults", "its defaults", limit), (f"{FLOOR},{-THRESHOLD}", "our pruning", max(1, limit // 5)))
+    for prune, label, count in ways:
+        rows = race.rows[:count]
+        np.savez(archive, *rows)
+        script = Path(__file__).with_name("pyctcdecode_peer.py")
+        command = [python, str(script), str(archive), str(names), str(beam), prune, *language]
+        done = subprocess.run(command, capture_output=True, text=True)
+        if done.returncode:
+            print(f"pyctcdecode: left out: {done.stderr.strip().splitlines()[-1]}")
+            return
+        result = json.loads(done.stdout)
+        race.line(f"pyctcdecode, beam {beam}, {label}, the first {len(rows)}", result["seconds"], result["texts"])
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("model", type=Path)
+    parser.add_argument("manifest", type=Path)
+    parser.add_argument("--limit", type=int, default=100, help="utterances, spread over the manifest")
+    parser.add_argument(
+        "--slow-limit", type=int, default=20, help="utterances for pyctcdecode; a fifth with our pruning"
+    )
+    parser.add_argument("--beams", default="16,100")
+    parser.add_argument("--peer-python", help="a Python that has pyctcdecode")
+    parser.add_argument("--lm", type=Path, help="ARPA file of words")
+    parser.add_argument("--lm-weight", type=float, default=0.5)
+    parser.add_argument("--word-bonus", type=float, default=1.0)
+    parser.add_argument("--skip", default="", help="peers to leave out: flashlight,fast,pyctcdecode")
+    arguments = parser.parse_args()
+    recognizer = Recognizer.load(arguments.model)
+    utterances = read_manifest(arguments.manifest)
+    utterances = utterances[:: max(1, len(utterances) // arguments.limit)][: arguments.limit]
+    rows = recognizer.log_probs([read_audio(one.audio, recognizer.sample_rate) for one in utterances])
+    steps, alphabet = np.mean([len(row) for row in rows]), len(recognizer.tokenizer)
+    print(f"{len(rows)} utterances of {steps:.0f} steps in the mean, {alphabet} tokens; no result is cached")
+    race = Race(recognizer, rows, [recognizer.normalizer(one.text) for one in utterances])
+    greedy = GreedyDecoder(recognizer.tokenizer.tokens)
+    race.run("asr, greedy", texts_of(greedy))
+    lm = NgramModel.load(arguments.lm) if arguments.lm else None
+    weights = (arguments.lm_weight, arguments.word_bonus)
+    language = [str(arguments.lm), *map(str, weights)] if lm else []
+    skipped = arguments.skip.split(",")
+    with tempfile.TemporaryDirectory() as folder:
+        for beam in map(int, arguments.beams.split(",")):
+            with_ours(race, beam, lm, *weights)
+            if "flashlight" not in skipped:
+                with_flashlight(race, beam, arguments.lm, *weights, Path(folder))
+            if "fast" not in skipped and lm is None:
+                with_fast_ctc(race, beam)
+            if "pyctcdecode" not in skipped:
+                with_pyctcdecode(race, beam, arguments.peer_python, arguments.slow_limit, language, Path(folder))
+
+
+if __name__ == "__main__":
+    main()

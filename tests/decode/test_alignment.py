@@ -1,0 +1,90 @@
+"""Forced alignment: complete, in order, the best there is, and what it refuses."""
+
+import numpy as np
+import pytest
+import torch
+from brute import all_texts, best_alignment, random_log_probs
+from hypothesis import given
+from hypothesis import strategies as st
+
+from asr.decode import DecodeError, GreedyDecoder, align
+from asr.decode.alignment import label_priors
+
+
+def path_score(log_probs, spans):
+    """The log-probability of the path that stands on `spans` and on blanks elsewhere."""
+    path = np.zeros(len(log_probs), dtype=int)
+    for span in spans:
+        path[span.start : span.end] = span.token
+    return float(log_probs.numpy()[np.arange(len(path)), path].sum())
+
+
+@given(st.integers(0, 10**6), st.integers(1, 5), st.integers(2, 4))
+def test_is_the_best_of_all_alignments(seed, steps, size):
+    values = random_log_probs(seed, steps, size)
+    for text in all_texts(values):
+        spans = align(values, text)
+        assert path_score(values, spans) == pytest.approx(best_alignment(values, text), abs=1e-9)
+
+
+@given(st.integers(0, 10**6), st.integers(1, 60), st.booleans(), st.data())
+def test_is_complete_and_in_order(seed, steps, with_priors, data):
+    values = random_log_probs(seed, steps, 5)
+    text = data.draw(st.lists(st.integers(1, 4), max_size=steps // 2))
+    spans = align(values, text, priors=label_priors([values]) if with_priors else None)
+    assert [span.token for span in spans] == text
+    edges = [edge for span in spans for edge in (span.start, span.end)]
+    assert edges == sorted(edges) and all(span.start < span.end for span in spans)
+    assert not edges or (edges[0] >= 0 and edges[-1] <= steps)
+    for span in spans:
+        assert span.score == pytest.approx(float(values[span.start : span.end, span.token].mean()))
+
+
+def test_a_greedy_text_stands_where_it_was_decoded():
+    values = torch.full((9, 4), 0.01)
+    values[range(9), [0, 1, 1, 0, 1, 2, 3, 3, 0]] = 0.97
+    (hypothesis,) = GreedyDecoder("-abc").decode(values.log())
+    assert [(span.start, span.end) for span in align(values.log(), hypothesis.tokens)] == [
+        (span.start, span.end) for span in hypothesis.spans
+    ]
+
+
+def test_priors_lengthen_what_blanks_had_cut_short():
+    values = torch.full((12, 2), 0.1)
+    values[:, 0] = 0.9
+    values[3:8, 1], values[3:8, 0] = 0.4, 0.6  # said for five steps, and the blank a little surer throughout
+    values[5, 1], values[5, 0] = 0.9, 0.1
+    plain = align(values.log(), [1])
+    evened = align(values.log(), [1], priors=label_priors([values.log()]), prior_weight=1.0)
+    assert (plain[0].start, plain[0].end) == (5, 6)
+    assert (evened[0].start, evened[0].end) == (3, 8)
+
+
+def test_silence_has_no_spans():
+    assert align(random_log_probs(1, 4, 3), []) == ()
+
+
+@pytest.mark.parametrize(
+    ("tokens", "message"),
+    [
+        ([1, 1, 1], "needs 5 steps or more, and there are 4"),
+        ([1, 2, 1, 2, 1], "needs 5 steps"),
+        ([0], "without the blank"),
+        ([7], "without the blank"),
+    ],
+)
+def test_a_text_that_does_not_fit_is_refused(tokens, message):
+    with pytest.raises(DecodeError, match=message):
+        align(random_log_probs(1, 4, 3), tokens)
+
+
+def test_impossible_texts_and_bad_input_are_refused():
+    certain = torch.tensor([[1.0, 0.0, 0.0], [0.0, 1.0, 0.0]]).log()
+    with pytest.raises(DecodeError, match="probability zero"):
+        align(certain, [2])
+    with pytest.raises(DecodeError, match="raw scores"):
+        align(torch.ones(3, 3) * 5, [1])
+    with pytest.raises(DecodeError, match="priors must be 3"):
+        align(certain, [1], priors=np.zeros(2))
+    with pytest.raises(DecodeError, match="at least one step"):
+        label_priors([])

@@ -1,0 +1,89 @@
+"""Hot words: found as whole words only, phrases too, and the same whatever the search does with them on the way."""
+
+import math
+
+import numpy as np
+import pytest
+from brute import all_texts, random_log_probs
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from asr.decode import BeamDecoder, DecodeError
+from asr.decode.hotwords import HotWords, hot_score
+
+TOKENS = ("<blank>", " ", "a", "b")
+
+
+def times(phrase, text):
+    """How often a phrase is among the words of a text."""
+    words, wanted = text.split(), phrase.split()
+    return sum(words[i : i + len(wanted)] == wanted for i in range(len(words)))
+
+
+def boost_of(text, boosts):
+    return sum(boost * times(phrase, text) for phrase, boost in boosts.items())
+
+
+phrases = st.lists(st.text("ab", min_size=1, max_size=3), min_size=1, max_size=3).map(" ".join)
+
+
+@given(st.dictionaries(phrases, st.floats(-5, 5), min_size=1, max_size=4), st.text(" ab", max_size=14))
+def test_counts_whole_words_and_phrases(boosts, text):
+    arrays = HotWords.build(boosts, TOKENS, boundary=1).arrays
+    tokens = np.array([TOKENS.index(character) for character in text], dtype=np.int32)
+    assert hot_score(tokens, arrays) == pytest.approx(boost_of(text, boosts))
+
+
+@settings(max_examples=50)
+@given(st.integers(0, 10**9), st.integers(0, 6))
+def test_exact_where_nothing_is_pruned(seed, steps):
+    values = random_log_probs(seed, steps, 4)
+    boosts = {"ab": 2.0, "b a": 1.5, "a": -1.0}
+    wanted: dict[str, float] = {}
+    for tokens, acoustic in all_texts(values).items():
+        text = " ".join("".join(TOKENS[token] for token in tokens).split())
+        wanted[text] = max(wanted.get(text, -math.inf), acoustic + boost_of(text, boosts))
+    decoder = BeamDecoder(TOKENS, beam=4000, beam_threshold=math.inf, token_floor=-math.inf)
+    found = decoder.decode(values, nbest=10_000, hotwords=boosts)
+    assert {hypothesis.text: hypothesis.score for hypothesis in found} == pytest.approx(wanted, abs=1e-8)
+    for hypothesis in found:
+        assert hypothesis.bonus == pytest.approx(boost_of(hypothesis.text, boosts))
+
+
+@settings(max_examples=50)
+@given(st.integers(0, 10**9), st.integers(1, 5))
+def test_pitfall_does_not_fire_inside_other_words(seed, beam):
+    values = random_log_probs(seed, 8, 4)
+    decoder = BeamDecoder(TOKENS, beam=beam)
+    for hypothesis in decoder.decode(values, nbest=beam, hotwords={"ab": 4.0}):
+        assert hypothesis.bonus == pytest.approx(4.0 * times("ab", hypothesis.text))
+        assert hypothesis.score == pytest.approx(hypothesis.acoustic + hypothesis.bonus)
+
+
+def test_a_boost_holds_for_one_call():
+    values = random_log_probs(3, 8, 4)
+    decoder = BeamDecoder(TOKENS)
+    before = decoder.decode(values)
+    boosted = decoder.decode(values, hotwords={"ab ba": 30.0})
+    assert boosted[0].text == "ab ba"
+    assert decoder.decode(values) == before
+
+
+def test_without_word_boundaries_phrases_are_found_anywhere():
+    tokens = ("<blank>", "七", "八", "九")
+    values = random_log_probs(4, 7, 4)
+    (best,) = BeamDecoder(tokens, None).decode(values, hotwords={"七八": 20.0})
+    assert "七八" in best.text and best.bonus == pytest.approx(20.0 * best.text.count("七八"))
+
+
+@pytest.mark.parametrize(
+    ("hotwords", "message"),
+    [
+        ({"abé": 1.0}, r"hot word 'abé': not in the model's alphabet: 'é' U\+00E9"),
+        ({" ": 1.0}, "empty"),
+        ({"ab": math.nan}, "boost must be a number"),
+    ],
+)
+def test_bad_hot_words_are_refused(hotwords, message):
+    with pytest.raises(DecodeError, match=message):
+        BeamDecoder(TOKENS).decode(random_log_probs(1, 3, 4), hotwords=hotwords)

@@ -1,0 +1,203 @@
+"""Beam search with a language model or a lexicon: against the objective of every text, and in what is said of it."""
+
+import math
+
+import numpy as np
+import pytest
+from brute import all_texts, random_log_probs
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from asr.decode import BeamDecoder, DecodeError
+from asr.decode.ngram import NgramModel
+
+TOKENS = ("<blank>", " ", "a", "b")
+EXHAUSTIVE = {"beam": 4000, "beam_threshold": math.inf, "token_floor": -math.inf}
+UNKNOWN = -3.0
+
+WORDS = """\\data\\
+ngram 1=6
+ngram 2=6
+ngram 3=2
+
+\\1-grams:
+-99 <s> -0.3
+-1.1 </s>
+-1.5 <unk>
+-0.5 a -0.2
+-0.9 ab -0.4
+-0.8 ba
+
+\\2-grams:
+-0.3 <s> a -0.1
+-0.7 <s> ab
+-0.4 a </s>
+-0.6 a a -0.5
+-0.2 ab ba
+-0.9 ba </s>
+
+\\3-grams:
+-0.15 <s> a </s>
+-0.35 <s> a a
+
+\\end\\
+"""
+
+CHARACTERS = """\\data\\
+ngram 1=6
+ngram 2=4
+
+\\1-grams:
+-99 <s> -0.2
+-0.9 </s>
+-2 <unk>
+-0.4 a -0.3
+-0.6 b
+-0.7 <space> -0.1
+
+\\2-grams:
+-0.2 <s> a
+-0.5 a b
+-0.3 <space> a
+-0.8 a a
+
+\\end\\
+"""
+
+
+@pytest.fixture(scope="session")
+def words(tmp_path_factory) -> NgramModel:
+    path = tmp_path_factory.mktemp("lm") / "words.arpa"
+    path.write_text(WORDS)
+    return NgramModel.load(path)
+
+
+@pytest.fixture(scope="session")
+def characters(tmp_path_factory) -> NgramModel:
+    path = tmp_path_factory.mktemp("lm") / "characters.arpa"
+    path.write_text(CHARACTERS)
+    return NgramModel.load(path)
+
+
+def spell(tokens):
+    return "".join(TOKENS[token] for token in tokens)
+
+
+def best_of_texts(values, score):
+    """The best total of each text, (acoustic, lm, bonus), by a function from tokens to (lm, bonus) or None."""
+    best = {}
+    for tokens, acoustic in all_texts(values).items():
+        parts = score(tokens)
+        if parts is not None:
+            text = " ".join(spell(tokens).split())
+            best[text] = max(best.get(text, -math.inf), acoustic + sum(parts))
+    return best
+
+
+def word_objective(lm, weight, bonus, lexicon=None):
+    def score(tokens):
+        text = spell(tokens).split()
+        if lexicon is not None and not set(text) <= set(lexicon):
+            return None
+        unknown = sum(lm.id(word) == lm.unknown for word in text)
+        return weight * lm.score(text) + UNKNOWN * unknown, bonus * len(text)
+
+    return score
+
+
+def check(values, decoder, objective, **call):
+    wanted = best_of_texts(values, objective)
+    found = decoder.decode(values, nbest=10_000, **call)
+    assert {hypothesis.text: hypothesis.score for hypothesis in found} == pytest.approx(wanted, abs=1e-5)
+    for hypothesis in found:
+        lm, bonus = objective(hypothesis.tokens)
+        assert (hypothesis.lm, hypothesis.bonus) == pytest.approx((lm, bonus), abs=1e-5)
+        assert hypothesis.score == pytest.approx(hypothesis.acoustic + hypothesis.lm + hypothesis.bonus)
+
+
+case = st.tuples(st.integers(0, 10**9), st.integers(0, 6), st.floats(0, 2), st.floats(-2, 2), st.booleans())
+
+
+def check_case(case, lm):
+    seed, steps, weight, bonus, closed = case
+    lexicon = ["a", "bb", "ba"] if closed else None  # "bb" is a word that the model does not know
+    decoder = BeamDecoder(
+        TOKENS, " ", lm=lm, lm_weight=weight, word_bonus=bonus, lexicon=lexicon, unknown_penalty=UNKNOWN, **EXHAUSTIVE
+    )
+    check(random_log_probs(seed, steps, 4), decoder, word_objective(lm, weight, bonus, lexicon))
+
+
+@settings(max_examples=100)
+@given(case)
+def test_exact_with_a_model_of_words(words, case):
+    check_case(case, words)
+
+
+@pytest.mark.long
+@settings(max_examples=10_000)
+@given(case)
+def test_exact_with_a_model_of_words_10_000(words, case):
+    check_case(case, words)
+
+
+@settings(max_examples=50)
+@given(st.integers(0, 10**9), st.integers(0, 6), st.floats(0, 2), st.floats(-2, 2))
+def test_exact_with_a_model_of_tokens(characters, seed, steps, weight, bonus):
+    def objective(tokens):
+        named = ["<space>" if TOKENS[token] == " " else TOKENS[token] for token in tokens]
+        return weight * characters.score(named), bonus * len(named)
+
+    decoder = BeamDecoder(TOKENS, None, lm=characters, lm_weight=weight, word_bonus=bonus, **EXHAUSTIVE)
+    check(random_log_probs(seed, steps, 4), decoder, objective)
+
+
+@settings(max_examples=50)
+@given(st.integers(0, 10**9), st.integers(1, 6), st.booleans())
+def test_a_narrow_beam_scores_exactly_what_it_finds(words, seed, beam, closed):
+    values = random_log_probs(seed, 6, 4)
+    lexicon = ["a", "bb", "ba"] if closed else None
+    decoder = BeamDecoder(TOKENS, " ", beam, words, 0.7, 0.4, lexicon=lexicon, unknown_penalty=UNKNOWN)
+    objective = word_objective(words, 0.7, 0.4, lexicon)
+    acoustic = all_texts(values)
+    for hypothesis in decoder.decode(values, nbest=beam):
+        total = acoustic[hypothesis.tokens] + sum(objective(hypothesis.tokens))
+        assert hypothesis.score == pytest.approx(total, abs=1e-5)
+
+
+@settings(max_examples=50)
+@given(st.integers(0, 10**9), st.integers(0, 7))
+def test_a_closed_vocabulary_without_a_model(seed, steps):
+    values = random_log_probs(seed, steps, 4)
+    decoder = BeamDecoder(TOKENS, lexicon=["ab", "b"], **EXHAUSTIVE)
+    check(values, decoder, lambda tokens: (0.0, 0.0) if set(spell(tokens).split()) <= {"ab", "b"} else None)
+
+
+def test_an_end_inside_a_word_falls_back_to_the_last_whole_one():
+    path = [2, 3, 1, 3]  # "ab b", and no word begins with b
+    values = np.log(np.full((4, 4), 1e-9) + np.eye(4)[path] * (1 - 4e-9))
+    (hypothesis,) = BeamDecoder(TOKENS, beam=1, lexicon=["ab"]).decode(values)
+    assert hypothesis.text == "ab"
+    certain = np.log(np.eye(4)[[3, 3]] + 1e-300)  # nothing but "b", whatever is searched
+    (hypothesis,) = BeamDecoder(TOKENS, beam=1, lexicon=["ab"]).decode(certain)
+    assert hypothesis.text == ""
+
+
+def test_settings_name_the_model(words):
+    settings = BeamDecoder(TOKENS, lm=words, lexicon=["a", "a", "ba"]).settings
+    assert settings["decoder"] == "beam" and settings["lm"] == words.model_id
+    assert (settings["lm_weight"], settings["lexicon_words"]) == (0.5, 2)
+
+
+def test_words_that_cannot_be_spelled_are_named(words):
+    assert BeamDecoder(TOKENS, lexicon=["ab", "été"]).unspellable == ("été",)
+    assert "<unk>" in BeamDecoder(TOKENS, lm=words).unspellable
+    with pytest.raises(DecodeError, match=r"no word can be spelled .* 'a' for one"):
+        BeamDecoder(("<blank>", " ", "X", "Y"), lm=words, lexicon=["a"])
+    with pytest.raises(DecodeError, match="knows none of the tokens"):
+        BeamDecoder(("<blank>", "X", "Y"), None, lm=words)
+
+
+def test_threads_change_nothing(words):
+    rows = [random_log_probs(seed, 30, 4) for seed in range(6)]
+    decoder = BeamDecoder(TOKENS, lm=words)
+    assert decoder.decode_batch(rows, nbest=3, threads=3) == [decoder.decode(row, nbest=3) for row in rows]
