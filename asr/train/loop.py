@@ -140,8 +140,10 @@ class Trainer:
         if self.config.batches.unreadable:  # the plan counted what could not be read
             scale = lost.new_full((), tokens) / (tokens - lost).clamp(min=1)
             loss = loss * scale
-            torch._foreach_mul_(self._all_gradients(), scale)
-        gradient = clip_grad_norm_(self.model.parameters(), self.config.train.clip).double()
+            for parameter in self.model.parameters():
+                if parameter.grad is not None:
+                    parameter.grad *= scale
+        gradient = clip_grad_norm_(self.model.parameters(), self.config.train.clip).to(loss)
         # Where this is 1, torch's fused optimisers leave the weights alone (as torch.amp.GradScaler has them do): what
         # is not finite is known here only when it is read, and must not have reached the weights by then.
         self.optimizer.found_inf = (loss + gradient).isfinite().logical_not().float()  # type: ignore[attr-defined]
@@ -183,9 +185,6 @@ class Trainer:
         settings = self.config.train
         weights = settings.consistency, settings.intermediate, settings.intermediate_weight
         return batch_losses(self.model, batch, self.bf16, *weights)
-
-    def _all_gradients(self) -> list[Tensor]:
-        return [parameter.grad for parameter in self.model.parameters() if parameter.grad is not None]
 
     def _try_largest(self, plan: Plan) -> None:
         """The gradients of the epoch's largest batch, thrown away: what does not fit in memory shows now, not at night.

@@ -45,7 +45,8 @@ def batch_losses(
     with torch.autocast(here.waveforms.device.type, torch.bfloat16, enabled=bf16):
         log_probs, lower, steps = model.encode_with(torch.cat(views), frames.repeat(count), intermediate)
     targets = here.targets.repeat(count)
-    # `ctc_loss` reads lengths on the host, and would wait for a GPU to hand them over.
+    # `ctc_loss` reads lengths on the host, and would wait for a GPU to hand them over. (It waits for it all the same,
+    # once for each call, to copy them there; torch 2.11 has no other.)
     lengths = model.step_lengths(batch.lengths).repeat(count), batch.target_lengths.repeat(count)
 
     def ctc(heard: Tensor) -> Tensor:

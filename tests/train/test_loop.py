@@ -290,3 +290,14 @@ def test_a_step_without_an_unreadable_recording_weighs_what_is_left(cache_mb, co
         assert ours["loss"] == pytest.approx(theirs["loss"], rel=1e-4)
         assert ours["gradient"] == pytest.approx(theirs["gradient"], rel=1e-3)
     assert load_checkpoint(tmp_path / "with-run" / "checkpoints")[0]["progress"]["unreadable"] == ["train-2"]
+
+
+def test_a_step_of_which_nothing_could_be_read_is_a_step(make_trainer, plain):
+    """Without a gradient nothing moves."""
+    trainer = make_trainer(plain(batches={"unreadable": 3}, train={"weight_decay": 0.0}))
+    before = {name: value.clone() for name, value in trainer.model.state_dict().items()}
+    read, no = one_batch(trainer), torch.empty(0)
+    lost = {name: f"{name}: broken" for name in read.ids}
+    assert step(trainer, Batch([], no, no, no, no, no, no, no, lost, len(read.targets)), 1e-2) == (0, 0)
+    assert trainer.progress.unreadable == read.ids
+    assert all(torch.equal(before[name], value) for name, value in trainer.model.state_dict().items())
