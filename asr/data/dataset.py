@@ -61,8 +61,12 @@ class Batch:
     lost_tokens: int = 0
 
     def to(self, device: torch.device) -> Batch:
-        """The same batch on a device."""
+        """The same batch on a device; from pinned memory, this process does not wait for the copy."""
         return self._mapped(lambda tensor: tensor.to(device, non_blocking=True))
+
+    def pin_memory(self) -> Batch:
+        """The same batch in memory from which a GPU copies by itself; `DataLoader` calls this where it should pin."""
+        return self._mapped(Tensor.pin_memory)
 
     def shared(self) -> Batch:
         """The same batch in memory that other processes can read.
@@ -191,8 +195,13 @@ class SpeechData(Dataset[Batch | AsrError]):
         ]
         self.augmenter = Augmenter(config, sounds or Sounds.of(config))
 
-    def batches(self, plan: Plan, epoch: int | None) -> Iterator[Batch]:
-        """Batches in the plan's order, augmented from (seed, epoch, utterance id); `epoch` None: not augmented.
+    def batches(self, plan: Plan, epoch: int | None, device: torch.device | None = None) -> Iterator[Batch]:
+        """Batches in the plan's order, on the host.
+
+        Args:
+            plan: The examples of each.
+            epoch: They are augmented from (seed, epoch, utterance id); None: not augmented.
+            device: Where they will be copied to; for a GPU they are pinned in memory.
 
         Raises:
             AudioError: A file cannot be read.
@@ -208,6 +217,7 @@ class SpeechData(Dataset[Batch | AsrError]):
             batch_size=None,
             num_workers=workers,
             worker_init_fn=_one_thread,
+            pin_memory=device is not None and device.type == "cuda",
         )
         for batch in loader:
             if isinstance(batch, AsrError):

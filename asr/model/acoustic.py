@@ -28,7 +28,7 @@ class Convolution(nn.Module):
     def forward(self, values: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
         """(batch, frames, inputs), zero beyond `lengths` -> (batch, steps, channels), likewise, and their lengths."""
         values = self.conv(values.transpose(1, 2)).transpose(1, 2)
-        lengths = torch.div(lengths + self.stride - 1, self.stride, rounding_mode="floor")
+        lengths = _shortened(lengths, self.stride)
         return zero_padding(self.after(values), lengths), lengths
 
 
@@ -76,6 +76,13 @@ class AcousticModel(nn.Module):
         """Set the mean and standard deviation of each mel band over the training set, both (mels,)."""
         self.mean.copy_(mean)
         self.std.copy_(std)
+
+    def step_lengths(self, lengths: Tensor) -> Tensor:
+        """Steps that come out of so many samples: (batch,) -> (batch,), on whatever device the lengths are."""
+        lengths = self.log_mel.frame_lengths(lengths)
+        for conv in self.config.model.subsample:
+            lengths = _shortened(lengths, conv.stride)
+        return lengths
 
     def raw_features(self, waveforms: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
         """Log-mel features before normalisation, (batch, frames, mels), and (batch,) frames."""
@@ -165,6 +172,11 @@ class AcousticModel(nn.Module):
             (batch, steps, tokens) natural logarithms, float32, and (batch,) steps.
         """
         return self.encode(*self.features(waveforms, lengths))
+
+
+def _shortened(lengths: Tensor, stride: int) -> Tensor:
+    """Lengths (batch,) after a convolution with this stride."""
+    return torch.div(lengths + stride - 1, stride, rounding_mode="floor")
 
 
 def _between(width: int, dense: int, config: ModelConfig) -> tuple[nn.Module, int]:

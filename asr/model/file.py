@@ -26,9 +26,10 @@ from asr.errors import AsrError, ModelFileError
 from asr.model.acoustic import AcousticModel
 from asr.text import Normalizer, Tokenizer
 
-FORMAT = 1
+FORMAT = 2  # in format 1, model_id was a hash of all settings
 MODEL_NAME = "model.safetensors"
 _STATISTICS = ("mean", "std")
+_HEARD_WITH = ("features", "model", "text")  # settings that a model recognises with; the others were for its training
 
 
 @dataclass
@@ -40,8 +41,9 @@ class ModelFile:
         tokenizer: Tokens and their text.
         normalizer: What was done to the transcripts that became targets.
         training: What it was trained on, and how well that went; shown by `asr info`.
-        model_id: Hash of tensors, config and tokenizer; equal ids give equal log-probabilities.
-        decoding: The tuned decoding profile (`asr.decode.profile`), empty where nothing was tuned; not in `model_id`.
+    model_id: Hash of tensors, tokenizer and the settings that recognition uses; equal ids give equal
+        log-probabilities.
+    decoding: The tuned decoding profile (`asr.decode.profile`), empty where nothing was tuned; not in `model_id`.
     """
 
     model: AcousticModel
@@ -185,10 +187,16 @@ def _header(path: Path, metadata: Mapping[str, str]) -> dict[str, Any]:
 
 
 def _identify(state: Mapping[str, Tensor], header: Mapping[str, Any]) -> str:
-    """Hash of what decides a transcript: tensors, config, tokenizer and feature statistics."""
+    """Hash of what decides a transcript: tensors, tokenizer, feature statistics and the settings that it depends on.
+
+    How many processes read the audio in training, say, is none of them.
+    """
+    config = header["config"]
+    if int(header["format"]) > 1:
+        config = {section: config[section] for section in _HEARD_WITH}
     digest = hashlib.sha256()
-    for key in ("config", "tokenizer", "features"):
-        digest.update(_canonical(header[key]).encode())
+    for part in (config, header["tokenizer"], header["features"]):
+        digest.update(_canonical(part).encode())
     for name in sorted(state):
         digest.update(name.encode())
         digest.update(state[name].numpy().tobytes())

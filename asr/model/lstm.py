@@ -47,7 +47,7 @@ class Layout(NamedTuple):
         """The layout of a batch of (batch,) lengths, padded to so many steps."""
         # On a GPU the lengths would have to be waited for, and a smaller batch is hardly quicker. In bfloat16 a piece's
         # start costs more than it saves: a tenth of the speed in benchmarks/lstm.py, where float32 gains as much.
-        whole = lengths.is_cuda or torch.is_autocast_enabled("cpu")
+        whole = lengths.device.type != "cpu" or torch.is_autocast_enabled("cpu")
         return cls(reversal(lengths, steps), [Piece(steps, len(lengths))] if whole else cut(lengths.tolist(), steps))
 
 

@@ -13,7 +13,7 @@ import os
 from typing import TypeVar
 
 import torch
-from torch import distributed, nn
+from torch import Tensor, distributed, nn
 
 from asr.device import choose_device
 
@@ -68,18 +68,27 @@ class Group:
         if self.size > 1:
             distributed.barrier()
 
-    def add_gradients(self, model: nn.Module, *figures: float) -> list[float]:
-        """Replace each process' gradients by their sum; returns the sums of the figures."""
+    def add_gradients(self, model: nn.Module, figures: Tensor) -> Tensor:
+        """Replace each process' gradients by their sum.
+
+        Args:
+            model: Has the gradients.
+            figures: (count,) numbers of this process, on the model's device.
+
+        Returns:
+            (count,) their sums, with the precision of the gradients.
+        """
         if self.size == 1:
-            return list(figures)
+            return figures
         learning = [parameter for parameter in model.parameters() if parameter.requires_grad]
         parts = [torch.zeros_like(one) if one.grad is None else one.grad for one in learning]
-        flat = torch.cat([*(part.reshape(-1) for part in parts), torch.tensor(figures, device=parts[0].device)])
+        flat = torch.cat([*(part.reshape(-1) for part in parts), figures.to(parts[0].dtype)])
         distributed.all_reduce(flat)
         *totals, sums = flat.split([*(one.numel() for one in learning), len(figures)])
         for parameter, total in zip(learning, totals, strict=True):
             parameter.grad = total.view_as(parameter)
-        return [float(figure) for figure in sums]
+        summed: Tensor = sums.to(figures.dtype)
+        return summed
 
     def share_weights(self, model: nn.Module) -> None:
         """Give all processes the weights that the first one's model has."""

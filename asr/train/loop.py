@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import math
-import time
 from collections.abc import Mapping
 from contextlib import nullcontext
 from pathlib import Path
@@ -13,7 +11,7 @@ from torch import Tensor
 from torch.nn.utils import clip_grad_norm_
 
 from asr.config import Config
-from asr.data.dataset import Batch, SpeechData, too_many_unreadable
+from asr.data.dataset import Batch, SpeechData
 from asr.data.plan import Plan, epoch_plan, frames, plain_plan
 from asr.data.randomness import torch_seed
 from asr.errors import TrainingError
@@ -25,6 +23,7 @@ from asr.train.journal import Journal
 from asr.train.keep import Keeper
 from asr.train.losses import batch_losses
 from asr.train.schedule import learning_rate
+from asr.train.unread import Unread, UnreadStep
 from asr.train.validate import Validation, validate
 
 
@@ -69,6 +68,7 @@ class Trainer:
         self.group = group
         self.keeper = Keeper(folder, content, progress, group)
         self.bf16 = uses_bf16(self.config.train.bf16, group.device)
+        self.unread = Unread(progress, group, self.config.batches.unreadable)
         self.tried = False
 
     def fit(self, journal: Journal) -> None:
@@ -100,96 +100,91 @@ class Trainer:
         steps = [plan[start : start + settings.accumulate] for start in range(0, len(plan), settings.accumulate)]
         left = steps[progress.epoch_step :]
         share = slice(self.group.rank, None, self.group.size)  # of a step's batches, this process computes these
-        batches = self.training.batches([batch for step in left for batch in step[share]], progress.epoch)
-        clock = time.monotonic()
-        for step in left:
-            done = (progress.epoch + progress.epoch_step / len(steps)) / settings.epochs
-            rate = learning_rate(done, settings, progress.drops)
-            parts = dict(zip(range(len(step))[share], batches, strict=False))
-            tokens = sum(self.training.tokens(example) for batch in step for example in batch)
-            loss, gradient = self._step(parts, tokens, rate)
-            self._count_lost(parts, journal)
+        mine = [batch for step in left for batch in step[share]]
+        batches = self.training.batches(mine, progress.epoch, self.group.device)
+        self.unread.start_clock()
+        try:
+            for step in left:
+                done = (progress.epoch + progress.epoch_step / len(steps)) / settings.epochs
+                rate = learning_rate(done, settings, progress.drops)
+                parts = dict(zip(range(len(step))[share], batches, strict=False))
+                self.unread.add(self._step(step, parts, done, rate))
+                progress.epoch_step += 1
+                progress.step += 1
+                ends = progress.epoch_step == len(steps)  # and is saved once it is validated and logged
+                saves = progress.step % settings.checkpoint_steps == 0 and not ends
+                if ends or saves or self.unread.full:
+                    self.unread.read(journal)
+                if saves:
+                    self._save(journal)
+        except BaseException:
+            self.unread.read_alone(journal)
+            raise
 
-            progress.epoch_step += 1
-            progress.step += 1
-            progress.loss += loss
-            took, clock = time.monotonic() - clock, time.monotonic()
-            progress.seconds += took
-            audio = sum(example.seconds for batch in step for example in batch)
-            figures = {"step": progress.step, "epoch": progress.epoch + 1, "loss": loss, "lr": rate}
-            figures |= {"gradient": gradient, "audio_per_second": audio / took, "seconds": progress.seconds}
-            journal.step(figures, done, left=progress.seconds / max(done, 1e-3) * (1 - done))
-            if progress.step % settings.checkpoint_steps == 0 and progress.epoch_step < len(steps):
-                self._save(journal)  # not at an epoch's end, which is saved once it is validated and logged
-
-    def _step(self, parts: Mapping[int, Batch], tokens: int, rate: float) -> tuple[float, float]:
-        """One optimiser step; returns the loss a token and the length of the gradient before clipping.
+    def _step(self, step: Plan, parts: Mapping[int, Batch], done: float, rate: float) -> UnreadStep:
+        """One optimiser step, whose figures stay on the device; on a GPU it has hardly begun when this returns.
 
         Args:
-            parts: The batches of the step that are this process' share, by their number in the step.
-            tokens: Target tokens in all batches of the step.
+            step: The batches of the step, as planned.
+            parts: Those that are this process' share, by their number in the step.
+            done: Share of the training that was done before it.
             rate: The learning rate.
         """
         for group in self.optimizer.param_groups:
             group["lr"] = rate
         self.optimizer.zero_grad()
-        mine = sum(batch.lost_tokens for batch in parts.values())
-        loss, lost = self.group.add_gradients(self.model, self._gradients(parts, tokens), mine)
-        if 0 < lost < tokens:  # the plan counted what could not be read
-            loss *= tokens / (tokens - lost)
-            torch._foreach_mul_(self._all_gradients(), tokens / (tokens - lost))
-        gradient = clip_grad_norm_(self.model.parameters(), self.config.train.clip)
-        if not torch.isfinite(gradient):
-            raise TrainingError(self._diverged(parts))
+        tokens = sum(self.training.tokens(example) for batch in step for example in batch)
+        loss, losses = self._gradients(parts, tokens)
+        mine = loss.new_full((), sum(batch.lost_tokens for batch in parts.values()))
+        loss, lost = self.group.add_gradients(self.model, torch.stack([loss, mine]))
+        if self.config.batches.unreadable:  # the plan counted what could not be read
+            scale = lost.new_full((), tokens) / (tokens - lost).clamp(min=1)
+            loss = loss * scale
+            for parameter in self.model.parameters():
+                if parameter.grad is not None:
+                    parameter.grad *= scale
+        gradient = clip_grad_norm_(self.model.parameters(), self.config.train.clip).to(loss)
+        # Where this is 1, torch's fused optimisers leave the weights alone (as torch.amp.GradScaler has them do): what
+        # is not finite is known here only when it is read, and must not have reached the weights by then.
+        self.optimizer.found_inf = (loss + gradient).isfinite().logical_not().float()  # type: ignore[attr-defined]
         self.optimizer.step()
         if self.average:
             self.average.update(self.model)
-        return loss, float(gradient)
+        return UnreadStep(
+            number=self.progress.step + 1,
+            epoch=self.progress.epoch + 1,
+            rate=rate,
+            done=done,
+            audio=sum(example.seconds for batch in step for example in batch),
+            figures=torch.stack([loss, gradient, lost]),
+            losses=losses,
+            lost={name: error for batch in parts.values() for name, error in batch.lost.items()},
+        )
 
-    def _gradients(self, parts: Mapping[int, Batch], tokens: int) -> float:
-        """Add up the gradients of some batches as if they were one; returns their loss a token.
+    def _gradients(self, parts: Mapping[int, Batch], tokens: int) -> tuple[Tensor, list[tuple[list[str], Tensor]]]:
+        """Add up the gradients of some batches as if they were one.
 
-        What is not finite is left to show in the sum of all gradients, so that all processes stop together.
+        Returns:
+            Their loss a token, float64, and the ids and (batch,) losses of each.
         """
-        total = 0.0
-        self.diverged: list[str] = []
+        total, named = torch.zeros((), dtype=torch.float64, device=self.group.device), []
         for part, batch in parts.items():
             if not batch.ids:  # nothing of it could be read
                 continue
             # Reseeded, so that dropout is a function of (seed, step, part) and no generator state has to be kept.
             torch.manual_seed(torch_seed(self.config.train.seed, self.progress.step, part, "dropout"))
-            losses = self._losses(batch.to(self.group.device))
+            losses = self._losses(batch)
             loss = losses.sum() / tokens
             loss.backward()
-            total += float(loss.detach())
-            if not math.isfinite(total):
-                named = zip(batch.ids, losses.tolist(), strict=True)
-                self.diverged = [name for name, loss in named if not math.isfinite(loss)]
-                break
-        return total
+            total += loss.detach()
+            named.append((batch.ids, losses.detach()))
+        return total, named
 
     def _losses(self, batch: Batch) -> Tensor:
         """The loss of each example of a batch, as the settings want it."""
         settings = self.config.train
         weights = settings.consistency, settings.intermediate, settings.intermediate_weight
         return batch_losses(self.model, batch, self.bf16, *weights)
-
-    def _all_gradients(self) -> list[Tensor]:
-        return [parameter.grad for parameter in self.model.parameters() if parameter.grad is not None]
-
-    def _count_lost(self, parts: Mapping[int, Batch], journal: Journal) -> None:
-        """Say which recordings could not be read, each once in a run.
-
-        Raises:
-            AudioError: They are more than are tolerated.
-        """
-        known, tolerated = self.progress.unreadable, self.config.batches.unreadable
-        for name, error in ((name, error) for batch in parts.values() for name, error in batch.lost.items()):
-            if name not in known:
-                known.append(name)
-                journal.say(f"left out, {len(known)} of at most {tolerated}: {error}")
-            if len(known) > tolerated:
-                raise too_many_unreadable([error], tolerated)
 
     def _try_largest(self, plan: Plan) -> None:
         """The gradients of the epoch's largest batch, thrown away: what does not fit in memory shows now, not at night.
@@ -247,17 +242,6 @@ class Trainer:
         journal.sync()
         average = self.average.state if self.average else None
         save_checkpoint(self.folder / "checkpoints", self.progress, self.model, self.optimizer, average, self.run_id)
-
-    def _diverged(self, parts: Mapping[int, Batch]) -> str:
-        """What to say when a gradient is not finite: whose loss is not, or whose gradient it is."""
-        everyone = self.group.gather([name for batch in parts.values() for name in batch.ids])
-        culprits = self.group.gather(self.diverged)
-        what = f"the {'loss' if culprits else 'gradient'} of {', '.join((culprits or everyone)[:5])} is not finite"
-        return (
-            f"step {self.progress.step + 1}: {what}. Listen to these recordings, and try `asr check` (a text too long "
-            "for its audio has no finite loss); if they are sound, lower train.lr or train.clip, or set "
-            "train.bf16=off. The run can go on from its last checkpoint with --resume."
-        )
 
 
 def uses_bf16(setting: str, device: torch.device) -> bool:

@@ -26,6 +26,8 @@ def batch_losses(
 ) -> Tensor:
     """The loss of each example, (batch,) float32: CTC (Graves et al. 2006), its mean over the views of the batch.
 
+    The batch is still on the host, the loss comes where the model is.
+
     Lower layers should hear something too: with some of them `intermediate`, the mean of their CTC losses has a share
     of `intermediate_weight`, that of the whole model the rest (Lee & Watanabe 2021, "Intermediate loss regularization
     for CTC-based speech recognition").
@@ -33,19 +35,23 @@ def batch_losses(
     Two views that differ in masks and tone should be heard as the same: `consistency` times their `disagreement` is
     added (Yao et al. 2025, "CR-CTC: Consistency regularization on CTC for improved speech recognition", section 3.2).
     """
+    here = batch.to(model.mean.device)
     with torch.no_grad():
         views = []
-        for tones, time_masks, mel_masks in zip(batch.tones, batch.time_masks, batch.mel_masks, strict=True):
-            features, frames = model.features(batch.waveforms, batch.lengths, tones)
+        for tones, time_masks, mel_masks in zip(here.tones, here.time_masks, here.mel_masks, strict=True):
+            features, frames = model.features(here.waveforms, here.lengths, tones)
             views.append(blank_out(features, time_masks, mel_masks))
     count = len(views)
-    with torch.autocast(batch.waveforms.device.type, torch.bfloat16, enabled=bf16):
+    with torch.autocast(here.waveforms.device.type, torch.bfloat16, enabled=bf16):
         log_probs, lower, steps = model.encode_with(torch.cat(views), frames.repeat(count), intermediate)
-    targets, target_lengths = batch.targets.repeat(count), batch.target_lengths.repeat(count)
+    targets = here.targets.repeat(count)
+    # `ctc_loss` reads lengths on the host, and would wait for a GPU to hand them over. (It waits for it all the same,
+    # once for each call, to copy them there; torch 2.11 has no other.)
+    lengths = model.step_lengths(batch.lengths).repeat(count), batch.target_lengths.repeat(count)
 
     def ctc(heard: Tensor) -> Tensor:
         heard = heard.transpose(0, 1)
-        losses = functional.ctc_loss(heard, targets, steps, target_lengths, blank=0, reduction="none")
+        losses = functional.ctc_loss(heard, targets, *lengths, blank=0, reduction="none")
         return losses.view(count, -1).mean(0)
 
     loss = ctc(log_probs)

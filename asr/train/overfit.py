@@ -69,7 +69,7 @@ def overfit_one_batch(config: Config, data: Path, say: Callable[[str], None]) ->
     model = new_model(config, tokenizer, training, say)[0].to(device)
     optimizer = make_optimizer(model, config.train)
     bf16 = uses_bf16(config.train.bf16, device)
-    batches = [batch.to(device) for batch in training.batches(plan, epoch=None)]
+    batches = list(training.batches(plan, None, device))
     for step in range(1, _STEPS + 1):
         batch = batches[step % len(batches)]
         loss = batch_losses(model, batch, bf16).sum() / batch.target_lengths.sum()

@@ -10,6 +10,7 @@ from asr.data.dataset import SpeechData
 from asr.data.plan import Plan
 from asr.decode.greedy import GreedyDecoder
 from asr.model.acoustic import AcousticModel
+from asr.model.masking import valid_mask
 from asr.score import score
 from asr.text import Tokenizer
 from asr.train.group import Group
@@ -43,12 +44,12 @@ def validate(model: AcousticModel, tokenizer: Tokenizer, data: SpeechData, plan:
     heard: list[tuple[int, str, str]] = []  # number of the batch, reference, hypothesis
     blanks = total = 0
     share = list(enumerate(plan))[group.rank :: group.size]
-    batches = data.batches([examples for _, examples in share], epoch=None)
+    batches = data.batches([examples for _, examples in share], None, group.device)
     for (number, examples), batch in zip(share, batches, strict=True):
-        log_probs, steps = model(batch.waveforms.to(group.device), batch.lengths.to(group.device))
-        for length, row in zip(steps.tolist(), log_probs, strict=True):
-            blanks += int((row[:length].argmax(-1) == tokenizer.blank).sum())
-            total += length
+        batch = batch.to(group.device)
+        log_probs, steps = model(batch.waveforms, batch.lengths)
+        blank = (log_probs.argmax(-1) == tokenizer.blank) & valid_mask(steps, log_probs.shape[1])
+        blanks, total = blanks + int(blank.sum()), total + int(steps.sum())
         nbests = decoder.decode_batch(log_probs, steps)
         heard += [(number, data.text(one), nbest[0].text) for one, nbest in zip(examples, nbests, strict=True)]
     model.train()

@@ -9,16 +9,9 @@
 #
 # The same command again goes on where an interrupted one stopped.
 set -euo pipefail
+source "$(dirname "${BASH_SOURCE[0]}")/common.sh" # train_and_evaluate
 
 out=${1:?usage: recipes/fsdd/few.sh OUT}
-
-train_and_evaluate() { # DATA OUT CONF [SETTING...]
-    local data=$1 to=$2 conf=$3
-    shift 3
-    # shellcheck disable=SC2086  # SETTINGS is a list of words
-    asr train "$conf" "$@" ${SETTINGS:-} --data "$data" --out "$to/run" --resume
-    asr evaluate "$to/run" "valid=$data/valid.jsonl" "test=$data/test.jsonl" --out "$to/report"
-}
 
 # Every digit and every speaker as often as the others, as far as the number allows; a larger choice holds the smaller.
 python - "$out/data" <<'END'

@@ -9,17 +9,10 @@
 #
 # The same command again goes on where an interrupted one stopped.
 set -euo pipefail
+source "$(dirname "${BASH_SOURCE[0]}")/common.sh" # train_and_evaluate
 
 source=${1:?usage: recipes/fsdd/run.sh SOURCE OUT}
 out=${2:?usage: recipes/fsdd/run.sh SOURCE OUT}
-
-train_and_evaluate() { # DATA OUT CONF [SETTING...]
-    local data=$1 to=$2 conf=$3
-    shift 3
-    # shellcheck disable=SC2086  # SETTINGS is a list of words
-    asr train "$conf" "$@" ${SETTINGS:-} --data "$data" --out "$to/run" --resume
-    asr evaluate "$to/run" "valid=$data/valid.jsonl" "test=$data/test.jsonl" --out "$to/report"
-}
 
 # People who were not heard, through microphones that were not heard: stronger changes of voice, tone and noise.
 unheard=("augment.speed=[0.8,1.25]" augment.noise=0.6 "augment.noise_snr_db=[5,35]"

@@ -107,7 +107,7 @@ def test_an_empty_lexicon_and_a_boost_that_is_no_number(tmp_path):
     (tmp_path / "hot").write_text("one\ntwo\tmuch\n")
     with pytest.raises(TextError, match="no word"):
         read_words(tmp_path / "empty")
-    with pytest.raises(TextError, match="line 2.*much"):
+    with pytest.raises(TextError, match=r"line 2.*much"):
         read_hotwords(tmp_path / "hot")
 
 

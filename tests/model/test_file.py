@@ -1,5 +1,6 @@
 """The model file: what is written is read back, equal models are equal files, and nothing else is taken for a model."""
 
+import hashlib
 import json
 import pickle
 import shutil
@@ -95,6 +96,39 @@ def test_the_id_follows_what_decides_a_transcript(tmp_path):
     ids = [identify(content) for content in (original, other_weight, other_statistics, make("abc dx"))]
     assert len(set(ids)) == 4
     assert identify(other_facts) == ids[0]
+
+
+def test_the_id_does_not_follow_how_it_was_trained(tmp_path):
+    def identify(**sections: dict[str, object]) -> str:
+        content = make()
+        content.model.config = content.config.model_copy(
+            update={name: getattr(content.config, name).model_copy(update=more) for name, more in sections.items()}
+        )
+        return save_model(tmp_path / "model.safetensors", content)
+
+    for section, change in {"batches": {"workers": 3}, "train": {"device": "cuda", "threads": 7}}.items():
+        assert identify(**{section: change}) == identify()
+        assert identify(**{section: change}) == (read := load_model(tmp_path)).model_id
+        assert getattr(read.config, section) == getattr(make().config, section).model_copy(update=change)
+    for section, change in {"features": {"hop_ms": 12.0}, "model": {"activation": "gelu"}}.items():
+        assert identify(**{section: change}) != identify()
+
+
+def test_a_file_of_the_first_format_is_read(saved, tmp_path):
+    """Its id is a hash of all settings."""
+    path = tmp_path / "first.safetensors"
+    with safe_open(saved, framework="pt") as file:
+        header = json.loads(file.metadata()["asr"])
+        digest = hashlib.sha256()
+        for key in ("config", "tokenizer", "features"):
+            content = json.dumps(header[key], sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+            digest.update(content.encode())
+        for name in sorted(file.keys()):
+            digest.update(name.encode() + file.get_tensor(name).numpy().tobytes())
+    rewrite(saved, path, format=1, model_id=digest.hexdigest()[:16])
+    assert load_model(path).model_id == digest.hexdigest()[:16] != header["model_id"]
+    rewrite(saved, path, format=1)
+    assert "damaged" in refused(path)
 
 
 def test_saving_does_not_touch_the_model_in_training(saved):

@@ -254,6 +254,20 @@ def assert_same(one: Any, other: Any, place: str = "state") -> None:
         assert one == other, place
 
 
+def assert_same_runs(one: Path, other: Path) -> None:
+    """Weights, optimiser, progress, log and model file, bit for bit."""
+    assert_same(state_of(one), state_of(other))
+    assert_same(figures_of(one), figures_of(other), "log")
+    assert (one / "model.safetensors").read_bytes() == (other / "model.safetensors").read_bytes()
+    assert leftovers(one) == leftovers(one / "checkpoints") == []
+
+
+@pytest.fixture(name="assert_same_runs", scope="session")
+def assert_same_runs_fixture() -> Callable[[Path, Path], None]:
+    """The function `assert_same_runs`."""
+    return assert_same_runs
+
+
 @pytest.fixture(scope="session")
 def family(tiny_yaml: Path, tones: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Family]:
     """Quick runs of the program that may be killed."""

@@ -21,6 +21,7 @@ and unlink: just before and just after the call is all that can be done from wit
 the rest. With "when": "full" the process is not killed, but cannot write beyond the limit (EFBIG).
 
     {"what": "worker", "step": n}    a loader worker is killed in step n
+    {"what": "trainer", "method": name, "step": n, "when": "before" | "after"}    around what it does after n steps
 """
 
 import contextlib
@@ -38,6 +39,7 @@ import time
 import traceback
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import asr.cli.main
 import asr.train.loop
@@ -108,7 +110,7 @@ def behave(command: dict, err: int) -> None:
         os._exit(status)
 
 
-def plant(what: str, file: str = "*", when: str = "", skip: int = 0, line: str = "", **more: int) -> None:
+def plant(what: str, file: str = "*", when: str = "", skip: int = 0, line: str = "", **more: Any) -> None:
     """Put a fault into this process."""
     calls = iter(range(skip + 1))  # the call at which it is used up is the one
 
@@ -117,6 +119,8 @@ def plant(what: str, file: str = "*", when: str = "", skip: int = 0, line: str =
 
     if what == "worker":
         kill_a_worker(**more)
+    elif what == "trainer":
+        at_method(when=when, **more)
     elif what == "write":
         at_open(
             hit, {"before": die, "during": lambda: die_at(more["bytes"]), "full": lambda: limit(more["bytes"])}[when]
@@ -178,6 +182,22 @@ def kill_a_worker(step: int) -> None:
         return original(self, *arguments)
 
     asr.train.loop.Trainer._step = wrapped
+
+
+def at_method(method: str, step: int, when: str) -> None:
+    """Die before or after a part of the loop."""
+    original = getattr(asr.train.loop.Trainer, method)
+
+    def wrapped(self, *arguments):
+        meant = self.progress.step == step
+        if meant and when == "before":
+            die()
+        result = original(self, *arguments)
+        if meant:
+            die()
+        return result
+
+    setattr(asr.train.loop.Trainer, method, wrapped)
 
 
 def fits(file: object, pattern: str) -> bool:

@@ -1,8 +1,10 @@
 """Several processes under torchrun: the same training as one, also where one of them dies."""
 
+import json
 import os
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -14,6 +16,8 @@ from asr.train.checkpoint import load_checkpoint
 from asr.train.group import Group
 from asr.train.journal import read_log
 from asr.train.run import train
+
+HERE = Path(__file__).parent
 
 # Single utterances, so that an epoch is several steps of four batches and its last step has fewer than processes.
 SETTINGS = (
@@ -27,19 +31,14 @@ SETTINGS = (
     "train.intermediate=[0]",
 )
 
-# The program under torchrun; in the process and the step that are named it dies, once.
-PROGRAM = """
-import os, pathlib, signal, sys
-from asr.train.loop import Trainer
-step, marker = Trainer._step, pathlib.Path(sys.argv.pop(1))
-def dying(trainer, *arguments):
-    if trainer.progress.step == 3 and trainer.group.rank == 1 and not marker.exists():
-        marker.touch()
-        os.kill(os.getpid(), signal.SIGKILL)
-    return step(trainer, *arguments)
-Trainer._step = dying
-from asr.cli.main import main
-main()
+# The program under torchrun; when it is first started, one process is given a fault (see `family.py`).
+FAULTY = """
+import json, os, sys
+import family
+rank, fault = sys.argv.pop(1), json.loads(sys.argv.pop(1))
+if os.environ["TORCHELASTIC_RESTART_COUNT"] == "0" and os.environ["RANK"] == rank:
+    family.plant(**fault)
+family.asr.cli.main.main()
 """
 
 # The program under torchrun; a thread of the group that outlives its end may abort the process at its exit.
@@ -62,10 +61,10 @@ def torchrun(processes: int, *arguments: object, restarts: int = 0) -> subproces
     launch = ["-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={processes}"]
     return subprocess.run(
         [sys.executable, *launch, f"--max-restarts={restarts}", *map(str, arguments)],
-        env=os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": str(Path(__file__).parents[2])},
+        env=os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": os.pathsep.join(map(str, (HERE.parents[1], HERE)))},
         capture_output=True,
         text=True,
-        timeout=300,
+        timeout=600,
         check=False,
     )
 
@@ -100,18 +99,91 @@ def test_several_processes_learn_as_one(processes, tiny_yaml, tones, tmp_path):
         }
 
 
-def test_a_process_that_dies_changes_nothing_in_the_end(tiny_yaml, tones, tmp_path):
-    program = tmp_path / "program.py"
-    program.write_text(PROGRAM)
-    marker = tmp_path / "died"
-    died = torchrun(2, program, marker, *arguments(tiny_yaml, tones, tmp_path / "died-run"), "--resume", restarts=2)
-    assert died.returncode == 0, died.stderr
-    assert marker.exists()
-    whole = torchrun(2, program, marker, *arguments(tiny_yaml, tones, tmp_path / "whole-run"), "--resume")
-    assert whole.returncode == 0, whole.stderr
-    ends = [load_checkpoint(tmp_path / name / "checkpoints")[0]["model"] for name in ("died-run", "whole-run")]
-    assert all(torch.equal(ends[0][name], ends[1][name]) for name in ends[0])
-    assert torch.equal(*(figures(tmp_path / name, "step", "loss") for name in ("died-run", "whole-run")))
+# Eight steps in two epochs; checkpoints after 2, 4 (an epoch's end), 6 and 8. The first process writes, the other not.
+MOMENTS = {
+    "the other one before a step": (1, {"what": "trainer", "method": "_step", "step": 5, "when": "before"}),
+    "the first one after a step": (0, {"what": "trainer", "method": "_step", "step": 5, "when": "after"}),
+    "the first one in a checkpoint": (
+        0,
+        {"what": "write", "file": "step-00000006.pt", "when": "during", "bytes": 30000},
+    ),
+    "the first one before a checkpoint is there": (0, {"what": "rename", "file": "step-00000002.pt", "when": "before"}),
+    "the first one after a checkpoint is there": (0, {"what": "rename", "file": "step-00000006.pt", "when": "after"}),
+    "the other one at a checkpoint": (1, {"what": "trainer", "method": "_save", "step": 6, "when": "before"}),
+    "the other one before validation": (1, {"what": "trainer", "method": "_validate", "step": 4, "when": "before"}),
+    "the first one in the model file": (
+        0,
+        {"what": "write", "file": "model.safetensors", "when": "during", "bytes": 9000},
+    ),
+    "the first one after an epoch": (
+        0,
+        {"what": "append", "file": "log.jsonl", "line": '"epoch", "step": 4', "when": "after"},
+    ),
+    "the other one after an epoch": (1, {"what": "trainer", "method": "_finish_epoch", "step": 4, "when": "after"}),
+}
+
+
+@pytest.fixture(scope="module")
+def killed(tiny_yaml, tones, tmp_path_factory) -> Callable[[str], tuple[Path, str]]:
+    """A function that lets a run of two processes come to its end though one is killed; its folder and stderr."""
+    folder = tmp_path_factory.mktemp("killed")
+    (folder / "program.py").write_text(FAULTY)
+
+    def run(moment: str) -> tuple[Path, str]:
+        rank, fault = MOMENTS.get(moment, (-1, {}))
+        planned = arguments(tiny_yaml, tones, folder / moment, "train.accumulate=2")
+        done = torchrun(2, folder / "program.py", rank, json.dumps(fault), *planned, "--resume", restarts=1)
+        assert done.returncode == 0, done.stderr
+        return folder / moment, done.stderr
+
+    return run
+
+
+@pytest.fixture(scope="module")
+def whole(killed) -> Path:
+    """The run that nobody disturbed."""
+    run, said = killed("never")
+    assert said.count("2 x cpu") == 1
+    steps = [(record["kind"], record["step"]) for record in read_log(run / "log.jsonl") if record["kind"] != "step"]
+    assert steps == [("epoch", 4), ("epoch", 8), ("average", 8)]  # else faults are not where they say
+    return run
+
+
+@pytest.mark.parametrize(
+    "moment", [pytest.param(name, marks=pytest.mark.long if number else ()) for number, name in enumerate(MOMENTS)]
+)
+def test_a_process_that_dies_changes_nothing_in_the_end(moment, killed, whole, assert_same_runs):
+    run, said = killed(moment)
+    assert said.count("2 x cpu") == 2  # started once more
+    assert_same_runs(run, whole)
+
+
+def lossy(tiny_yaml, corpus, folder: Path, tolerated: int) -> subprocess.CompletedProcess[str]:
+    """Two processes that train on a corpus of which four recordings cannot be read, one epoch."""
+    corpus(folder / "data")
+    for number in (1, 4, 7, 10):
+        (folder / "data" / "audio" / f"train-{number}.wav").write_bytes(b"RIFF")
+    more = ("batches.cache_mb=0", f"batches.unreadable={tolerated}", "augment.join_seconds=0", "train.epochs=1")
+    planned = arguments(tiny_yaml, folder / "data", folder / "run", *more)
+    return torchrun(2, "-m", "asr", *planned)
+
+
+def test_recordings_that_cannot_be_read_are_counted_together(tiny_yaml, corpus, tmp_path):
+    """Whichever process meets them, and said by the one that talks."""
+    done = lossy(tiny_yaml, corpus, tmp_path, tolerated=4)
+    assert done.returncode == 0, done.stderr
+    assert [done.stderr.count(f"left out, {number} of at most 4: ") for number in range(1, 6)] == [1, 1, 1, 1, 0]
+    lost = load_checkpoint(tmp_path / "run" / "checkpoints")[0]["progress"]["unreadable"]
+    assert sorted(lost) == ["train-1", "train-10", "train-4", "train-7"]
+
+
+@pytest.mark.long
+def test_one_recording_too_many_stops_all_processes(tiny_yaml, corpus, tmp_path):
+    """Of four, no process meets more than three."""
+    done = lossy(tiny_yaml, corpus, tmp_path, tolerated=3)
+    assert done.returncode != 0
+    assert "Traceback" not in done.stderr.partition("asr: error")[0]
+    assert "(batches.unreadable allows 3)" in done.stderr
 
 
 def test_too_few_batches_a_step_are_refused(tones, settings, tmp_path, monkeypatch):
@@ -127,7 +199,8 @@ def test_alone_there_is_nothing_to_do():
     model = torch.nn.Linear(2, 2)
     model(torch.ones(1, 2)).sum().backward()
     before = model.weight.grad.clone()
-    assert group.add_gradients(model, 1.5, 2) == [1.5, 2] and torch.equal(model.weight.grad, before)
+    assert group.add_gradients(model, torch.tensor([1.5, 2])).tolist() == [1.5, 2]
+    assert torch.equal(model.weight.grad, before)
     group.share_weights(model)
     assert group.gather([1, 2]) == [1, 2] and group.leads
     group.wait()

@@ -12,7 +12,7 @@ from asr.errors import AudioError, TrainingError
 from asr.model.file import load_model
 from asr.train import keep, loop
 from asr.train.checkpoint import load_checkpoint
-from asr.train.journal import Journal, read_log
+from asr.train.journal import Journal, Silence, read_log
 from asr.train.loop import Trainer, uses_bf16
 from asr.train.losses import batch_losses
 from asr.train.run import train
@@ -33,8 +33,12 @@ def one_batch(trainer: Trainer):
 
 
 def step(trainer: Trainer, batch: Batch, rate: float) -> tuple[float, float]:
-    """An optimiser step on one batch."""
-    return trainer._step({0: batch}, len(batch.targets), rate)
+    """An optimiser step on the first batch of the plan, read: its loss a token, and the length of its gradient."""
+    taken = trainer._step(plain_plan(trainer.training.items, trainer.config)[:1], {0: batch}, 0.0, rate)
+    trainer.unread.add(taken)
+    trainer.unread.read(Silence())
+    loss, gradient, _ = taken.figures.tolist()
+    return loss, gradient
 
 
 def test_a_batch_weighs_its_target_tokens_alike(make_trainer, plain):
@@ -58,8 +62,8 @@ def test_accumulated_batches_are_one_larger_batch(make_trainer, plain):
     for batches in (plan, cut):
         trainer.optimizer.zero_grad()
         parts = [double(batch) for batch in trainer.training.batches(batches, epoch=None)]
-        loss = trainer._gradients(dict(enumerate(parts)), sum(len(part.targets) for part in parts))
-        found.append([torch.tensor(loss), *(p.grad.clone() for p in trainer.model.parameters())])
+        loss, _ = trainer._gradients(dict(enumerate(parts)), sum(len(part.targets) for part in parts))
+        found.append([loss, *(p.grad.clone() for p in trainer.model.parameters())])
     for whole, summed in zip(*found, strict=True):
         torch.testing.assert_close(summed, whole, rtol=1e-9, atol=1e-12)
 
@@ -286,3 +290,14 @@ def test_a_step_without_an_unreadable_recording_weighs_what_is_left(cache_mb, co
         assert ours["loss"] == pytest.approx(theirs["loss"], rel=1e-4)
         assert ours["gradient"] == pytest.approx(theirs["gradient"], rel=1e-3)
     assert load_checkpoint(tmp_path / "with-run" / "checkpoints")[0]["progress"]["unreadable"] == ["train-2"]
+
+
+def test_a_step_of_which_nothing_could_be_read_is_a_step(make_trainer, plain):
+    """Without a gradient nothing moves."""
+    trainer = make_trainer(plain(batches={"unreadable": 3}, train={"weight_decay": 0.0}))
+    before = {name: value.clone() for name, value in trainer.model.state_dict().items()}
+    read, no = one_batch(trainer), torch.empty(0)
+    lost = {name: f"{name}: broken" for name in read.ids}
+    assert step(trainer, Batch([], no, no, no, no, no, no, no, lost, len(read.targets)), 1e-2) == (0, 0)
+    assert trainer.progress.unreadable == read.ids
+    assert all(torch.equal(before[name], value) for name, value in trainer.model.state_dict().items())
