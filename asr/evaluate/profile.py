@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
@@ -11,14 +11,15 @@ import numpy as np
 
 from asr.decode.beam import BeamDecoder
 from asr.decode.confidence import confidences, evidence, fit
+from asr.decode.greedy import GreedyDecoder
 from asr.decode.hypothesis import Hypothesis
 from asr.decode.ngram import NgramModel
 from asr.decode.options import read_words
-from asr.decode.profile import NBEST, DecodingProfile
+from asr.decode.profile import NBEST, Calibration, DecodingProfile
 from asr.errors import AsrError
 from asr.evaluate.pictures import draw_reliability, draw_surface
 from asr.evaluate.splits import Split
-from asr.evaluate.tune import LogProbs, Point, Tuner, cached_log_probs, fingerprint, refuse_test_set
+from asr.evaluate.tune import LogProbs, Tuner, cached_log_probs, fingerprint, refuse_test_set
 from asr.model.file import model_path, save_model
 from asr.recognizer import Recognizer
 from asr.score import Score, score
@@ -75,61 +76,55 @@ def tune_model(
     path = model_path(model)
     folder = out or path.parent / "tune"
     recognizer = Recognizer.load(path, device)
-    words = sum(len(recognizer.normalizer(item.text).split()) for item in split.utterances)
-    if not words:
+    if not any(recognizer.normalizer(item.text) for item in split.utterances):
         raise AsrError(f"{split.manifest}: no words to tune on")
-    model_of_language = NgramModel.load(lm)
+    language = NgramModel.load(lm)
     make = partial(
         BeamDecoder,
         recognizer.tokenizer.tokens,
         word_boundary=recognizer.tokenizer.word_boundary,
-        lm=model_of_language,
+        lm=language,
         lexicon=read_words(lexicon) if lexicon else None,
     )
+    make(beam=1)  # words that the model cannot spell show before the acoustic model has worked
     log_probs = cached_log_probs(
         recognizer, split.utterances, folder, lambda done, total: progress("log-probabilities", done, total)
     )
-    greedy = _scored([nbest[0] for nbest in recognizer.decoding.decoder.decode_batch(log_probs)], split, recognizer)
-
-    def tell(point: Point) -> None:
-        settings = f"lm_weight {point.lm_weight:<6g} word_bonus {point.word_bonus:<5g} beam {point.beam:<4}"
-        say(f"  {settings} {100 * point.wer:6.2f} %")
-
-    tuner = Tuner(make, log_probs, split, recognizer, tell)
+    greedy = _scored(GreedyDecoder(recognizer.tokenizer.tokens).decode_batch(log_probs), split, recognizer)
+    tuner = Tuner(make, log_probs, split, recognizer, lambda point: say(f"  {point}"))
     best = tuner.search(beam)
     tuner.save(folder)
     draw_surface(list(tuner.tried.values()), best, folder / "surface.png")
+    nbests = tuner.decode(best.lm_weight, best.word_bonus, best.beam, NBEST)
     profile = DecodingProfile(
-        lm=model_of_language.model_id,
+        lm=language.model_id,
         lm_weight=best.lm_weight,
         word_bonus=best.word_bonus,
         beam=best.beam,
         tuned_on=fingerprint(split.utterances),
         utterances=len(split.utterances),
         wer=best.wer,
+        calibration=_calibrate(nbests, log_probs, split, recognizer, folder / "reliability.png"),
     )
-    nbests = tuner.decode(best.lm_weight, best.word_bonus, best.beam, NBEST)
-    profile = _calibrated(profile, nbests, log_probs, split, recognizer, folder)
     recognizer.file.decoding = profile.to_json()
     save_model(path, recognizer.file)
     return Tuned(profile, greedy.wer or 0.0, path, folder)
 
 
-def _scored(best: Sequence[Hypothesis], split: Split, recognizer: Recognizer) -> Score:
-    texts = {item.id: hypothesis.text for item, hypothesis in zip(split.utterances, best, strict=True)}
+def _scored(nbests: Sequence[Sequence[Hypothesis]], split: Split, recognizer: Recognizer) -> Score:
+    texts = {item.id: nbest[0].text for item, nbest in zip(split.utterances, nbests, strict=True)}
     return score({item.id: item.text for item in split.utterances}, texts, recognizer.normalizer)
 
 
-def _calibrated(
-    profile: DecodingProfile,
+def _calibrate(
     nbests: Sequence[Sequence[Hypothesis]],
     log_probs: Sequence[LogProbs],
     split: Split,
     recognizer: Recognizer,
-    folder: Path,
-) -> DecodingProfile:
-    """The profile with the calibration under which the words of these readings are judged best."""
-    judged = _scored([nbest[0] for nbest in nbests], split, recognizer)
+    picture: Path,
+) -> Calibration | None:
+    """The calibration under which the words of these readings are judged best; None where nothing can be learned."""
+    judged = _scored(nbests, split, recognizer)
     found, correct = [], []
     for nbest, rows, item in zip(nbests, log_probs, judged.per_utterance, strict=True):
         posteriors = [word.confidence for word in recognizer.words(nbest[0], rows)]
@@ -138,10 +133,8 @@ def _calibrated(
             found.append(evidence(posteriors, nbest))
             correct += right
     calibration = fit(np.concatenate(found), np.array(correct)) if found else None
-    if calibration is None:
-        return profile
-    sure = confidences(np.concatenate(found), calibration)
-    measured = reliability(sure, correct)
-    title = f"{measured.words:,} words that this was fitted on: ECE {measured.ece:.3f}"
-    draw_reliability(measured, title, folder / "reliability.png")
-    return replace(profile, calibration=calibration)
+    if calibration:
+        measured = reliability(confidences(np.concatenate(found), calibration), correct)
+        title = f"{measured.words:,} words that this was fitted on: ECE {measured.ece:.3f}"
+        draw_reliability(measured, title, picture)
+    return calibration

@@ -50,6 +50,10 @@ class Point:
         """A fraction."""
         return self.errors / self.words
 
+    def __str__(self) -> str:
+        settings = f"lm_weight {self.lm_weight:<6g} word_bonus {self.word_bonus:<5g} beam {self.beam:<4}"
+        return f"{settings} {100 * self.wer:6.2f} %"
+
 
 def held_out(split: Split) -> bool:
     """Whether a manifest is its data set's test set: by its name, or since the one beside it has its recordings."""

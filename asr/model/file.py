@@ -41,9 +41,9 @@ class ModelFile:
         tokenizer: Tokens and their text.
         normalizer: What was done to the transcripts that became targets.
         training: What it was trained on, and how well that went; shown by `asr info`.
-    model_id: Hash of tensors, tokenizer and the settings that recognition uses; equal ids give equal
-        log-probabilities.
-    decoding: The tuned decoding profile (`asr.decode.profile`), empty where nothing was tuned; not in `model_id`.
+        model_id: Hash of tensors, tokenizer and the settings that recognition uses; equal ids give equal
+            log-probabilities.
+        decoding: The tuned decoding profile (`asr.decode.profile`), empty where nothing was tuned; not in `model_id`.
     """
 
     model: AcousticModel
