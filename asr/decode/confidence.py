@@ -63,18 +63,27 @@ def fit(found: Floats, correct: npt.NDArray[np.bool_]) -> Calibration | None:
     if correct.all() or not correct.any():
         return None
     inputs = np.column_stack([found, np.ones(len(found))])
-    weights = np.array([0.5, 0.5, 0.0])
-    pull = _RIDGE * len(found) * np.diag([1.0, 1.0, 0.0])
+    pull = _RIDGE * len(found) * np.array([1.0, 1.0, 0.0])
+    weights = np.zeros(3)
     for _ in range(_ROUNDS):
         predicted = _sigmoid(inputs @ weights)
-        gradient = inputs.T @ (predicted - correct) + pull @ weights
-        curvature = (inputs * (predicted * (1 - predicted))[:, None]).T @ inputs + pull
-        step = np.linalg.solve(curvature + 1e-9 * np.eye(3), gradient)
+        gradient = inputs.T @ (predicted - correct) + pull * weights
+        curvature = (inputs * (predicted * (1 - predicted))[:, None]).T @ inputs + np.diag(pull + 1e-9)
+        step = np.linalg.solve(curvature, gradient)
+        before = _cost(inputs, correct, weights, pull)
+        while _cost(inputs, correct, weights - step, pull) > before and np.abs(step).max() > 1e-9:
+            step = step / 2  # Newton's step can be too long where the curve is flat
         weights = weights - step
-        if np.abs(step).max() < 1e-10:
+        if np.abs(step).max() < 1e-9:
             break
     aligned, agreed, offset = weights.tolist()
     return Calibration(aligned, agreed, offset)
+
+
+def _cost(inputs: Floats, correct: npt.NDArray[np.bool_], weights: Floats, pull: Floats) -> float:
+    """What `fit` minimises: minus the log-likelihood, and half the pull."""
+    scores = inputs @ weights
+    return float(np.logaddexp(0.0, np.where(correct, -scores, scores)).sum() + (pull * weights**2).sum() / 2)
 
 
 def _logit(share: Floats) -> Floats:

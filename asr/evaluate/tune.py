@@ -1,7 +1,7 @@
 """Finding the weights of a language model on a validation set: log-probabilities once, decoding many times.
 
-From coarse to fine: a wide grid of language model weight and word bonus with a narrow beam, then twice a finer one
-around the best with the beam that was asked for, then that point with narrower beams.
+From coarse to fine: a wide grid of language model weight and word bonus with a narrow beam, then finer ones around the
+best, which move with it, with the beam that was asked for.
 """
 
 from __future__ import annotations
@@ -32,6 +32,7 @@ Progress = Callable[[int, int], None]
 WEIGHTS = (0.0, 0.25, 0.5, 0.75, 1.0, 1.5)
 BONUSES = (-1.0, 0.0, 1.0, 2.0, 3.0, 4.0)
 NARROW = 16  # beam of the coarse grid
+_WALK = 4  # finer grids of one mesh, at most
 _READ = 64  # recordings whose waveforms are in memory at a time
 
 
@@ -151,12 +152,15 @@ class Tuner:
 
     def search(self, beam: int) -> Point:
         """The best settings with a beam of at most so many hypotheses."""
-        narrow = min(NARROW, beam)
-        best = self._best(WEIGHTS, BONUSES, narrow)
-        for half in (1, 2):
-            weight, bonus = 0.25 / half, 1.0 / (2 * half)
-            weights = [best.lm_weight + step * weight for step in (-1, 0, 1) if best.lm_weight + step * weight >= 0]
-            best = self._best(weights, [best.word_bonus + step * bonus for step in (-1, 0, 1)], beam)
+        best = self._best(WEIGHTS, BONUSES, min(NARROW, beam))
+        for weight, bonus in ((0.25, 0.5), (0.125, 0.25)):
+            for _ in range(_WALK):  # a best point on the border of a grid is the middle of the next
+                around = best
+                weights = [around.lm_weight + step * weight for step in (-1, 0, 1)]
+                bonuses = [around.word_bonus + step * bonus for step in (-1, 0, 1)]
+                best = self._best([value for value in weights if value >= 0], bonuses, beam)
+                if (best.lm_weight, best.word_bonus) == (around.lm_weight, around.word_bonus):
+                    break
         return best
 
     def _best(self, weights: Sequence[float], bonuses: Sequence[float], beam: int) -> Point:

@@ -40,6 +40,17 @@ def test_fit_finds_the_probabilities_that_words_were_drawn_with():
     assert reliability(confidences(found, fitted), correct).ece < 0.02
 
 
+def test_fit_finds_them_where_the_evidence_is_far_from_the_truth():
+    """Words that all look certain while half of them are wrong: Newton's first step is far too long there."""
+    rng = np.random.default_rng(1)
+    found = np.column_stack([rng.normal(-1, 0.5, 5000), np.where(rng.random(5000) < 0.9, 9.2, 0.0)])
+    correct = rng.random(5000) < confidences(found, Calibration(1.2, 0.1, 0.8))
+    fitted = fit(found, correct)
+    measured = reliability(confidences(found, fitted), correct)
+    assert measured.ece < 0.03 and measured.nce > 0
+    assert abs(confidences(found, fitted).mean() - correct.mean()) < 0.01
+
+
 def test_fit_survives_evidence_that_separates_perfectly():
     found = np.array([[5.0, 5.0], [4.0, 5.0], [-4.0, -5.0], [-5.0, -4.0]])
     fitted = fit(found, np.array([True, True, False, False]))
