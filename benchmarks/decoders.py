@@ -7,8 +7,9 @@ The log-probabilities are computed once; all decode the same. Ours is measured a
 through torchaudio), fast-ctc-decode (Rust) and pyctcdecode (Python) that are installed; pyctcdecode wants numpy < 2 and
 so a Python of its own. Times are processor seconds of one thread, so that other work on the machine counts little; what
 compiles or loads is done before the clock starts, and how long compiling took is said. "lower" counts utterances whose
-text has a lower exact CTC score than ours, "higher" those where it is higher. Peers get our pruning where they can be
-told. With --lm, all search with that language model (of words, ARPA), ours also with its words as a closed lexicon.
+text scores lower than ours by the exact objective, "higher" those where it scores higher. Peers get our pruning where
+they can be told. With --lm, all search with that language model (of words, ARPA) and its words as the lexicon, ours
+also with an open vocabulary.
 """
 
 from __future__ import annotations
@@ -34,17 +35,22 @@ from asr.recognizer import Recognizer
 from asr.score import score
 
 THRESHOLD, FLOOR = 20.0, -12.0  # our defaults, and what peers are told
-Decode = Callable[[Sequence[np.ndarray]], list[str]]
 Clock = Callable[[], float]
+Rows = Sequence[np.ndarray]
+Decode = Callable[[Rows], list[str]]
+Weights = tuple[float, float]  # of the language model, and for each word
 
 
 class Race:
-    """The utterances, and the table as it grows."""
+    """The utterances, what texts are judged by, and the table as it grows."""
 
-    def __init__(self, recognizer: Recognizer, rows: Sequence[np.ndarray], references: Sequence[str]) -> None:
+    def __init__(
+        self, recognizer: Recognizer, rows: Rows, references: Sequence[str], lm: NgramModel | None, weights: Weights
+    ) -> None:
         self.tokenizer = recognizer.tokenizer
-        self.rows, self.references = rows, references
+        self.rows, self.references, self.lm, self.weights = rows, references, lm, weights
         self.ours: list[float] = []
+        self.time = 0.0
         print(f"{'':52} {'ms/utt.':>9} {'x ours':>8} {'WER %':>7} {'lower':>6} {'higher':>7}")
 
     def run(self, name: str, decode: Decode, ours: bool = False, clock: Clock = time.process_time) -> None:
@@ -57,21 +63,26 @@ class Race:
     def line(self, name: str, seconds: float, texts: Sequence[str], ours: bool = False) -> None:
         """Print what a decoder reached."""
         milliseconds = 1000 * seconds / len(texts)
-        exact = [self.exact(row, text) for row, text in zip(self.rows, texts, strict=False)]
+        reached = [self.objective(row, text) for row, text in zip(self.rows, texts, strict=False)]
         if ours:
-            self.ours, self.time = exact, milliseconds
-        differences = np.array(exact) - np.array(self.ours[: len(exact)] or exact)
-        ratio = f"{milliseconds / self.time:8.1f}" if self.ours else f"{'':8}"
+            self.ours, self.time = reached, milliseconds
+        differences = np.array(reached) - np.array(self.ours[: len(reached)] or reached)
+        ratio = f"{milliseconds / self.time:8.1f}" if self.time else f"{'':8}"
         errors = 100 * score(list(self.references[: len(texts)]), list(texts)).wer
-        lower, higher = (differences < -1e-6).sum(), (differences > 1e-6).sum()
+        lower, higher = (differences < -1e-4).sum(), (differences > 1e-4).sum()
         print(f"{name:52} {milliseconds:9.2f} {ratio} {errors:7.2f} {lower:6} {higher:7}", flush=True)
 
-    def exact(self, row: np.ndarray, text: str) -> float:
-        """The exact CTC score of a text; -inf where the alphabet lacks a character of it."""
+    def objective(self, row: np.ndarray, text: str) -> float:
+        """The exact CTC score of a text and what the language model adds; -inf for characters that are no tokens."""
         try:
-            return forward_score(row, self.tokenizer.encode(text))
+            total = forward_score(row, self.tokenizer.encode(text))
         except TextError:
             return -np.inf
+        if self.lm is not None:
+            words = text.split()
+            unknown = sum(self.lm.id(word) == self.lm.unknown for word in words)
+            total += self.weights[0] * self.lm.score(words) + self.weights[1] * len(words) - 10 * unknown
+        return total
 
 
 def texts_of(decoder: Any, **settings: Any) -> Decode:
@@ -79,23 +90,26 @@ def texts_of(decoder: Any, **settings: Any) -> Decode:
     return lambda rows: [nbest[0].text for nbest in decoder.decode_batch(list(rows), **settings)]
 
 
-def with_ours(race: Race, beam: int, lm: NgramModel | None, weight: float, bonus: float) -> None:
+def with_ours(race: Race, beam: int) -> None:
     tokens, boundary = race.tokenizer.tokens, race.tokenizer.word_boundary
-    decoder = BeamDecoder(tokens, boundary, beam, lm, weight, bonus, beam_threshold=THRESHOLD, token_floor=FLOOR)
+    settings: dict[str, Any] = {"beam_threshold": THRESHOLD, "token_floor": FLOOR}
+    name = f"asr, beam {beam}"
+    if race.lm is not None:
+        opened = BeamDecoder(tokens, boundary, beam, race.lm, *race.weights, **settings)
+        settings["lexicon"] = [word for word in race.lm.words if not word.startswith("<")]
+    decoder = BeamDecoder(tokens, boundary, beam, race.lm, *race.weights, **settings)
     start = time.process_time()
     decoder.decode(race.rows[0])
     compiling = time.process_time() - start
-    race.run(f"asr, beam {beam}", texts_of(decoder), ours=True)
     cores = os.cpu_count() or 1
-    race.run(f"asr, beam {beam}, {cores} threads (wall)", texts_of(decoder, threads=cores), clock=time.perf_counter)
-    if lm is not None:
-        words = [word for word in lm.words if not word.startswith("<")]
-        closed = BeamDecoder(tokens, boundary, beam, lm, weight, bonus, lexicon=words, beam_threshold=THRESHOLD)
-        race.run(f"asr, beam {beam}, closed lexicon", texts_of(closed))
+    race.run(name, texts_of(decoder), ours=True)
+    race.run(f"{name}, {cores} threads (wall)", texts_of(decoder, threads=cores), clock=time.perf_counter)
+    if race.lm is not None:
+        race.run(f"{name}, open vocabulary", texts_of(opened))
     print(f"  (first call, compiled or read from the cache: {compiling:.1f} s)")
 
 
-def with_flashlight(race: Race, beam: int, lm: Path | None, weight: float, bonus: float, folder: Path) -> None:
+def with_flashlight(race: Race, beam: int, lm: Path | None, folder: Path) -> None:
     try:
         import torch
         from torchaudio.models.decoder import ctc_decoder
@@ -104,10 +118,9 @@ def with_flashlight(race: Race, beam: int, lm: Path | None, weight: float, bonus
         return
     tokens = ["|" if token == " " else token for token in race.tokenizer.tokens]
     lexicon = None
-    if lm is not None:
+    if race.lm is not None:
         lexicon = folder / "lexicon.txt"
-        known = set(tokens)
-        words = [word for word in NgramModel.load(lm).words if set(word) <= known]
+        words = [word for word in race.lm.words if set(word) <= set(tokens)]
         lexicon.write_text("".join(f"{word} {' '.join(word)} |\n" for word in words), encoding="utf-8")
     decoder = ctc_decoder(
         lexicon=lexicon and str(lexicon),
@@ -115,14 +128,14 @@ def with_flashlight(race: Race, beam: int, lm: Path | None, weight: float, bonus
         lm=lm and str(lm),
         beam_size=beam,
         beam_threshold=THRESHOLD,
-        lm_weight=weight if lm else 0.0,
-        word_score=bonus if lm else 0.0,
+        lm_weight=race.weights[0] if lm else 0.0,
+        word_score=race.weights[1] if lm else 0.0,
         log_add=True,
         blank_token=tokens[0],
         sil_token="|" if "|" in tokens else tokens[-1],
     )
 
-    def decode(rows: Sequence[np.ndarray]) -> list[str]:
+    def decode(rows: Rows) -> list[str]:
         texts = []
         for row in rows:
             best = decoder(torch.from_numpy(row)[None])[0][0]
@@ -141,7 +154,7 @@ def with_fast_ctc(race: Race, beam: int) -> None:
         return
     alphabet = "\0" + "".join(race.tokenizer.tokens[1:])
 
-    def decode(rows: Sequence[np.ndarray]) -> list[str]:
+    def decode(rows: Rows) -> list[str]:
         return [" ".join(beam_search(np.exp(row), alphabet, beam, float(np.exp(FLOOR)))[0].split()) for row in rows]
 
     race.run(f"fast-ctc-decode, beam {beam}", decode)
@@ -190,18 +203,17 @@ def main() -> None:
     rows = recognizer.log_probs([read_audio(one.audio, recognizer.sample_rate) for one in utterances])
     steps, alphabet = np.mean([len(row) for row in rows]), len(recognizer.tokenizer)
     print(f"{len(rows)} utterances of {steps:.0f} steps in the mean, {alphabet} tokens; no result is cached")
-    race = Race(recognizer, rows, [recognizer.normalizer(one.text) for one in utterances])
-    greedy = GreedyDecoder(recognizer.tokenizer.tokens)
-    race.run("asr, greedy", texts_of(greedy))
     lm = NgramModel.load(arguments.lm) if arguments.lm else None
     weights = (arguments.lm_weight, arguments.word_bonus)
+    race = Race(recognizer, rows, [recognizer.normalizer(one.text) for one in utterances], lm, weights)
+    race.run("asr, greedy", texts_of(GreedyDecoder(recognizer.tokenizer.tokens)))
     language = [str(arguments.lm), *map(str, weights)] if lm else []
     skipped = arguments.skip.split(",")
     with tempfile.TemporaryDirectory() as folder:
         for beam in map(int, arguments.beams.split(",")):
-            with_ours(race, beam, lm, *weights)
+            with_ours(race, beam)
             if "flashlight" not in skipped:
-                with_flashlight(race, beam, arguments.lm, *weights, Path(folder))
+                with_flashlight(race, beam, arguments.lm, Path(folder))
             if "fast" not in skipped and lm is None:
                 with_fast_ctc(race, beam)
             if "pyctcdecode" not in skipped:

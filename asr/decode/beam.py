@@ -19,9 +19,9 @@ from asr.decode.hypothesis import DecodeError, Hypothesis, check_log_probs
 from asr.decode.lexicon import Lexicon
 from asr.decode.ngram import NgramModel
 from asr.decode.objective import whole_texts
-from asr.decode.prefixes import Nodes, Numbers, add_path, tokens_of
+from asr.decode.prefixes import Nodes, Numbers, tokens_of
 from asr.decode.rescore import exact_scores
-from asr.decode.search import Limits, new_work, search
+from asr.decode.search import Limits, add_text, new_work, search
 
 Floats = npt.NDArray[np.float64]
 
@@ -76,6 +76,8 @@ class BeamDecoder:
         for name, value in (("lm_weight", lm_weight), ("word_bonus", word_bonus), ("unknown_penalty", unknown_penalty)):
             if not math.isfinite(value):
                 raise DecodeError(f"{name} must be a number, not {value}")
+        if lm_weight < 0:
+            raise DecodeError(f"lm_weight must be 0 or more, not {lm_weight}")
         if not beam_threshold > 0 or not token_floor <= 0:
             raise DecodeError("beam_threshold must be above 0 and token_floor not above it; inf and -inf prune nothing")
         self.tokens = tuple(tokens)
@@ -196,9 +198,7 @@ class BeamDecoder:
         return word_fusion(lexicon, self._boundary, self.lm, self.lm_weight, bonus, self.unknown_penalty, closed)
 
     def _limits(self, hot: HotWords | None) -> Limits:
-        ceiling = 1.0
-        if self._fusion is not None:
-            ceiling = max(ceiling, math.exp(self._fusion.bonus))
+        ceiling = 1.0 if self._fusion is None else self._fusion.ceiling
         if hot is not None:
             ceiling *= float(hot.arrays.factor.max())
         return Limits(self.beam, math.exp(-self.beam_threshold), math.exp(self.token_floor), ceiling)
@@ -208,9 +208,9 @@ class BeamDecoder:
         fusion, lm = self._fusion, self._lm
         hot_arrays = hot.arrays if hot else None
         probabilities = np.exp(log_probs)
-        work = new_work(self.beam, len(self.tokens))
+        work = new_work(self.beam, len(self.tokens), fusion.start if fusion is not None else 0)
         nodes, count, leaves = search(probabilities, self.blank, self._limits(hot), work, fusion, lm, hot_arrays)
-        nodes, count, greedy = add_path(nodes, count, self._greedy(log_probs))
+        nodes, count, greedy = add_text(nodes, count, self._greedy(log_probs), fusion, lm, hot_arrays)
         leaves = np.unique(np.append(leaves, greedy)).astype(np.int32)
         lms = np.zeros(len(leaves))
         bonuses = np.zeros(len(leaves))

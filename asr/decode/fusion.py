@@ -26,13 +26,28 @@ from asr.decode.ngram_table import SPACE
 from asr.decode.prefixes import Nodes, Numbers
 
 START = 0  # the lexeme between words: the root of the lexicon
-OUTSIDE = -1  # the lexeme of a word that the lexicon does not hold
+OUTSIDE = -1  # the lexeme of a word that the lexicon does not hold: the last row
 
 Floats = npt.NDArray[np.float64]
+Lexemes = npt.NDArray[Any]  # of LEXEME
+
+LEXEME = np.dtype(
+    [
+        ("first", np.int32),  # its first child; children are neighbours, sorted by token
+        ("end", np.int32),  # what comes after the last
+        ("token", np.int32),
+        ("word", np.int32),  # the language model's number of the word that ends here; -1: none may
+        ("charge", np.float64),  # of an unfinished word: the best score of any word from here on
+        ("enter", np.float64),  # exp(charge - the parent's)
+        ("leave", np.float64),  # exp(charge outside the lexicon - charge); 0: nothing else may be said
+        ("most", np.float64),  # no less than the factor where the word ends here, whatever the context
+    ],
+    align=True,
+)
 
 
 class Fusion(NamedTuple):
-    """A lexicon and the scores of a language model in the form that compiled loops take; see `word_fusion`.
+    """A lexicon and the scores of a language model in the form that compiled loops take.
 
     Attributes:
         boundary: The token between words; -1: each token is a word.
@@ -43,13 +58,8 @@ class Fusion(NamedTuple):
         start: The language model's state before the first word.
         end: Its number of the end of a sentence.
         unknown: Its number of unknown words; -1 without a language model.
-        first: (lexemes + 1,) first child of each node of the lexicon; children are neighbours, sorted by token.
-        token: (lexemes,) the last token of each node.
-        word: (lexemes,) the language model's number of the word that ends there; -1: none does.
-        ahead: (lexemes,) what an unfinished word is charged: the best score of any word from there on.
-        enter: (lexemes,) exp(charge - charge of the parent).
-        leave: (lexemes,) exp(charge outside the lexicon - charge here).
-        outside: What a word outside the lexicon is charged.
+        ceiling: No less than any factor, except where a word ends.
+        lexemes: (lexemes + 1,) LEXEME: the nodes of the lexicon, the root first, and a row for words outside it.
         words: (tokens,) where each token is a word, the language model's numbers of them.
     """
 
@@ -61,13 +71,8 @@ class Fusion(NamedTuple):
     start: int
     end: int
     unknown: int
-    first: Numbers
-    token: Numbers
-    word: Numbers
-    ahead: Floats
-    enter: Floats
-    leave: Floats
-    outside: float
+    ceiling: float
+    lexemes: Lexemes
     words: Numbers
 
 
@@ -79,31 +84,34 @@ def word_fusion(
     Args:
         lexicon: Words that the search knows how to spell.
         boundary: The token between words.
-        lm: Without one a word costs nothing.
-        weight: Of its natural logarithms.
+        lm: Without one a word costs nothing but the bonus.
+        weight: Of its natural logarithms; 0 or more.
         bonus: For each word.
         penalty: Added for each word that it does not know.
         closed: Whether no other words may be recognised.
     """
-    at = lexicon.word
-    word = np.full(len(at), -1, np.int32)
-    ahead = np.full(len(at), -np.inf)
-    outside = bonus
-    if lm is None:
-        word[at >= 0] = 0
-        ahead[at >= 0] = bonus
-    else:
+    ends = lexicon.word >= 0
+    numbers, singles, outside = np.zeros(len(lexicon.words), np.int32), np.full(len(lexicon.words), bonus), bonus
+    if lm is not None:
         numbers = np.array([lm.id(text) for text in lexicon.words], np.int32)
-        singles = np.array([weight * _single(lm, number) for number in numbers]) + bonus
+        singles = bonus + weight * lm.arrays.log_prob[numbers + 1].astype(np.float64)
         singles[numbers == lm.unknown] += penalty
-        outside = weight * _single(lm, lm.unknown) + bonus + penalty
-        word[at >= 0] = numbers[at[at >= 0]]
-        ahead[at >= 0] = singles[at[at >= 0]]
-    for node in range(len(at) - 1, 0, -1):  # children come after their parents
-        ahead[lexicon.parent[node]] = max(ahead[lexicon.parent[node]], ahead[node])
+        outside = bonus + weight * float(lm.arrays.log_prob[lm.unknown + 1]) + penalty
+    charge = _best_ahead(lexicon, singles)
     if not closed:
-        ahead = np.maximum(ahead, outside)
-    ahead[START] = 0.0
+        charge = np.maximum(charge, outside)
+    charge[START] = 0.0
+    other = -1 if closed or lm is None else lm.unknown
+    lexemes = np.zeros(len(ends) + 1, LEXEME)
+    inside = lexemes[:-1]
+    inside["first"], inside["end"], inside["token"] = lexicon.first[:-1], lexicon.first[1:], lexicon.token
+    inside["word"] = np.where(ends, numbers[lexicon.word], other)
+    inside["charge"] = charge
+    inside["enter"] = np.exp(charge - charge[np.maximum(lexicon.parent, 0)])
+    inside["leave"] = 0.0 if closed else np.exp(outside - charge)
+    lexemes[OUTSIDE]["word"], lexemes[OUTSIDE]["charge"], lexemes[OUTSIDE]["leave"] = other, outside, float(not closed)
+    lexemes["most"] = np.where(lexemes["word"] >= 0, np.exp(bonus + max(penalty, 0.0) - lexemes["charge"]), 0.0)
+    lexemes[START]["most"] = 1.0
     return Fusion(
         boundary=boundary,
         weight=weight,
@@ -113,13 +121,8 @@ def word_fusion(
         start=lm.start if lm else 0,
         end=lm.end if lm else 0,
         unknown=lm.unknown if lm else -1,
-        first=lexicon.first,
-        token=lexicon.token,
-        word=word,
-        ahead=ahead,
-        enter=np.exp(ahead - ahead[np.maximum(lexicon.parent, 0)]),
-        leave=np.exp(outside - ahead),
-        outside=outside,
+        ceiling=float(max(1.0, inside["enter"].max(), inside["leave"].max())),
+        lexemes=lexemes,
         words=np.zeros(0, np.int32),
     )
 
@@ -136,20 +139,20 @@ def token_fusion(tokens: tuple[str, ...], lm: NgramModel, weight: float, bonus: 
         start=lm.start,
         end=lm.end,
         unknown=lm.unknown,
-        first=np.zeros(2, np.int32),
-        token=np.zeros(1, np.int32),
-        word=np.full(1, -1, np.int32),
-        ahead=np.zeros(1),
-        enter=np.ones(1),
-        leave=np.ones(1),
-        outside=0.0,
+        ceiling=math.exp(bonus + max(penalty, 0.0)),
+        lexemes=np.zeros(1, LEXEME),
         words=np.array([lm.id(name) for name in names], np.int32),
     )
 
 
-def _single(lm: NgramModel, word: int) -> float:
-    """Natural logarithm of the probability of a word by itself."""
-    return float(lm.arrays.log_prob[word + 1])
+def _best_ahead(lexicon: Lexicon, scores: Floats) -> Floats:
+    """(lexemes,) the best of the scores of the words, (words,), that pass each node of a lexicon."""
+    best = np.where(lexicon.word >= 0, scores[lexicon.word], -np.inf)
+    for node in range(len(best) - 1, 0, -1):  # children come after their parents
+        parent = lexicon.parent[node]
+        if best[node] > best[parent]:
+            best[parent] = best[node]
+    return best
 
 
 @compiled
@@ -165,23 +168,12 @@ def word_score(fusion: Fusion, lm: Any, state: int, word: int) -> tuple[float, i
 
 
 @compiled
-def spell(fusion: Fusion, lexeme: int, token: int) -> int:
+def spell(lexemes: Lexemes, lexeme: int, token: int) -> int:
     """The lexeme of a word with one more token."""
-    if lexeme == OUTSIDE:
-        return OUTSIDE
-    for child in range(fusion.first[lexeme], fusion.first[lexeme + 1]):
-        if fusion.token[child] == token:
+    for child in range(lexemes[lexeme]["first"], lexemes[lexeme]["end"]):
+        if lexemes[child]["token"] == token:
             return child
     return OUTSIDE
-
-
-@compiled
-def word_at(fusion: Fusion, lexeme: int) -> int:
-    """The language model's number of the word that ends at a lexeme; -1: none may."""
-    word = -1 if lexeme == OUTSIDE else int(fusion.word[lexeme])
-    if word < 0 and not fusion.closed:
-        return fusion.unknown
-    return word
 
 
 @compiled
@@ -192,35 +184,31 @@ def extension_factor(nodes: Nodes, node: int, token: int, fusion: Fusion | None,
         lexeme = int(nodes[node]["lexeme"])
         if fusion.boundary < 0:
             factor = math.exp(word_score(fusion, lm, int(nodes[node]["state"]), int(fusion.words[token]))[0])
-        elif token == fusion.boundary:
-            if lexeme != START:
-                if math.isnan(nodes[node]["finish"]):
-                    _finish(nodes, node, fusion, lm)
-                factor = nodes[node]["finish"]
-        elif lexeme != OUTSIDE:
-            after = spell(fusion, lexeme, token)
-            if after != OUTSIDE:
-                factor = fusion.enter[after]
-            elif fusion.closed:
-                factor = 0.0
-            else:
-                factor = fusion.leave[lexeme]
+        elif token != fusion.boundary:
+            after = spell(fusion.lexemes, lexeme, token)
+            factor = fusion.lexemes[lexeme]["leave"] if after == OUTSIDE else fusion.lexemes[after]["enter"]
+        elif lexeme != START:
+            finish_word(nodes, node, fusion, lm)
+            factor = nodes[node]["finish"]
     if hot is not None:
         factor *= hot.factor[nodes[node]["hot"], token]
     return factor
 
 
 @compiled
-def _finish(nodes: Nodes, node: int, fusion: Fusion, lm: Any) -> None:
-    """Find out what it costs to end a prefix' word, once."""
+def finish_word(nodes: Nodes, node: int, fusion: Fusion, lm: Any) -> None:
+    """Find out what it costs to end a prefix' word, unless that is known."""
+    if not math.isnan(nodes[node]["finish"]):
+        return
     lexeme = int(nodes[node]["lexeme"])
-    word = word_at(fusion, lexeme)
+    word = int(fusion.lexemes[lexeme]["word"])
     if word < 0:
-        nodes[node]["finish"] = 0.0
+        nodes[node]["finish"], nodes[node]["finish_score"] = 0.0, -math.inf
+        nodes[node]["finish_state"] = nodes[node]["state"]
         return
     score, after = word_score(fusion, lm, int(nodes[node]["state"]), word)
-    charged = fusion.outside if lexeme == OUTSIDE else fusion.ahead[lexeme]
-    nodes[node]["finish"] = math.exp(score - charged)
+    nodes[node]["finish"] = math.exp(score - fusion.lexemes[lexeme]["charge"])
+    nodes[node]["finish_score"] = score - fusion.bonus
     nodes[node]["finish_state"] = after
 
 
@@ -231,15 +219,22 @@ def set_context(nodes: Nodes, node: int, fusion: Fusion | None, lm: Any, hot: An
     nodes[node]["finish"] = math.nan
     if fusion is not None or hot is not None:
         parent, token = int(nodes[node]["parent"]), int(nodes[node]["token"])
-        nodes[node]["factor"] = extension_factor(nodes, parent, token, fusion, lm, hot)
-        lexeme, state = int(nodes[parent]["lexeme"]), int(nodes[parent]["state"])
+        factor = extension_factor(nodes, parent, token, fusion, lm, hot)
+        nodes[node]["factor"] = factor
         if fusion is not None:
+            lexeme, state = int(nodes[parent]["lexeme"]), int(nodes[parent]["state"])
+            score, words = float(nodes[parent]["score"]), int(nodes[parent]["words"])
             if fusion.boundary < 0:
-                state = word_score(fusion, lm, state, int(fusion.words[token]))[1]
+                added, state = word_score(fusion, lm, state, int(fusion.words[token]))
+                score, words = score + added - fusion.bonus, words + 1
             elif token != fusion.boundary:
-                lexeme = spell(fusion, lexeme, token)
+                lexeme = spell(fusion.lexemes, lexeme, token)
+                if fusion.closed and lexeme == OUTSIDE:
+                    score = -math.inf
             elif lexeme != START:
                 lexeme, state = START, int(nodes[parent]["finish_state"])
-        nodes[node]["lexeme"], nodes[node]["state"] = lexeme, state
+                score, words = score + nodes[parent]["finish_score"], words + 1
+            nodes[node]["lexeme"], nodes[node]["state"] = lexeme, state
+            nodes[node]["score"], nodes[node]["words"] = score, words
         if hot is not None:
             nodes[node]["hot"] = hot.after[nodes[parent]["hot"], token]

@@ -27,19 +27,24 @@ NODE = np.dtype(
         ("slot", np.int32),  # its place in the beam, or NONE
         ("lexeme", np.int32),  # what the prefix is to lexicon, language model and hot words: see `fusion`
         ("hot", np.int32),
+        ("words", np.int32),  # how many have ended
         ("state", np.int64),
-        ("factor", np.float64),  # what their scores multiply the parent's mass with
-        ("finish", np.float64),  # the factor where a word ends after this prefix; NaN until it is asked for
+        ("score", np.float64),  # the language model's, of the words that have ended; -inf: they are not allowed
+        ("factor", np.float64),  # what the parent's mass is multiplied by
+        ("finish", np.float64),  # the same where a word ends after this prefix; NaN until it is asked for
+        ("finish_score", np.float64),
         ("finish_state", np.int64),
     ],
     align=True,
 )
 
 
-def new_nodes(capacity: int) -> Nodes:
-    """Room for nodes, the first of them the empty prefix."""
+def new_nodes(capacity: int, state: int) -> Nodes:
+    """Room for nodes, the first of them the empty prefix, with the language model's state before any word."""
     nodes = np.zeros(capacity, NODE)
-    nodes[0] = (NONE, NONE, NONE, NONE, 0, 0, 0, 0, 1.0, np.nan, 0)
+    for name in ("parent", "token", "child", "sibling"):
+        nodes[0][name] = NONE
+    nodes[0]["state"], nodes[0]["factor"], nodes[0]["finish"] = state, 1.0, np.nan
     return nodes
 
 
@@ -61,27 +66,6 @@ def add_child(nodes: Nodes, new: int, parent: int, token: int) -> None:
     nodes[new]["sibling"] = nodes[parent]["child"]
     nodes[new]["slot"] = NONE
     nodes[parent]["child"] = new
-
-
-@compiled
-def add_path(nodes: Nodes, count: int, tokens: Numbers) -> tuple[Nodes, int, int]:
-    """The node of a whole text, (tokens,), which is made where it is not there, as (nodes, how many are in use, node).
-
-    A node that is made here knows nothing of lexicon or language model.
-    """
-    if count + len(tokens) > len(nodes):
-        larger = np.empty(count + len(tokens), nodes.dtype)
-        larger[:count] = nodes[:count]
-        nodes = larger
-    node = 0
-    for token in tokens:
-        child = child_of(nodes, node, token)
-        if child == NONE:
-            child = count
-            add_child(nodes, child, node, token)
-            count += 1
-        node = child
-    return nodes, count, node
 
 
 @compiled

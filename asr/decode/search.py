@@ -76,13 +76,13 @@ class Work(NamedTuple):
     row: Floats
 
 
-def new_work(width: int, tokens: int) -> Work:
-    """Room for a search of a beam over an alphabet."""
+def new_work(width: int, tokens: int, state: int = 0) -> Work:
+    """Room for a search of a beam over an alphabet, from a state of the language model."""
     candidates = 4 * width + 64
     return Work(
         beam=np.zeros(width, ENTRY),
         other=np.zeros(width, ENTRY),
-        nodes=new_nodes(16 * width + 1024),
+        nodes=new_nodes(16 * width + 1024, state),
         mass=np.empty(candidates),
         slot=np.empty(candidates, np.int32),
         token=np.empty(candidates, np.int32),
@@ -215,20 +215,19 @@ def _extend(
     if candidates >= limits.width:
         bar = max(bar, mass[:candidates].min())
     for place in range(size):
-        last, rests = beam[place]["last"], beam[place]["blank"]
+        node, last, rests = int(beam[place]["node"]), beam[place]["last"], beam[place]["blank"]
         both = rests + beam[place]["nonblank"]
         for number in range(listed):
             token = tokens[number]
             if taken[place, token] == step:
                 continue
             found = row[token] * (rests if token == last else both)
-            if fusion is not None or hot is not None:
-                bound = found
-                if fusion is None or token != fusion.boundary:
-                    bound *= limits.ceiling
-                    if bound <= bar:
-                        continue
-                found *= extension_factor(nodes, beam[place]["node"], token, fusion, lm, hot)
+            bound = found * limits.ceiling
+            if fusion is not None and token == fusion.boundary:
+                bound *= fusion.lexemes[nodes[node]["lexeme"]]["most"]
+            if bound <= bar:
+                continue
+            found *= extension_factor(nodes, node, token, fusion, lm, hot)
             if found <= bar:
                 continue
             if candidates == len(mass):
@@ -349,3 +348,24 @@ def _move(
         other[place]["node"], other[place]["parent"], other[place]["last"] = node, parent, last
         nodes[node]["slot"] = place
     return count
+
+
+@compiled
+def add_text(
+    nodes: Nodes, count: int, tokens: Numbers, fusion: Fusion | None, lm: Any, hot: Any
+) -> tuple[Nodes, int, int]:
+    """The node of a whole text, (tokens,), made where it is not there: (nodes, how many are in use, the text's)."""
+    if count + len(tokens) > len(nodes):
+        larger = np.empty(count + len(tokens), nodes.dtype)
+        larger[:count] = nodes[:count]
+        nodes = larger
+    node = 0
+    for token in tokens:
+        child = child_of(nodes, node, token)
+        if child == NONE:
+            child = count
+            count += 1
+            add_child(nodes, child, node, token)
+            set_context(nodes, child, fusion, lm, hot)
+        node = child
+    return nodes, count, node
