@@ -34,7 +34,7 @@ def steps_of(trainer: Trainer) -> list[int]:
 
 
 def poison(monkeypatch, number: int) -> list[str]:
-    """Let an example of a step's batch, the third of its kind, have no finite loss; its id is in the list then."""
+    """Let an example of a step have no finite loss; its id is in the list once that step is taken."""
     original, named = Trainer._step, []
 
     def step(trainer, planned, parts, *rest):
@@ -262,7 +262,7 @@ def test_batches_for_a_gpu_are_pinned(make_trainer, settings, monkeypatch):
     assert all(torch.equal(getattr(pinned, name), value + 1) for name, value in tensors.items())
 
 
-def test_the_module_says_how_often(monkeypatch):
+def test_it_is_full_after_so_many_steps(monkeypatch):
     monkeypatch.setattr(unread, "READ_EVERY", 2)
     pending = Unread(Progress(), Group(device=torch.device("cuda", 0)), 0)
     full = []
