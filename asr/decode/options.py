@@ -44,11 +44,11 @@ class DecodingOptions:
 
     decoder: str | None = None
     beam: int | None = None
-    lm: Path | None = None
+    lm: str | Path | None = None
     lm_weight: float | None = None
     word_bonus: float | None = None
-    lexicon: Path | None = None
-    hotwords: Path | None = None
+    lexicon: str | Path | None = None
+    hotwords: str | Path | None = None
     nbest: int = 1
 
     @property
@@ -124,8 +124,8 @@ def choose_decoder(options: DecodingOptions, tokenizer: Tokenizer, profile: Deco
         tuned = "this model's decoding was tuned with a language model; without --lm it is decoded greedily"
         notes = (tuned,) if profile and profile.lm and options.decoder is None else ()
         return Chosen(GreedyDecoder(tokenizer.tokens, tokenizer.blank), notes=notes)
-    if options.lm_weight is not None and options.lm is None:
-        raise AsrError("--lm-weight needs a language model, --lm")
+    if options.lm is None and (options.lm_weight is not None or options.word_bonus is not None):
+        raise AsrError("--lm-weight and --word-bonus need a language model, --lm")
     return _beam(options, tokenizer, profile)
 
 
@@ -155,7 +155,7 @@ def _beam(options: DecodingOptions, tokenizer: Tokenizer, profile: DecodingProfi
     return Chosen(decoder, options.nbest, hotwords, tuned, tuple(notes))
 
 
-def read_words(path: Path) -> list[str]:
+def read_words(path: str | Path) -> list[str]:
     """The words of a lexicon file, one a line; what follows a tab or space on a line (a pronunciation) is passed over.
 
     Raises:
@@ -167,7 +167,7 @@ def read_words(path: Path) -> list[str]:
     return words
 
 
-def read_hotwords(path: Path) -> dict[str, float]:
+def read_hotwords(path: str | Path) -> dict[str, float]:
     """The phrases of a hot word file, `PHRASE` or `PHRASE<TAB>BOOST` a line; a boost is a natural logarithm.
 
     Raises:
@@ -183,10 +183,10 @@ def read_hotwords(path: Path) -> dict[str, float]:
     return boosts
 
 
-def _lines(path: Path) -> list[str]:
+def _lines(path: str | Path) -> list[str]:
     """The lines of a UTF-8 file that are not empty."""
     try:
-        text = path.read_text(encoding="utf-8-sig")
+        text = Path(path).read_text(encoding="utf-8-sig")
     except UnicodeDecodeError:
         raise TextError(f"{path}: not UTF-8") from None
     except OSError as error:
