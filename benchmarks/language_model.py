@@ -118,8 +118,18 @@ def module(model: NgramModel, sentences: list[list[str]], folder: Path) -> None:
     for sentence in some[::2]:  # every second one in disorder, with a word that nobody knows
         rng.shuffle(sentence)
         sentence[0] = "nonesuchword"
-    apart = [abs(model.score(sentence) / math.log(10) - peer.score(" ".join(sentence))) for sentence in some]
-    print(f"{len(some):,} sentences: log10 apart from KenLM's by {max(apart):.1e} at most")
+    words = [(sentence, " ".join(sentence)) for sentence in some]
+    exact = [sum(log10 for log10, *_ in peer.full_scores(text)) for _, text in words]  # summed in float64
+    totals = [peer.score(text) for _, text in words]  # summed in float32
+    mine = [model.score(sentence) / math.log(10) for sentence, _ in words]
+    print(f"{len(some):,} sentences, largest distance in log10 from")
+    print(f"{'  KenLM, its words added up in float64':<42}{_farthest(mine, exact):.1e}")
+    print(f"{'  KenLM, its sentence scores (float32)':<42}{_farthest(mine, totals):.1e}")
+    print(f"{'  (these two from each other)':<42}{_farthest(exact, totals):.1e}")
+
+
+def _farthest(one: list[float], other: list[float]) -> float:
+    return float(np.abs(np.subtract(one, other)).max())
 
 
 def main() -> None:

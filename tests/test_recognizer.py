@@ -218,17 +218,3 @@ def test_fsdd_file(recognizer, data):
     (file, *_) = sorted(Path(data, "fsdd", "recordings").glob("*.wav"))
     transcript = recognizer.transcribe(file)
     assert transcript.duration == pytest.approx(soundfile.info(file).duration)
-
-
-def test_beam_search_gives_words_with_times(recognizer, waveforms):
-    from asr.decode import BeamDecoder
-
-    tokenizer = recognizer.tokenizer
-    searching = Recognizer(recognizer.file, BeamDecoder(tokenizer.tokens, tokenizer.word_boundary, beam=8))
-    transcripts = list(searching.transcribe_many([(waveform, 8000) for waveform in waveforms]))
-    assert sum(len(transcript.words) for transcript in transcripts) > 5
-    for transcript in transcripts:
-        assert " ".join(word.word for word in transcript.words) == transcript.text == transcript.nbest[0].text
-        times = [time for word in transcript.words for time in (word.start, word.end)]
-        assert times == sorted(times)
-        assert all(0 <= time <= transcript.duration for time in times)

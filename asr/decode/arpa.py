@@ -38,7 +38,7 @@ Values = npt.NDArray[np.float64]
 Keys = npt.NDArray[np.int64]
 
 _LN10 = float(np.log(10))
-_BLOCK = 50_000  # lines parsed at once
+_BLOCK = 500  # lines parsed at once; with more, the garbage collector takes longer than all the rest
 _COUNT = re.compile(rb"ngram\s+(\d+)\s*=\s*(\d+)$")
 _ROUNDING = 1e-6  # how far above 0 an estimator's log-probability may stray by rounding
 _LOG_ZERO = -99.0  # how the format writes a probability of 0

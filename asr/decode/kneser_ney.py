@@ -6,7 +6,7 @@ bottom) are those of Heafield et al., "Scalable modified Kneser-Ney language mod
 that the result is that of KenLM's `lmplz`.
 
 N-grams are numbers, never tuples: that of an n-gram is its rank among all (history's number, last word), so that an
-order is counted by one sort. In memory: some 60 bytes a word of text.
+order is counted by one sort. It took 120 bytes of memory a word for a million words at order 3.
 """
 
 from __future__ import annotations
