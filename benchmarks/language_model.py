@@ -78,7 +78,7 @@ def ours(sentences: list[list[str]], order: int, folder: Path) -> NgramModel:
     shuffled = rng.permutation(numbers)
     scattered(model.arrays, states[:1], shuffled[:1])
     seconds, _ = timed(lambda: scattered(model.arrays, states, shuffled))
-    print(f"{'queries in a loop, states at random':<34}{len(numbers) / seconds / 1e6:7.2f} M/s")
+    print(f"{'queries in a loop, scattered':<34}{len(numbers) / seconds / 1e6:8.2f} M/s")
     seconds, _ = timed(lambda: [model.score(sentence) for sentence in sentences])
     print(f"{'sentences, from Python':<34}{len(numbers) / seconds / 1e6:8.2f} M words/s")
     print(f"{'perplexity of the text itself':<34}{math.exp(-scores.mean()):8.2f}")

@@ -79,19 +79,14 @@ def _lines(table: NgramTable) -> Iterator[bytes]:
     yield b"\\data\\\n"
     for order, level in enumerate(table.levels, 1):
         yield b"ngram %d=%d\n" % (order, len(level))
-    texts = [""]
-    for order, level in enumerate(table.levels, 1):
+    for order, (level, texts) in enumerate(zip(table.levels, table.texts(), strict=True), 1):
         yield b"\n\\%d-grams:\n" % order
-        numbers = (level.parent.tolist(), level.word.tolist())
-        joint = " " if order > 1 else ""
-        longer = [texts[parent] + joint + table.words[word] for parent, word in zip(*numbers, strict=True)]
         log_probs, backoffs = (_log10(values) for values in (level.log_prob, level.backoff))
         if order == table.order:
-            yield from (f"{p:.9g}\t{text}\n".encode() for p, text in zip(log_probs, longer, strict=True))
+            yield from (f"{p:.9g}\t{text}\n".encode() for p, text in zip(log_probs, texts, strict=True))
         else:
-            rows = zip(log_probs, longer, backoffs, strict=True)
+            rows = zip(log_probs, texts, backoffs, strict=True)
             yield from (f"{p:.9g}\t{text}\t{backoff:.9g}\n".encode() for p, text, backoff in rows)
-        texts = longer
     yield b"\n\\end\\\n"
 
 

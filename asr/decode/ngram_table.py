@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -54,6 +55,15 @@ class NgramTable:
     def order(self) -> int:
         """Words in the longest n-grams."""
         return len(self.levels)
+
+    def texts(self) -> Iterator[list[str]]:
+        """The n-grams of each order as they stand in its level, their words joined by spaces."""
+        texts = [""]
+        for order, level in enumerate(self.levels, 1):
+            joint = " " if order > 1 else ""
+            rows = zip(level.parent.tolist(), level.word.tolist(), strict=True)
+            texts = [texts[parent] + joint + self.words[word] for parent, word in rows]
+            yield texts
 
 
 def find(keys: npt.NDArray[np.int64], wanted: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:

@@ -5,9 +5,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from asr.decode import arpa
 from asr.decode.arpa import read_arpa, write_arpa
+from asr.decode.ngram import NgramModel
 from asr.decode.ngram_table import NgramTable
 from asr.errors import LanguageModelError
 
@@ -40,13 +43,11 @@ ngram 3=2
 
 def grams(table: NgramTable) -> dict[str, tuple[float, float]]:
     """Text -> log-probability and back-off, in log10."""
-    texts, found = [""], {}
-    for level in table.levels:
-        rows = zip(level.parent, level.word, strict=True)
-        texts = [f"{texts[parent]} {table.words[word]}".strip() for parent, word in rows]
-        for text, *values in zip(texts, level.log_prob, level.backoff, strict=True):
-            found[text] = tuple(float(value) / np.log(10) for value in values)
-    return found
+    return {
+        text: tuple(float(value) / np.log(10) for value in values)
+        for level, texts in zip(table.levels, table.texts(), strict=True)
+        for text, *values in zip(texts, level.log_prob, level.backoff, strict=True)
+    }
 
 
 @pytest.fixture
@@ -166,6 +167,23 @@ def test_refuses_and_says_where(read, name):
     with pytest.raises(LanguageModelError) as error:
         read(content)
     assert complaint in str(error.value) and "\n" not in str(error.value)
+
+
+@settings(max_examples=300)
+@given(
+    st.integers(0, len(GOOD)),
+    st.integers(0, 40),
+    st.one_of(st.binary(max_size=6), st.sampled_from([b" ", b"\n", b"1", b"-", b"<s>", b"lo", b"\n-1 la lo\n"])),
+)
+def test_whatever_was_changed_it_is_a_model_or_refused(tmp_path_factory, place, length, instead):
+    path = tmp_path_factory.getbasetemp() / "changed.arpa"
+    path.write_bytes(GOOD[:place].encode() + instead + GOOD[place + length :].encode())
+    try:
+        table = read_arpa(path)
+    except LanguageModelError as error:
+        assert "changed.arpa" in str(error) and "\n" not in str(error)
+    else:
+        assert np.isfinite(NgramModel.from_table(table).score(["la", "lo", "x", "lo", "la"]))
 
 
 def test_line_numbers_across_blocks(read, monkeypatch):

@@ -18,13 +18,11 @@ HERE = Path(__file__).parent
 
 def grams(table: NgramTable) -> dict[str, tuple[float, float]]:
     """Text -> log-probability and back-off, in log10."""
-    texts, found = [""], {}
-    for level in table.levels:
-        rows = zip(level.parent, level.word, strict=True)
-        texts = [f"{texts[parent]} {table.words[word]}".strip() for parent, word in rows]
-        for text, *values in zip(texts, level.log_prob, level.backoff, strict=True):
-            found[text] = tuple(float(value) / np.log(10) for value in values)
-    return found
+    return {
+        text: tuple(float(value) / np.log(10) for value in values)
+        for level, texts in zip(table.levels, table.texts(), strict=True)
+        for text, *values in zip(texts, level.log_prob, level.backoff, strict=True)
+    }
 
 
 def test_equals_lmplz():
