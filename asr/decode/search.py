@@ -212,8 +212,6 @@ def _extend(
     """
     row, tokens, taken = work.row, work.listed, work.taken
     mass, slot, token_of = work.mass, work.slot, work.token
-    boundary = NONE if fusion is None else fusion.boundary
-    lexemes = nodes if fusion is None else fusion.lexemes
     bar = best * limits.least
     if candidates >= limits.width:
         bar = max(bar, mass[:candidates].min())
@@ -226,12 +224,12 @@ def _extend(
                 continue
             found = row[token] * (rests if token == last else both)
             bound = found * limits.ceiling
-            if fusion is not None and token == boundary:
-                bound *= lexemes[nodes[node]["lexeme"]]["most"]
+            if fusion is not None and token == fusion.boundary:
+                bound *= fusion.lexemes[nodes[node]["lexeme"]]["most"]
             if bound <= bar:
                 continue
-            if fusion is not None and boundary != NONE and token != boundary:
-                found *= spelling_factor(lexemes, int(nodes[node]["lexeme"]), token)
+            if fusion is not None and fusion.boundary != NONE and token != fusion.boundary:
+                found *= spelling_factor(fusion.lexemes, int(nodes[node]["lexeme"]), token)
             elif fusion is not None:
                 found *= word_factor(nodes, node, token, fusion, lm)
             if hot is not None:
