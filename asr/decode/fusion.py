@@ -177,22 +177,21 @@ def spell(lexemes: Lexemes, lexeme: int, token: int) -> int:
 
 
 @compiled
-def extension_factor(nodes: Nodes, node: int, token: int, fusion: Fusion | None, lm: Any, hot: Any) -> float:
-    """What the mass of a prefix is multiplied by where a token extends it; 0: it may not."""
-    factor = 1.0
-    if fusion is not None:
-        lexeme = int(nodes[node]["lexeme"])
-        if fusion.boundary < 0:
-            factor = math.exp(word_score(fusion, lm, int(nodes[node]["state"]), int(fusion.words[token]))[0])
-        elif token != fusion.boundary:
-            after = spell(fusion.lexemes, lexeme, token)
-            factor = fusion.lexemes[lexeme]["leave"] if after == OUTSIDE else fusion.lexemes[after]["enter"]
-        elif lexeme != START:
-            finish_word(nodes, node, fusion, lm)
-            factor = nodes[node]["finish"]
-    if hot is not None:
-        factor *= hot.factor[nodes[node]["hot"], token]
-    return factor
+def spelling_factor(lexemes: Lexemes, lexeme: int, token: int) -> float:
+    """What the mass of a prefix is multiplied by where a token goes on with its word; 0: no word is spelled so."""
+    after = spell(lexemes, lexeme, token)
+    return float(lexemes[lexeme]["leave"] if after == OUTSIDE else lexemes[after]["enter"])
+
+
+@compiled
+def word_factor(nodes: Nodes, node: int, token: int, fusion: Fusion, lm: Any) -> float:
+    """The same where a token ends the prefix' word, or is a word itself; 0: the word may not end there."""
+    if fusion.boundary < 0:
+        return math.exp(word_score(fusion, lm, int(nodes[node]["state"]), int(fusion.words[token]))[0])
+    if nodes[node]["lexeme"] == START:
+        return 1.0
+    finish_word(nodes, node, fusion, lm)
+    return float(nodes[node]["finish"])
 
 
 @compiled
@@ -219,11 +218,13 @@ def set_context(nodes: Nodes, node: int, fusion: Fusion | None, lm: Any, hot: An
     nodes[node]["finish"] = math.nan
     if fusion is not None or hot is not None:
         parent, token = int(nodes[node]["parent"]), int(nodes[node]["token"])
-        factor = extension_factor(nodes, parent, token, fusion, lm, hot)
-        nodes[node]["factor"] = factor
         if fusion is not None:
             lexeme, state = int(nodes[parent]["lexeme"]), int(nodes[parent]["state"])
             score, words = float(nodes[parent]["score"]), int(nodes[parent]["words"])
+            if fusion.boundary < 0 or token == fusion.boundary:
+                nodes[node]["factor"] = word_factor(nodes, parent, token, fusion, lm)
+            else:
+                nodes[node]["factor"] = spelling_factor(fusion.lexemes, lexeme, token)
             if fusion.boundary < 0:
                 added, state = word_score(fusion, lm, state, int(fusion.words[token]))
                 score, words = score + added - fusion.bonus, words + 1
@@ -238,3 +239,4 @@ def set_context(nodes: Nodes, node: int, fusion: Fusion | None, lm: Any, hot: An
             nodes[node]["score"], nodes[node]["words"] = score, words
         if hot is not None:
             nodes[node]["hot"] = hot.after[nodes[parent]["hot"], token]
+            nodes[node]["factor"] *= hot.factor[nodes[parent]["hot"], token]

@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from asr.decode.compiled import compiled
-from asr.decode.fusion import Fusion, extension_factor, set_context
+from asr.decode.fusion import Fusion, set_context, spelling_factor, word_factor
 from asr.decode.prefixes import NONE, Nodes, Numbers, add_child, child_of, new_nodes, with_room
 
 Floats = npt.NDArray[np.float64]
@@ -204,7 +204,8 @@ def _extend(
     """Prefixes made one token longer, as far as they can hold their own among the candidates.
 
     A full beam sets the bar from the start: only what has more mass than the least of the prefixes that stay can get
-    in. That spares most of the work.
+    in. That spares most of the work. Spelling a word on is what is asked most, so that is given one array and no more:
+    each that a compiled function takes costs time.
 
     Returns:
         The number of candidates, and the best of their masses.
@@ -227,7 +228,12 @@ def _extend(
                 bound *= fusion.lexemes[nodes[node]["lexeme"]]["most"]
             if bound <= bar:
                 continue
-            found *= extension_factor(nodes, node, token, fusion, lm, hot)
+            if fusion is not None and fusion.boundary != NONE and token != fusion.boundary:
+                found *= spelling_factor(fusion.lexemes, int(nodes[node]["lexeme"]), token)
+            elif fusion is not None:
+                found *= word_factor(nodes, node, token, fusion, lm)
+            if hot is not None:
+                found *= hot.factor[nodes[node]["hot"], token]
             if found <= bar:
                 continue
             if candidates == len(mass):

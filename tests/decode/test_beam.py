@@ -158,6 +158,8 @@ def test_pitfall_what_is_not_log_probabilities_is_refused(values, message):
         ({"beam_threshold": 0.0}, "beam_threshold must be above 0"),
         ({"token_floor": 1.0}, "token_floor"),
         ({"lm_weight": math.nan}, "lm_weight must be a number"),
+        ({"lm_weight": -0.5}, "lm_weight must be 0 or more"),
+        ({"lexicon": []}, "lexicon is empty"),
         ({"lexicon": ["ab"]}, "no token ' '"),
         ({"lexicon": ["ab"], "word_boundary": None}, "needs a token between words"),
         ({"lexicon": ["XY"], "word_boundary": "c"}, "no word can be spelled"),
