@@ -57,7 +57,7 @@ def assert_parses(arguments: list[str]) -> None:
         name, *rest = rest
         command = command.commands[name]
     parameters = command.make_context(name, list(rest)).params
-    if name == "train":
+    if arguments[0] == "train":
         load_config(parameters["conf"], parameters["settings"] or [])
 
 
