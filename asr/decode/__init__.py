@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from asr.decode.ctc import forward_score
     from asr.decode.greedy import DECODERS, GreedyDecoder
     from asr.decode.hypothesis import DecodeError, Hypothesis, TokenSpan
+    from asr.decode.ngram import NgramModel
 
 _HOMES = {
     "DECODERS": "greedy",
@@ -21,6 +22,7 @@ _HOMES = {
     "DecodeError": "hypothesis",
     "GreedyDecoder": "greedy",
     "Hypothesis": "hypothesis",
+    "NgramModel": "ngram",
     "TokenSpan": "hypothesis",
     "align": "alignment",
     "forward_score": "ctc",
@@ -32,6 +34,7 @@ __all__ = [
     "DecodeError",
     "GreedyDecoder",
     "Hypothesis",
+    "NgramModel",
     "TokenSpan",
     "align",
     "forward_score",
