@@ -1,6 +1,5 @@
 """What tests of several modules share: real data where there is any, and a small model."""
 
-import hashlib
 import os
 from pathlib import Path
 
@@ -10,13 +9,6 @@ from hypothesis import settings
 
 # Read by torch when it is imported. Two test processes with two threads each would fight over two cores.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
-
-# Numba takes a function from its cache while the function's own file is as it was, whatever has become of those that
-# it calls: a test of edited code could run what the code was before. So each state of the sources has its own cache.
-_ROOT = Path(__file__).parents[1]
-_SOURCES = b"".join(path.read_bytes() for path in sorted((_ROOT / "asr" / "decode").glob("*.py")))
-_CACHE = _ROOT / ".numba_cache" / hashlib.sha256(_SOURCES).hexdigest()[:16]
-os.environ.setdefault("NUMBA_CACHE_DIR", str(_CACHE))
 
 settings.register_profile("asr", deadline=None, database=None)  # a busy machine is no failure
 settings.load_profile("asr")

@@ -29,10 +29,23 @@ def info(model: Model) -> None:
         "alphabet": f"{len(file.tokenizer)} tokens: {' '.join(file.tokenizer.tokens).replace('   ', ' ␣ ')}",
         "normaliser": f"{file.normalizer.name} version {file.normalizer.version} ({options})",
         **_training(file.training),
+        **_decoding(file.decoding),
     }
     for label, fact in facts.items():
         typer.echo(f"{label + ':':<13}{fact}")
     typer.echo("\n" + config_yaml(file.config), nl=False)
+
+
+def _decoding(facts: dict[str, Any]) -> dict[str, str]:
+    """What a model file says about how its decoding was tuned."""
+    from asr.decode.profile import DecodingProfile
+
+    profile = DecodingProfile.from_json(facts)
+    if profile is None:
+        return {}
+    settings = f"weight {profile.lm_weight:g}, word bonus {profile.word_bonus:g}, beam {profile.beam}"
+    measured = f"WER {100 * profile.wer:.2f} % on {profile.utterances:,} utterances"
+    return {"tuned with": f"language model {profile.lm}: {settings}; {measured}"}
 
 
 def _training(facts: dict[str, Any]) -> dict[str, str]:

@@ -1,11 +1,20 @@
-"""`compiled`: how the decoders' hot loops become machine code, without a compiler on the user's machine."""
+"""`compiled`: how the decoders' hot loops become machine code, without a compiler on the user's machine.
+
+What was compiled is kept on disk. Numba takes it from there while the function's own file is as it was, whatever has
+become of the functions that it calls; so each state of these sources has a folder of its own.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import hashlib
+import os
+import tempfile
+from collections.abc import Callable, Iterable
+from pathlib import Path
 from typing import Any, TypeVar
 
 from numba import njit
+from numba.core import config
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 
@@ -13,11 +22,38 @@ Function = TypeVar("Function", bound=Callable[..., Any])
 def compiled(function: Function) -> Function:
     """The function, compiled by numba at its first call and run without the interpreter's lock.
 
-    What was compiled is kept beside the module, or in the user's cache folder where that cannot be written. Where
-    neither can be, every process compiles for itself: slow to start, but no failure. Never `fastmath`: it assumes that
-    there is no infinity, and an impossible path has the log-probability -inf.
+    Where nothing can be kept on disk, every process compiles for itself: slow to start, but no failure. Never
+    `fastmath`: it assumes that there is no infinity, and an impossible path has the log-probability -inf.
     """
+    if _FOLDER is None:
+        return njit(nogil=True)(function)  # type: ignore[no-any-return]
+    theirs, config.CACHE_DIR = config.CACHE_DIR, str(_FOLDER)  # read where a function is decorated
     try:
         return njit(cache=True, nogil=True)(function)  # type: ignore[no-any-return]
-    except RuntimeError:  # numba finds no folder for its cache
-        return njit(nogil=True)(function)  # type: ignore[no-any-return]
+    finally:
+        config.CACHE_DIR = theirs
+
+
+def cache_folder(sources: Iterable[Path], places: Iterable[Path]) -> Path | None:
+    """A folder for what is compiled from some sources, in the first place where files can be written; else None."""
+    digest = hashlib.sha256(b"".join(path.read_bytes() for path in sorted(sources))).hexdigest()[:16]
+    for place in places:
+        folder = place / "asr-compiled" / digest
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            tempfile.TemporaryFile(dir=folder).close()
+        except OSError:
+            continue
+        return folder
+    return None
+
+
+def _places() -> list[Path]:
+    """Where the user wants numba's files; else beside the modules, or in the user's own cache."""
+    if wanted := os.environ.get("NUMBA_CACHE_DIR"):
+        return [Path(wanted)]
+    own = os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")
+    return [Path(__file__).parent / "__pycache__", Path(own)]
+
+
+_FOLDER = cache_folder(Path(__file__).parent.glob("*.py"), _places())

@@ -1,0 +1,40 @@
+"""Where compiled code is kept: apart for each state of the sources, and nowhere rather than not at all."""
+
+import os
+import subprocess
+import sys
+
+from asr.decode.compiled import cache_folder
+
+ADD = """
+import sys
+from asr.decode.compiled import compiled
+from asr.decode.ngram import advance
+print(compiled(lambda a, b: a + b)(1, 2), advance is not None)
+"""
+
+
+def test_each_state_of_the_sources_has_its_folder(tmp_path):
+    sources = [tmp_path / "a.py", tmp_path / "b.py"]
+    for path in sources:
+        path.write_text("one")
+    first = cache_folder(sources, [tmp_path / "cache"])
+    assert first == cache_folder(reversed(sources), [tmp_path / "cache"])
+    assert first.is_dir()
+    sources[1].write_text("two")  # a function that others call, and their files are as they were
+    assert cache_folder(sources, [tmp_path / "cache"]) != first
+
+
+def test_the_first_place_that_can_be_written_is_taken(tmp_path):
+    (tmp_path / "file").write_text("no folder")
+    (tmp_path / "a.py").write_text("one")
+    places = [tmp_path / "file", tmp_path / "good", tmp_path / "better"]
+    assert cache_folder([tmp_path / "a.py"], places).is_relative_to(tmp_path / "good")
+    assert cache_folder([tmp_path / "a.py"], places[:1]) is None
+
+
+def test_without_any_place_it_is_compiled_all_the_same(tmp_path):
+    (tmp_path / "file").write_text("no folder")
+    environment = os.environ | {"NUMBA_CACHE_DIR": str(tmp_path / "file")}
+    run = subprocess.run([sys.executable, "-c", ADD], capture_output=True, text=True, env=environment, check=False)
+    assert (run.returncode, run.stdout) == (0, "3 True\n"), run.stderr
