@@ -52,8 +52,8 @@ def _places() -> list[Path]:
     """Where the user wants numba's files; else beside the modules, or in the user's own cache."""
     if wanted := os.environ.get("NUMBA_CACHE_DIR"):
         return [Path(wanted)]
-    own = os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")
-    return [Path(__file__).parent / "__pycache__", Path(own)]
+    own = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
+    return [Path(__file__).parent / "__pycache__", Path(own).expanduser()]
 
 
 _FOLDER = cache_folder(Path(__file__).parent.glob("*.py"), _places())
