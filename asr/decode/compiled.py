@@ -30,6 +30,8 @@ def compiled(function: Function) -> Function:
     theirs, config.CACHE_DIR = config.CACHE_DIR, str(_FOLDER)  # read where a function is decorated
     try:
         return njit(cache=True, nogil=True)(function)  # type: ignore[no-any-return]
+    except RuntimeError:  # a function of no file
+        return njit(nogil=True)(function)  # type: ignore[no-any-return]
     finally:
         config.CACHE_DIR = theirs
 
