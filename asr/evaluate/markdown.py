@@ -106,6 +106,9 @@ def _section(split: dict[str, Any], result: Result) -> list[str]:
         lines[-1] += f"{split['ci_by_speaker_method']}."
     if split["oracle_wer"] is not None:
         lines += ["", f"Had the best of each list of readings been chosen: WER {_percent(split['oracle_wer'])} %."]
+    if found := split["confidence"]:
+        named = (f"{key.upper()} {found[key]:.3f}" for key in ("ece", "auroc", "nce") if found[key] is not None)
+        lines += ["", f"Confidence of {found['words']:,} words: {', '.join(named)}."]
     if shared := split["dataset"]["shared"]:
         lines += ["", f"**The splits of this data set share {' and '.join(shared)}**, as its dataset.yaml declares."]
     if split["overlaps"]:

@@ -17,6 +17,7 @@ from asr.atomic import replacing
 from asr.evaluate.splits import Split
 from asr.recognizer import Recognizer
 from asr.score import Counts, Score, UtteranceScore, wer_interval
+from asr.score.calibration import Reliability
 from asr.score.wer import pooled
 
 FORMAT = 1
@@ -32,6 +33,7 @@ class Result:
     Attributes:
         split: What was recognised.
         score: Of all its utterances.
+        reliability: How far its words' confidences can be trusted; None where no word was recognised.
         oracle: Word errors if of each n-best list the best reading had been chosen; None without such lists.
         unreadable: Messages by the ids of the utterances that could not be read, scored as deleted.
         audio_seconds: Length of the audio that was recognised.
@@ -41,6 +43,7 @@ class Result:
     split: Split
     score: Score
     oracle: Counts | None
+    reliability: Reliability | None
     unreadable: dict[str, str]
     audio_seconds: float
     decode_seconds: float
@@ -115,6 +118,7 @@ def _split(result: Result, recognizer: Recognizer) -> dict[str, Any]:
         "cer_no_space": score.cer_no_space,
         "ser": score.ser,
         "oracle_wer": result.oracle.rate if result.oracle else None,
+        "confidence": _confidence(result.reliability),
         **_word_fields(score.word_counts),
         "characters": score.character_counts.length,
         "utterances": score.utterances,
@@ -133,6 +137,11 @@ def _split(result: Result, recognizer: Recognizer) -> dict[str, Any]:
         "frequent_errors": _frequent_errors(score),
         "speakers": [_speaker(name, items) for name, items in _by_speaker(result)],
     }
+
+
+def _confidence(found: Reliability | None) -> dict[str, Any] | None:
+    """What confidences are worth; see `asr.score.calibration`."""
+    return found and {"words": found.words, "ece": found.ece, "auroc": found.auroc, "nce": found.nce}
 
 
 def _word_fields(counts: Counts) -> dict[str, int]:

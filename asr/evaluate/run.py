@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +12,8 @@ from asr.evaluate.markdown import markdown
 from asr.evaluate.report import Result, build_report, write_report
 from asr.evaluate.splits import Split
 from asr.recognizer import BATCH_FRAMES, Recognizer
-from asr.score import oracle_counts, score
+from asr.score import Score, oracle_counts, score
+from asr.score.calibration import Reliability, reliability
 
 Progress = Callable[[str, float, float], None]
 
@@ -53,6 +54,7 @@ def _recognise(recognizer: Recognizer, split: Split, batch_frames: int, progress
     order = sorted(split.utterances, key=lambda utterance: -utterance.duration)
     total = sum(utterance.duration for utterance in order)
     nbests: dict[str, list[str]] = {}
+    sure: dict[str, list[float]] = {}
     unreadable: dict[str, str] = {}
     heard = done = 0.0
     start = time.perf_counter()
@@ -63,17 +65,32 @@ def _recognise(recognizer: Recognizer, split: Split, batch_frames: int, progress
             nbests[utterance.id] = [""]
         else:
             nbests[utterance.id] = [reading.text for reading in result.nbest]
+            sure[utterance.id] = [word.confidence for word in result.words]
             heard += result.duration
         done += utterance.duration
         progress(split.name, done, total)
     seconds = time.perf_counter() - start
     references = {utterance.id: utterance.text for utterance in split.utterances}
     texts = {id: readings[0] for id, readings in nbests.items()}
+    scored = score(references, texts, recognizer.normalizer)
     return Result(
         split=split,
-        score=score(references, texts, recognizer.normalizer),
+        score=scored,
+        reliability=_reliability(scored, sure),
         oracle=oracle_counts(references, nbests, recognizer.normalizer) if recognizer.decoding.nbest > 1 else None,
         unreadable={item.id: unreadable[item.id] for item in split.utterances if item.id in unreadable},
         audio_seconds=heard,
         decode_seconds=seconds,
     )
+
+
+def _reliability(scored: Score, sure: Mapping[str, Sequence[float]]) -> Reliability | None:
+    """How far the words' confidences can be trusted; None where no word was recognised."""
+    said: list[float] = []
+    right: list[bool] = []
+    for item in scored.per_utterance:
+        correct = [pair.reference == pair.hypothesis for pair in item.alignment if pair.hypothesis is not None]
+        if len(correct) == len(sure.get(item.id, ())):  # a normaliser may join or part words: those are left out
+            said += sure.get(item.id, ())
+            right += correct
+    return reliability(said, right) if said else None

@@ -3,6 +3,7 @@
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 import asr
@@ -12,7 +13,7 @@ from asr.evaluate import evaluate, read_splits
 from asr.evaluate.markdown import aligned, summary
 from asr.recognizer import Recognizer
 from asr.score import Pair, score
-from asr.transcript import Alternative, Transcript
+from asr.transcript import Alternative, Transcript, Word
 
 
 class Parrot(Recognizer):
@@ -26,7 +27,9 @@ class Parrot(Recognizer):
             if text is None:
                 yield AudioError(f"{source}: broken")
             else:
-                yield Transcript(str(source), 2.0, text, None, (), (Alternative(text, 0.0),))
+                # Sure of what is in the texts of these tests, unsure of the rest.
+                words = tuple(Word(word, 0.0, 1.0, 0.9 if word in ("abc", "de") else 0.4) for word in text.split())
+                yield Transcript(str(source), 2.0, text, None, words, (Alternative(text, 0.0),))
 
 
 @pytest.fixture
@@ -65,6 +68,15 @@ def test_report_fields(parrot, tmp_path):
     assert (split["cer"], split["cer_no_space"], split["ser"]) == (expected.cer, expected.cer_no_space, expected.ser)
     assert (split["substitutions"], split["insertions"], split["deletions"], split["errors"]) == (0, 1, 1, 2)
     assert (split["words"], split["utterances"], split["audio_seconds"]) == (4, 3, 6.0)
+    # Three of four recognised words are right, with 0.9 each; the wrong one has 0.4. Bins of one word each.
+    assert split["confidence"] == {
+        "words": 4,
+        "ece": pytest.approx((3 * 0.1 + 0.4) / 4),
+        "auroc": 1.0,
+        "nce": pytest.approx(1 - (3 * np.log(0.9) + np.log(0.6)) / (3 * np.log(0.75) + np.log(0.25))),
+    }
+    assert "Confidence of 4 words: ECE 0.175" in text
+    assert split["oracle_wer"] is None
     low, high = split["wer_ci95"]
     assert 0 <= low < 0.5 < high
     assert split["ci_method"].startswith("Wilson-type")
