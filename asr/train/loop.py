@@ -117,6 +117,7 @@ class Trainer:
                     self.unread.read(journal)
                 if saves:
                     self._save(journal)
+            next(batches, None)  # the workers end here: one that died by now is an error, not a traceback of torch's
         except BaseException:
             self.unread.read_alone(journal)
             raise
