@@ -22,20 +22,28 @@ BatchFrames = Annotated[
 
 def _decoding(
     decoder: Annotated[
-        str | None, typer.Option("--decoder", help="greedy, or beam; any flag below means beam.")
+        str | None, typer.Option("--decoder", help="greedy or beam; beam where a flag below is given, else greedy.")
     ] = None,
-    beam: Annotated[int | None, typer.Option("--beam", min=1, help="Hypotheses kept at each step.")] = None,
+    beam: Annotated[
+        int | None, typer.Option("--beam", min=1, help="Hypotheses kept at each step; as tuned, else 100.")
+    ] = None,
     lm: Annotated[
         Path | None, typer.Option("--lm", help="Language model (`asr lm train`, or .arpa, .arpa.gz).")
     ] = None,
-    lm_weight: Annotated[float | None, typer.Option("--lm-weight", help="Of its natural logarithms.")] = None,
-    word_bonus: Annotated[float | None, typer.Option("--word-bonus", help="Added for each word.")] = None,
-    lexicon: Annotated[Path | None, typer.Option("--lexicon", help="File of words; no other is written.")] = None,
+    lm_weight: Annotated[
+        float | None, typer.Option("--lm-weight", help="What its logarithms count; as tuned, else 0.5.")
+    ] = None,
+    word_bonus: Annotated[
+        float | None, typer.Option("--word-bonus", help="Added for each word; as tuned, else 1.")
+    ] = None,
+    lexicon: Annotated[
+        Path | None, typer.Option("--lexicon", help="File of words, one a line; no other is written.")
+    ] = None,
     hotwords: Annotated[
         Path | None,
         typer.Option("--hotwords", help="File of likely words and phrases, `TEXT` or `TEXT<TAB>BOOST` a line."),
     ] = None,
-    nbest: Annotated[int, typer.Option("--nbest", min=1, help="Readings wanted of each recording.")] = 1,
+    nbest: Annotated[int, typer.Option("--nbest", min=1, help="Readings of each recording, in json.")] = 1,
 ) -> DecodingOptions:
     """The decoding flags, written down once."""
     from asr.decode.options import DecodingOptions

@@ -20,7 +20,7 @@ def tune(
         Path | None, typer.Option("--out", help="Folder for surface.csv and pictures; default: tune/ beside the model.")
     ] = None,
     on_test_set: Annotated[
-        int, typer.Option("--on-test-set", count=True, help="Twice: tune on a test set, which spoils it.")
+        int, typer.Option("--on-test-set", count=True, help="Give it twice to tune on a test set, which spoils it.")
     ] = 0,
     device: Device = "auto",
 ) -> None:

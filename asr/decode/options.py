@@ -151,6 +151,9 @@ def _beam(options: DecodingOptions, tokenizer: Tokenizer, profile: DecodingProfi
         word_bonus=bonus,
         lexicon=read_words(options.lexicon) if options.lexicon else None,
     )
+    if options.lexicon and decoder.unspellable:
+        named = ", ".join(decoder.unspellable[:3])
+        notes.append(f"{len(decoder.unspellable):,} words of the lexicon cannot be written by this model: {named}")
     hotwords = read_hotwords(options.hotwords) if options.hotwords else {}
     return Chosen(decoder, options.nbest, hotwords, tuned, tuple(notes))
 

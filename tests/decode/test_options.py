@@ -89,6 +89,14 @@ def test_a_lexicon_takes_the_first_word_of_a_line(tmp_path):
     assert read_words(tmp_path / "words") == ["one", "two"]
 
 
+def test_words_that_cannot_be_written_are_named(tokenizer, tmp_path):
+    (tmp_path / "words").write_text("one\nпривет\ntwo\n", encoding="utf-8")
+    chosen = choose_decoder(DecodingOptions(lexicon=tmp_path / "words"), tokenizer, None)
+    assert chosen.notes == ("1 words of the lexicon cannot be written by this model: привет",)
+    (tmp_path / "words").write_text("one\ntwo\n")
+    assert choose_decoder(DecodingOptions(lexicon=tmp_path / "words"), tokenizer, None).notes == ()
+
+
 def test_hot_words_have_boosts(tmp_path):
     (tmp_path / "hot").write_text("new  york\t4.5\none\n")
     assert read_hotwords(tmp_path / "hot") == {"new york": 4.5, "one": 3.0}
