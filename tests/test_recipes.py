@@ -3,6 +3,7 @@
 The scripts run with a stand-in for `asr` on the PATH, which writes down its arguments and the files that scripts read.
 """
 
+import itertools
 import json
 import os
 import shlex
@@ -27,8 +28,17 @@ with open(os.environ["LOG"], "a") as log:
 if arguments[0] in ("prepare", "evaluate"):
     out = pathlib.Path(arguments[arguments.index("--out") + 1])
     out.mkdir(parents=True, exist_ok=True)
-    (out / "test.jsonl").write_text('{{"id": "a", "audio": "b/a c.wav", "text": "x"}}\\n')
-    (out / "report.json").write_text('{{"splits": {{"test": {{"wer": 0.0125, "wer_ci95": [0.01, 0.02]}}}}}}')
+    for name in ("train", "test"):
+        (out / (name + ".jsonl")).write_text('{{"id": "a", "audio": "b/a c.wav", "text": "x y"}}\\n')
+    rates = {{"wer": 0.0125, "wer_ci95": [0.01, 0.02], "cer": 0.0625}}
+    (out / "report.json").write_text(json.dumps({{"splits": {{"valid": rates, "test": rates}}}}))
+if arguments[:2] == ["lm", "train"]:
+    texts = [pathlib.Path(text).read_text() for text in arguments[2 : arguments.index("--order")]]
+    words = sorted(set("".join(texts).split()))
+    lines = ["\\\\data\\\\", f"ngram 1={{len(words) + 3}}", "", "\\\\1-grams:"]
+    lines += [f"-1.0\\t{{word}}" for word in ("<unk>", "<s>", "</s>", *words)]
+    text = "\\n".join([*lines, "", "\\\\end\\\\", ""])
+    pathlib.Path(arguments[arguments.index("--out") + 1]).write_text(text)
 """
 
 
@@ -37,13 +47,14 @@ def run(
 ) -> tuple[list[list[str]], str]:
     """The commands that a recipe gives, and what it prints."""
     (tmp_path / "bin").mkdir()
-    (tmp_path / "bin" / "asr").write_text(STAND_IN)
-    (tmp_path / "bin" / "asr").chmod(0o755)
-    (tmp_path / "bin" / "python").symlink_to(sys.executable)
+    for name, program in (("asr", STAND_IN), ("python", f'#!/bin/sh\nexec "{sys.executable}" "$@"\n')):
+        (tmp_path / "bin" / name).write_text(program)
+        (tmp_path / "bin" / name).chmod(0o755)
     path = f"{tmp_path / 'bin'}{os.pathsep}{os.environ['PATH']}"
     environment = os.environ | {"PATH": path, "LOG": str(tmp_path / "log"), "SETTINGS": settings}
     command = [str(RECIPES / recipe / script), *arguments]
-    done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=True)
+    done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
+    assert not done.returncode, done.stderr
     return [json.loads(line) for line in (tmp_path / "log").read_text().splitlines()], done.stdout
 
 
@@ -102,7 +113,9 @@ def test_fsdd_runs_three_seeds_and_six_hold_outs_alone_and_adapted_and_prints_th
         data = [command[command.index("--data") + 1] for command in runs]
         assert data == ["out/data/official"] * 3 + [f"out/data/without-{speaker}" for speaker in held_out]
     assert len({command[command.index("--out") + 1] for command in trainings}) == 18
-    assert printed.count("mean") == 4 and printed.count("1.25%") == 22
+    lexicons = [command[command.index("--lexicon") + 1] for command in commands if "--lexicon" in command]
+    assert len(lexicons) == 19 and {(tmp_path / path).read_text() for path in lexicons} == {"x\ny\n"}
+    assert printed.count("mean") == 4 and printed.count("1.25%") == 44
 
 
 def test_fsdd_with_few_clips_takes_all_digits_and_speakers_alike_and_prints_a_table(tmp_path):
@@ -112,14 +125,14 @@ def test_fsdd_with_few_clips_takes_all_digits_and_speakers_alike_and_prints_a_ta
     (official / "train.jsonl").write_text("".join(json.dumps(clip) + "\n" for clip in clips))
     for name in ("valid.jsonl", "test.jsonl", "dataset.yaml"):
         (official / name).write_text("{}")
-    for start in ("alone", "adapted"):
-        report = tmp_path / "out" / start / "official" / "seed-1" / "report" / "report.json"
+    for start, name in itertools.product(("alone", "adapted"), ("report", "report-words")):
+        report = tmp_path / "out" / start / "official" / "seed-1" / name / "report.json"
         report.parent.mkdir(parents=True)
         report.write_text('{"splits": {"test": {"wer": 0.02, "wer_ci95": [0.01, 0.04]}}}')
     commands, printed = run("fsdd", tmp_path, "out", script="few.sh")
     for command in commands:
         assert_parses(command)
-    assert [command[0] for command in commands] == ["train", "evaluate"] * 6
+    assert [command[0] for command in commands] == ["train", "evaluate", "evaluate"] * 6
     smaller: set[str] = set()
     for count in (10, 50, 200):
         lines = (tmp_path / "out" / "data" / f"few-{count}" / "train.jsonl").read_text().splitlines()
@@ -130,7 +143,29 @@ def test_fsdd_with_few_clips_takes_all_digits_and_speakers_alike_and_prints_a_ta
         ids = {clip["id"] for clip in chosen}
         assert len(ids) == count and smaller <= ids
         smaller = ids
-    assert printed.count("1.25%") == 6 and printed.count("4.00%") == 2
+    assert printed.count("1.25%") == 12 and printed.count("4.00%") == 4
+
+
+def test_words_are_tuned_on_validation_and_the_words_of_the_language_model_are_its_lexicon(tmp_path):
+    data = tmp_path / "a b"
+    data.mkdir()
+    (data / "train.jsonl").write_text('{"text": "one  \\"two\\""}\n{"text": "na\\u00efve"}\n')
+    (tmp_path / "books.txt").write_text("three four\n")
+    commands, printed = run(".", tmp_path, "run", "a b", "out", "books.txt", script="words.sh")
+    for command in commands:
+        assert_parses(command)
+    assert [command[0] for command in commands] == ["lm", "tune", *["evaluate"] * 4]
+    assert (tmp_path / "out" / "transcripts.txt").read_text(encoding="utf-8") == 'one "two"\nnaïve\n'
+    words = (tmp_path / "out" / "words.txt").read_text(encoding="utf-8").split()
+    assert sorted(words) == sorted(["one", '"two"', "naïve", "three", "four"])
+    assert commands[1][2] == "a b/valid.jsonl" and not any("test" in word for word in commands[1])
+    assert [("--lm" in command, "--lexicon" in command) for command in commands[2:]] == [
+        (False, False),
+        (False, False),
+        (True, False),
+        (True, True),
+    ]
+    assert printed.count("1.25%") == 8 and printed.count("6.25%") == 4
 
 
 @pytest.mark.parametrize("recipe", NAMES)

@@ -4,7 +4,7 @@
 #
 # Usage: recipes/fsdd/few.sh OUT
 #   OUT       what recipes/fsdd/run.sh has made: OUT/data/official, OUT/synthetic, and seed 1, which is the last row;
-#             this adds OUT/data/few-N and OUT/few/N/{alone,adapted}/{run,report}
+#             this adds OUT/data/few-N and OUT/few/N/{alone,adapted}/{run,report,report-words}
 #   SETTINGS  (variable) settings on top of the configs
 #
 # The same command again goes on where an interrupted one stopped.
@@ -53,7 +53,8 @@ rows = {count: out / f"few/{count}" for count in (10, 50, 200)}
 for count in (*rows, 2400):
     for start in ("alone", "adapted"):
         folder = rows[count] / start if count in rows else out / start / "official/seed-1"
-        test = json.loads((folder / "report/report.json").read_text())["splits"]["test"]
-        low, high = test["wer_ci95"]
-        print(f"{count:5} clips, {start:8} test WER {test['wer']:7.2%} ({low:.2%} - {high:.2%})")
+        for report, title in (("report", "greedy"), ("report-words", "its words")):
+            test = json.loads((folder / report / "report.json").read_text())["splits"]["test"]
+            low, high = test["wer_ci95"]
+            print(f"{count:5} clips, {start:8} {title:9} test WER {test['wer']:7.2%} ({low:.2%} - {high:.2%})")
 END

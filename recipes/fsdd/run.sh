@@ -1,10 +1,10 @@
 #!/usr/bin/env bash
-# The Free Spoken Digit Dataset from its recordings to nineteen reports: the official split with three seeds and each of
-# the six speakers held out, all of it trained on FSDD alone and again after synthetic digits.
+# The Free Spoken Digit Dataset from its recordings to the reports of nineteen trainings: the official split with three
+# seeds and each of the six speakers held out, all of it trained on FSDD alone and again after synthetic digits.
 #
 # Usage: recipes/fsdd/run.sh SOURCE OUT
 #   SOURCE    the corpus folder (it holds recordings/)
-#   OUT       folder for everything that is made: OUT/data, and OUT/{alone,adapted}/{official,hold-out}/*/{run,report}
+#   OUT       folder for everything that is made: OUT/data, and OUT/{alone,adapted}/{official,hold-out}/*/{run,report,report-words}
 #   SETTINGS  (variable) settings on top of the configs, such as SETTINGS="train.epochs=10"
 #
 # The same command again goes on where an interrupted one stopped.
@@ -43,12 +43,16 @@ done
 python - "$out" <<'END'
 import itertools, json, pathlib, sys
 
-for protocol in itertools.product(("official", "hold-out"), ("alone", "adapted")):
-    reports = sorted(pathlib.Path(sys.argv[1], *reversed(protocol)).glob("*/report/report.json"))
-    rates = {path.parts[-3]: json.loads(path.read_text())["splits"]["test"]["wer"] for path in reports}
-    for name, rate in (rates | {"mean": sum(rates.values()) / len(rates)}).items():
-        print(f"{', '.join(protocol):<20}{name:<10}test WER {rate:7.2%}")
-    print()
+for protocol, start in itertools.product(("official", "hold-out"), ("alone", "adapted")):
+    folders = sorted(pathlib.Path(sys.argv[1], start, protocol).iterdir())
+    means = []
+    for name, title in (("report", "greedy"), ("report-words", "its words")):
+        reports = [json.loads((folder / name / "report.json").read_text()) for folder in folders]
+        means.append([title, [report["splits"]["test"]["wer"] for report in reports]])
+    print(f"{protocol}, {start}: test WER, " + " / ".join(title for title, _ in means))
+    for number, folder in enumerate(folders):
+        print(f"    {folder.name:<10}" + " / ".join(f"{rates[number]:7.2%}" for _, rates in means))
+    print(f"    {'mean':<10}" + " / ".join(f"{sum(rates) / len(rates):7.2%}" for _, rates in means))
 END
 
 # What it is for: a recording in, text out.
