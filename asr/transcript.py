@@ -17,6 +17,10 @@ from asr.atomic import replacing
 from asr.decode.hypothesis import TokenSpan
 from asr.errors import AsrError
 
+# Seconds by which a word starts before the first step of its first token. CTC writes a sound once it has recognised it,
+# and says blank till then: 42 to 47 ms late in the mean (benchmarks/timestamps.py, validation), most after s and th.
+ONSET_LEAD = 0.04
+
 
 @dataclass(frozen=True)
 class Word:
@@ -94,16 +98,21 @@ def words_from(
         tokens: Token strings by number.
         step_seconds: Step i covers the seconds [i, i + 1) x step_seconds.
         duration: Of the audio, in seconds. The last step may reach beyond it; no time does.
+
+    Returns:
+        In order and without overlap. A word starts `ONSET_LEAD` before its first token, but not before the end of the
+        word before it; it ends with its last token.
     """
-    words = []
+    words: list[Word] = []
     for separates, group in groupby(spans, key=lambda span: tokens[span.token].isspace()):
         if separates:
             continue
         parts = list(group)
+        earliest = words[-1].end if words else 0.0
         words.append(
             Word(
                 word="".join(tokens[span.token] for span in parts),
-                start=min(parts[0].start * step_seconds, duration),
+                start=min(max(parts[0].start * step_seconds - ONSET_LEAD, earliest), duration),
                 end=min(parts[-1].end * step_seconds, duration),
                 confidence=confidence(parts),
             )
