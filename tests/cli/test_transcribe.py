@@ -133,7 +133,7 @@ def test_starts_without_what_it_does_not_need(tiny_model, recordings):
         ["align", "{model}", "x.wav", "missing"],
     ],
 )
-def test_a_missing_file_is_found_before_anything_heavy_is_loaded(tiny_model, tmp_path, line):
+def test_a_missing_file_is_found_before_anything_heavy_is_loaded(tiny_model, line):
     code = """if True:
         import sys
         from asr.cli.main import main
@@ -143,7 +143,7 @@ def test_a_missing_file_is_found_before_anything_heavy_is_loaded(tiny_model, tmp
             print(sorted({"torch", "numba", "numpy"} & set(sys.modules)))
     """
     command = [sys.executable, "-c", code, *(word.format(model=tiny_model) for word in line)]
-    run = subprocess.run(command, capture_output=True, text=True, check=False, cwd=tmp_path)
+    run = subprocess.run(command, capture_output=True, text=True, check=False)
     assert (run.returncode, run.stdout) == (2, "[]\n")
     assert run.stderr.startswith("asr: error: ") and run.stderr.count("\n") == 1
     assert "missing: no such file or directory" in run.stderr or "takes no --lm" in run.stderr
