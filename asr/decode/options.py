@@ -174,6 +174,8 @@ def _beam(options: DecodingOptions, tokenizer: Tokenizer, profile: DecodingProfi
     if profile and lm and not fits:
         another = f"another language model{_named(profile.lm_name)}"
         notes.append(f"the model's decoding was tuned with {another}: default weights (try `asr tune`)")
+    if lm and lm.characters and tokenizer.word_boundary:
+        notes.append("the language model is of characters, and this model's texts have spaces: it takes one of words")
     tuned = profile if fits else None
     if tuned and tuned.lexicon is not None and tuned.lexicon != words_id(words):
         notes.append(

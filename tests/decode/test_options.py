@@ -109,6 +109,11 @@ def test_another_lexicon_than_was_tuned_with_is_told(tokenizer, lm, tmp_path):
     assert notes(own, "a") == notes(own, None) == ""  # an old model file says nothing of it
 
 
+def test_a_language_model_of_characters_is_told_where_it_takes_words(tokenizer, lm):
+    lm.write_text(ARPA.replace("one", "o").replace("two", "t"))
+    assert "of characters" in choose_decoder(DecodingOptions(lm=lm), tokenizer, None).notes[0]
+
+
 def test_a_lexicon_takes_the_first_word_of_a_line(tmp_path):
     (tmp_path / "words").write_text("\ufeffone W AH N\r\n\ntwo\tT UW\r\n", encoding="utf-8")
     assert read_words(tmp_path / "words") == ["one", "two"]
