@@ -110,6 +110,8 @@ class Recognizer:
         """
         from asr.decode.alignment import align
         from asr.decode.ctc import forward_score
+        from asr.decode.hypothesis import DecodeError
+        from asr.text import steps_needed
 
         audio = self._read(source)
         if isinstance(audio, AudioError):
@@ -119,9 +121,14 @@ class Recognizer:
             raise TextError("nothing to align: the text is empty when normalised")
         (log_probs,) = self.log_probs([audio])
         tokens = tuple(self.tokenizer.encode(text))
+        name = str(source) if isinstance(source, str | Path) else None
+        if (needed := steps_needed(tokens)) > len(log_probs):
+            raise DecodeError(
+                f"{name or 'audio data'}: {len(audio) / self.sample_rate:.1f} s are too short for a text of "
+                f"{len(text)} characters (at least {math.ceil(10 * needed * self.step_seconds) / 10:.1f} s)"
+            )
         spans = align(log_probs, tokens)
         score = forward_score(log_probs, tokens)
-        name = str(source) if isinstance(source, str | Path) else None
         return self._transcript(
             name, len(audio) / self.sample_rate, [Hypothesis(text, tokens, score, score, spans=spans)], log_probs
         )

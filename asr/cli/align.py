@@ -3,12 +3,21 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from asr.cli.options import Device, Model
+from asr.cli.options import Device, Model, say_compiling, say_notes
+
+if TYPE_CHECKING:
+    from asr.transcript import Word
+
+# Of words that were said, none of 300 digits is below this, and 1.3 % with a poor model of read English; of words that
+# were not, 98 % of the digits are, and three of four English ones put into a text that is right otherwise.
+NOT_HEARD = 0.02
+_NAMED = 8
 
 
 def align(
@@ -16,27 +25,47 @@ def align(
     audio: Annotated[str, typer.Argument(metavar="AUDIO", help="The recording; - reads standard input.")],
     textfile: Annotated[Path | None, typer.Argument(metavar="[TEXTFILE]", help="What is said in it, UTF-8.")] = None,
     text: Annotated[str | None, typer.Option("--text", help="What is said in it, in place of a file.")] = None,
-    format: Annotated[str, typer.Option("--format", help="tsv: start, end, word a line; json: one object.")] = "tsv",
+    format: Annotated[
+        str, typer.Option("--format", help="tsv: start, end, word, confidence a line; json: one object.")
+    ] = "tsv",
     device: Device = "auto",
 ) -> None:
     """Find when each word of a text is said.
 
     Start and end are seconds. The text is normalised as the model's training texts were; a text that cannot be in the
     audio, since it has too many characters for its length or characters outside the model's alphabet, is refused.
+    Words that can hardly be heard where they would have to be are named on standard error.
 
     Example: asr align runs/digits speech.wav --text "one two three"
     """
-    from asr.corpora.common import read_text
-    from asr.recognizer import Recognizer
-
     if (textfile is None) == (text is None):
         raise typer.BadParameter("either a TEXTFILE or --text", param_hint="TEXTFILE")
     if format not in ("tsv", "json"):
         raise typer.BadParameter(f"{format}: there are tsv, json", param_hint="--format")
+    if textfile:
+        from asr.decode.options import check_file
+
+        check_file(textfile)
+    say_compiling()
+
+    from asr.corpora.common import read_text
+    from asr.recognizer import Recognizer
+
     said = read_text(textfile) if textfile else text or ""
     transcript = Recognizer.load(model, device).align(audio, said)
+    say_notes(_unheard(transcript.words))
     if format == "json":
         typer.echo(json.dumps(transcript.to_json(), ensure_ascii=False))
         return
     for word in transcript.words:
-        typer.echo(f"{word.start:.3f}\t{word.end:.3f}\t{word.word}")
+        typer.echo(f"{word.start:.3f}\t{word.end:.3f}\t{word.word}\t{word.confidence:.3f}")
+
+
+def _unheard(words: Sequence[Word]) -> list[str]:
+    """A line about words that are probably not said, if there are any."""
+    unheard = [word.word for word in words if word.confidence < NOT_HEARD]
+    if not unheard:
+        return []
+    more = ", ..." if len(unheard) > _NAMED else ""
+    named = ", ".join(unheard[:_NAMED]) + more
+    return [f"probably not said, {len(unheard):,} of {len(words):,} words (confidence below {NOT_HEARD}): {named}"]

@@ -45,7 +45,9 @@ def _decoding(facts: dict[str, Any]) -> dict[str, str]:
         return {}
     settings = f"weight {profile.lm_weight:g}, word bonus {profile.word_bonus:g}, beam {profile.beam}"
     measured = f"WER {100 * profile.wer:.2f} % on {profile.utterances:,} utterances"
-    return {"tuned with": f"language model {profile.lm}: {settings}; {measured}"}
+    name = f"{profile.lm_name} ({profile.lm})" if profile.lm_name else profile.lm
+    lexicon = "" if profile.lexicon is None else f", {profile.lexicon_facts}"
+    return {"tuned with": f"language model {name}{lexicon}: {settings}; {measured}"}
 
 
 def _training(facts: dict[str, Any]) -> dict[str, str]:

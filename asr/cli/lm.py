@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from asr.cli.options import say_compiling
 from asr.errors import LanguageModelError
 
 if TYPE_CHECKING:
@@ -53,6 +54,8 @@ def train(
 
     Example: asr lm train books.txt transcripts.txt.gz --order 3 --out books.arpa
     """
+    _check_files(*texts, normalizer=normalizer)
+
     from functools import partial
 
     from asr.cli.progress import progress
@@ -82,6 +85,8 @@ def perplexity(
 
     Example: asr lm perplexity books.arpa other.txt
     """
+    _check_files(lm, *texts, normalizer=normalizer)
+
     from functools import partial
 
     from asr.cli.progress import progress
@@ -100,6 +105,17 @@ def perplexity(
     typer.echo(f"{'unknown':<12}{measured.unknown:>12,}   {100 * measured.unknown_rate:.2f} % (OOV rate)")
     typer.echo(f"{'perplexity':<12}{measured.perplexity:>12.2f}   all {unit}, ends of sentences included")
     typer.echo(f"{'':<12}{measured.perplexity_known:>12.2f}   without the unknown {unit}")
+
+
+def _check_files(*files: Path, normalizer: Path | None) -> None:
+    """Find files that are not there before anything is loaded, and be ready to say what takes so long."""
+    from asr.decode.options import check_file
+
+    for file in files:
+        check_file(file)
+    if normalizer is not None and not normalizer.is_dir():
+        check_file(normalizer)
+    say_compiling()
 
 
 def _normalizer(model: Path | None) -> Normalizer:

@@ -44,11 +44,21 @@ def _decoding(
         typer.Option("--hotwords", help="File of likely words and phrases, `TEXT` or `TEXT<TAB>BOOST` a line."),
     ] = None,
     nbest: Annotated[int, typer.Option("--nbest", min=1, help="Readings of each recording, in json.")] = 1,
+    threads: Annotated[
+        int | None,
+        typer.Option(
+            "--threads", min=1, help="Of the beam search, all cores if not said; results do not depend on it."
+        ),
+    ] = None,
 ) -> DecodingOptions:
     """The decoding flags, written down once."""
     from asr.decode.options import DecodingOptions
 
-    return DecodingOptions(decoder, beam, lm, lm_weight, word_bonus, lexicon, hotwords, nbest)
+    options = DecodingOptions(decoder, beam, lm, lm_weight, word_bonus, lexicon, hotwords, nbest, threads)
+    options.check()  # now, before the verb loads anything that takes seconds
+    if options.name == "beam":
+        say_compiling()
+    return options
 
 
 def with_decoding(verb: Callable[..., None]) -> Callable[..., None]:
@@ -73,3 +83,10 @@ def say_notes(notes: Iterable[str]) -> None:
     """Tell a user what was chosen for them, on standard error."""
     for note in notes:
         typer.echo(f"asr: {note}", err=True)
+
+
+def say_compiling() -> None:
+    """Tell a user on standard error what they are waiting for, should a decoder have to be compiled."""
+    from asr.decode.compiled import tell_compiling
+
+    tell_compiling(lambda line: say_notes([line]))

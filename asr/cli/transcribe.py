@@ -38,6 +38,9 @@ def transcribe(
 
     Example: asr transcribe runs/digits recordings/ --format txt,json --out transcripts
     """
+    if decoding.nbest > 1 and "json" not in format:
+        raise typer.BadParameter("several readings are written only with --format json", param_hint="--nbest")
+
     from asr.audio import find_audio
     from asr.errors import AudioError
     from asr.recognizer import Recognizer

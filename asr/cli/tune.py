@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from asr.cli.options import Device, Model
+from asr.cli.options import Device, Model, say_compiling
 
 
 def tune(
@@ -30,6 +30,11 @@ def tune(
 
     Example: asr tune runs/own data/own/valid.jsonl --lm own.lm
     """
+    from asr.decode.options import DecodingOptions
+
+    DecodingOptions(lm=lm, lexicon=lexicon).check()
+    say_compiling()
+
     from asr.cli.progress import progress
     from asr.evaluate import read_splits
     from asr.evaluate.profile import tune_model

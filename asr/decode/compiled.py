@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from numba import njit
-from numba.core import config
+from numba.core import config, event
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 
@@ -48,6 +48,31 @@ def cache_folder(sources: Iterable[Path], places: Iterable[Path]) -> Path | None
             continue
         return folder
     return None
+
+
+class _Teller(event.Listener):  # type: ignore[misc]
+    """Tells once that something is being compiled: what comes ready from the disk is no such event."""
+
+    def __init__(self, say: Callable[[str], None]) -> None:
+        self._say: Callable[[str], None] | None = say
+
+    def on_start(self, event: event.Event) -> None:
+        say, self._say = self._say, None
+        if say:
+            kept = (
+                "once: ten seconds or more"
+                if _FOLDER
+                else "each time, as no folder can be written: see NUMBA_CACHE_DIR"
+            )
+            say(f"compiling the decoder, {kept}")
+
+    def on_end(self, event: event.Event) -> None:
+        """Nothing to tell."""
+
+
+def tell_compiling(say: Callable[[str], None]) -> None:
+    """Have a user told, when the first function of this process is compiled, what they are waiting for."""
+    event.register("numba:compile", _Teller(say))
 
 
 def _places() -> list[Path]:

@@ -2,22 +2,25 @@
 
 from __future__ import annotations
 
+import errno
+import hashlib
+import math
 import os
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from torch import Tensor
-
-from asr.decode.greedy import GreedyDecoder
-from asr.decode.hypothesis import Hypothesis
 from asr.decode.profile import NBEST, DecodingProfile
 from asr.errors import AsrError, TextError
 from asr.text import Tokenizer
 
 if TYPE_CHECKING:
+    from torch import Tensor
+
     from asr.decode.beam import BeamDecoder
+    from asr.decode.greedy import GreedyDecoder
+    from asr.decode.hypothesis import Hypothesis
 
 DECODERS = ("greedy", "beam")
 
@@ -40,6 +43,7 @@ class DecodingOptions:
         lexicon: A file of words, one a line: no other word is written.
         hotwords: A file of words and phrases that are likelier than usual, one a line.
         nbest: How many readings are wanted.
+        threads: Utterances that the beam search decodes at a time; None: one a core. No result depends on it.
     """
 
     decoder: str | None = None
@@ -50,6 +54,32 @@ class DecodingOptions:
     lexicon: str | Path | None = None
     hotwords: str | Path | None = None
     nbest: int = 1
+    threads: int | None = None
+
+    @property
+    def name(self) -> str:
+        """The decoder that is meant."""
+        return self.decoder or ("beam" if self.of_beam else "greedy")
+
+    def check(self) -> None:
+        """Find what is wrong before anything is loaded: nobody waits for a model to hear of a mistyped name.
+
+        Raises:
+            AsrError: Options that contradict each other or make no sense, or a file that is not there.
+        """
+        if self.name not in DECODERS:
+            raise AsrError(f"no such decoder: {self.name}; there are {', '.join(DECODERS)}")
+        if self.name == "greedy" and self.of_beam:
+            raise AsrError(f"the greedy decoder takes no {', '.join(self.of_beam)}; --decoder beam does")
+        if self.lm is None and (self.lm_weight is not None or self.word_bonus is not None):
+            raise AsrError("--lm-weight and --word-bonus need a language model, --lm")
+        if self.lm_weight is not None and not 0 <= self.lm_weight < math.inf:
+            raise AsrError(f"--lm-weight must be 0 or more, not {self.lm_weight}")
+        if self.word_bonus is not None and not math.isfinite(self.word_bonus):
+            raise AsrError(f"--word-bonus must be a number, not {self.word_bonus}")
+        for path in (self.lm, self.lexicon, self.hotwords):
+            if path is not None:
+                check_file(path)
 
     @property
     def of_beam(self) -> list[str]:
@@ -76,6 +106,7 @@ class Chosen:
         hotwords: Likely words and phrases with their boosts.
         profile: The model's, where it goes with the language model that was given.
         notes: What a user should know about the choice, a line each.
+        threads: Utterances that the beam search decodes at a time; None: one a core.
     """
 
     decoder: GreedyDecoder | BeamDecoder
@@ -83,6 +114,7 @@ class Chosen:
     hotwords: Mapping[str, float] = field(default_factory=dict)
     profile: DecodingProfile | None = None
     notes: tuple[str, ...] = ()
+    threads: int | None = None
 
     def decode_batch(self, log_probs: Tensor, lengths: Tensor) -> list[list[Hypothesis]]:
         """Readings of each utterance, best first: as many as are wanted, or as confidences are calibrated with.
@@ -91,11 +123,14 @@ class Chosen:
             log_probs: (batch, steps, tokens).
             lengths: (batch,) steps.
         """
+        from asr.decode.greedy import GreedyDecoder
+
         if isinstance(self.decoder, GreedyDecoder):
             return self.decoder.decode_batch(log_probs, lengths)
         calibrated = self.profile is not None and self.profile.calibration is not None
         nbest = max(self.nbest, NBEST if calibrated else 1)
-        return self.decoder.decode_batch(log_probs, lengths, nbest, os.cpu_count() or 1, self.hotwords)
+        threads = self.threads or os.cpu_count() or 1
+        return self.decoder.decode_batch(log_probs, lengths, nbest, threads, self.hotwords)
 
     @property
     def settings(self) -> dict[str, Any]:
@@ -115,18 +150,16 @@ def choose_decoder(options: DecodingOptions, tokenizer: Tokenizer, profile: Deco
     Raises:
         AsrError: Options that contradict each other, or a file of theirs that cannot be used.
     """
-    name = options.decoder or ("beam" if options.of_beam else "greedy")
-    if name not in DECODERS:
-        raise AsrError(f"no such decoder: {name}; there are {', '.join(DECODERS)}")
-    if name == "greedy":
-        if options.of_beam:
-            raise AsrError(f"the greedy decoder takes no {', '.join(options.of_beam)}; --decoder beam does")
-        tuned = "this model's decoding was tuned with a language model; without --lm it is decoded greedily"
-        notes = (tuned,) if profile and profile.lm and options.decoder is None else ()
-        return Chosen(GreedyDecoder(tokenizer.tokens, tokenizer.blank), notes=notes)
-    if options.lm is None and (options.lm_weight is not None or options.word_bonus is not None):
-        raise AsrError("--lm-weight and --word-bonus need a language model, --lm")
-    return _beam(options, tokenizer, profile)
+    from asr.decode.greedy import GreedyDecoder  # here: options are checked without waiting for torch
+
+    options.check()
+    if options.name == "beam":
+        return _beam(options, tokenizer, profile)
+    notes: tuple[str, ...] = ()
+    if profile and profile.lm and options.decoder is None:
+        tuned = f"this model's decoding was tuned with a language model{_named(profile.lm_name)}"
+        notes = (f"{tuned}; without --lm it is decoded greedily",)
+    return Chosen(GreedyDecoder(tokenizer.tokens, tokenizer.blank), notes=notes)
 
 
 def _beam(options: DecodingOptions, tokenizer: Tokenizer, profile: DecodingProfile | None) -> Chosen:
@@ -136,10 +169,20 @@ def _beam(options: DecodingOptions, tokenizer: Tokenizer, profile: DecodingProfi
 
     lm = NgramModel.load(options.lm) if options.lm else None
     fits = profile is not None and profile.lm == (lm.model_id if lm else "")
+    words = read_words(options.lexicon) if options.lexicon else None
     notes = []
     if profile and lm and not fits:
-        notes.append("the model's decoding was tuned with another language model: default weights (try `asr tune`)")
+        another = f"another language model{_named(profile.lm_name)}"
+        notes.append(f"the model's decoding was tuned with {another}: default weights (try `asr tune`)")
+    if lm and lm.characters and tokenizer.word_boundary:
+        notes.append("the language model is of characters, and this model's texts have spaces: it takes one of words")
     tuned = profile if fits else None
+    if tuned and tuned.lexicon is not None and tuned.lexicon != words_id(words):
+        notes.append(
+            f"the model's decoding was tuned with {tuned.lexicon_facts}, not with "
+            f"{'this one' if words and tuned.lexicon else 'one' if words else 'none'}: "
+            "its weights and confidences may not fit (try `asr tune`)"
+        )
     weight = _first(options.lm_weight, tuned.lm_weight if tuned else None, LM_WEIGHT)
     bonus = _first(options.word_bonus, tuned.word_bonus if tuned else None, WORD_BONUS if lm else 0.0)
     decoder = BeamDecoder(
@@ -149,13 +192,37 @@ def _beam(options: DecodingOptions, tokenizer: Tokenizer, profile: DecodingProfi
         lm=lm,
         lm_weight=weight if lm else 0.0,
         word_bonus=bonus,
-        lexicon=read_words(options.lexicon) if options.lexicon else None,
+        lexicon=words,
     )
     if options.lexicon and decoder.unspellable:
         named = ", ".join(decoder.unspellable[:3])
         notes.append(f"{len(decoder.unspellable):,} words of the lexicon cannot be written by this model: {named}")
     hotwords = read_hotwords(options.hotwords) if options.hotwords else {}
-    return Chosen(decoder, options.nbest, hotwords, tuned, tuple(notes))
+    return Chosen(decoder, options.nbest, hotwords, tuned, tuple(notes), options.threads)
+
+
+def check_file(path: str | Path) -> None:
+    """Make sure that a file can be opened, without opening it: a pipe is read only once.
+
+    Raises:
+        TextError: It cannot.
+    """
+    wrong = None
+    if not Path(path).exists():
+        wrong = errno.ENOENT
+    elif Path(path).is_dir():
+        wrong = errno.EISDIR
+    elif not os.access(path, os.R_OK):
+        wrong = errno.EACCES
+    if wrong is not None:
+        raise TextError(f"{path}: {os.strerror(wrong).lower()}")
+
+
+def words_id(words: Iterable[str] | None) -> str:
+    """Hash of a lexicon's words, in whatever order and however often they stand there; "" where there is none."""
+    if words is None:
+        return ""
+    return hashlib.sha256("\n".join(sorted(set(words))).encode()).hexdigest()[:16]
 
 
 def read_words(path: str | Path) -> list[str]:
@@ -195,6 +262,10 @@ def _lines(path: str | Path) -> list[str]:
     except OSError as error:
         raise TextError(f"{path}: {(error.strerror or 'cannot be read').lower()}") from None
     return [line for line in text.splitlines() if line.strip()]
+
+
+def _named(name: str) -> str:
+    return f", {name}" if name else ""
 
 
 def _first(*values: float | None) -> float:

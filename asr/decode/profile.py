@@ -43,6 +43,10 @@ class DecodingProfile:
         utterances: How many these were.
         wer: With these settings on them, a fraction.
         calibration: Of confidences; None where it was not measured.
+        lm_name: The language model's file was called so; "" where nobody wrote it down.
+        lexicon: `words_id` of the lexicon that they are for; "" for none, None where nobody wrote it down.
+        lexicon_name: Its file was called so.
+        lexicon_words: How many different words it held.
     """
 
     lm: str
@@ -53,6 +57,17 @@ class DecodingProfile:
     utterances: int
     wer: float
     calibration: Calibration | None = None
+    lm_name: str = ""
+    lexicon: str | None = None
+    lexicon_name: str = ""
+    lexicon_words: int = 0
+
+    @property
+    def lexicon_facts(self) -> str:
+        """The lexicon in words."""
+        if not self.lexicon:
+            return "no lexicon"
+        return f"the lexicon {self.lexicon_name} ({self.lexicon_words:,} words, {self.lexicon})"
 
     def to_json(self) -> dict[str, Any]:
         """As it stands in a model file."""

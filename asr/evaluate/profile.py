@@ -14,7 +14,7 @@ from asr.decode.confidence import confidences, evidence, fit
 from asr.decode.greedy import GreedyDecoder
 from asr.decode.hypothesis import Hypothesis
 from asr.decode.ngram import NgramModel
-from asr.decode.options import read_words
+from asr.decode.options import read_words, words_id
 from asr.decode.profile import NBEST, Calibration, DecodingProfile
 from asr.errors import AsrError
 from asr.evaluate.pictures import draw_reliability, draw_surface
@@ -79,12 +79,13 @@ def tune_model(
     if not any(recognizer.normalizer(item.text) for item in split.utterances):
         raise AsrError(f"{split.manifest}: no words to tune on")
     language = NgramModel.load(lm)
+    words = read_words(lexicon) if lexicon else None
     make = partial(
         BeamDecoder,
         recognizer.tokenizer.tokens,
         word_boundary=recognizer.tokenizer.word_boundary,
         lm=language,
-        lexicon=read_words(lexicon) if lexicon else None,
+        lexicon=words,
     )
     make(beam=1)  # words that the model cannot spell show before the acoustic model has worked
     log_probs = cached_log_probs(
@@ -105,6 +106,10 @@ def tune_model(
         utterances=len(split.utterances),
         wer=best.wer,
         calibration=_calibrate(nbests, log_probs, split, recognizer, folder / "reliability.png"),
+        lm_name=lm.name,
+        lexicon=words_id(words),
+        lexicon_name=lexicon.name if lexicon else "",
+        lexicon_words=len(set(words or ())),
     )
     recognizer.file.decoding = profile.to_json()
     save_model(path, recognizer.file)

@@ -23,9 +23,10 @@ def test_lines_of_times_and_words(run_asr, tiny_model, recording, text):
     status, out, err = run_asr("align", tiny_model, recording, "--text", text)
     assert (status, err) == (0, "")
     rows = [line.split("\t") for line in out.splitlines()]
-    assert [word for _, _, word in rows] == text.split()
-    times = [float(time) for start, end, _ in rows for time in (start, end)]
+    assert [word for _, _, word, _ in rows] == text.split()
+    times = [float(time) for start, end, _, _ in rows for time in (start, end)]
     assert times == sorted(times) and times[0] >= 0 and times[-1] <= 2.0
+    assert all(0 < float(confidence) <= 1 for *_, confidence in rows)
 
 
 def test_json_from_a_text_file(run_asr, tiny_model, recording, text, tmp_path):
@@ -36,14 +37,23 @@ def test_json_from_a_text_file(run_asr, tiny_model, recording, text, tmp_path):
     assert record["text"] == text == " ".join(word["word"] for word in record["words"])
 
 
+def test_words_that_are_not_heard_are_named(run_asr, tiny_model, recording, text, monkeypatch):
+    monkeypatch.setattr("asr.cli.align.NOT_HEARD", 1.1)
+    status, out, err = run_asr("align", tiny_model, recording, "--text", text)
+    words = text.split()
+    assert status == 0 and len(out.splitlines()) == len(words)
+    assert f"probably not said, {len(words)} of {len(words)} words" in err and err.count("\n") == 1
+    assert words[0] in err
+
+
 @pytest.mark.parametrize(
     ("arguments", "named"),
     [
         ((), "--text"),
-        (("missing.txt",), "missing.txt"),
+        (("missing.txt",), "asr: error: missing.txt: no such file or directory\n"),
         (("--text", ""), "empty"),
         (("--text", "☃ 日本"), "日"),
-        (("--text", "a b " * 2000), "steps"),
+        (("--text", "a b " * 2000), "one.wav: 2.0 s are too short for a text of 7999 characters (at least 160.0 s)"),
         (("--text", "a", "--format", "srt"), "srt"),
     ],
 )

@@ -43,3 +43,16 @@ def test_config_of_another_name(run_asr):
     status, out, err = run_asr("config", "nonesuch")
     assert (status, out) == (2, "")
     assert "nonesuch" in err and err.count("\n") == 1
+
+
+def test_info_names_what_decoding_was_tuned_with(run_asr, tiny_model, tmp_path):
+    from asr.decode.profile import DecodingProfile
+    from asr.model.file import load_model, save_model
+
+    file = load_model(tiny_model)
+    measured = {"lm_weight": 0.5, "word_bonus": 1.0, "beam": 8, "tuned_on": "v", "utterances": 4, "wer": 0.25}
+    names = {"lm_name": "own.lm", "lexicon": "beef", "lexicon_name": "words.txt", "lexicon_words": 2000}
+    for extra, said in ((names, "own.lm (cafe), the lexicon words.txt (2,000 words, beef): "), ({}, "cafe: ")):
+        file.decoding = DecodingProfile(lm="cafe", **measured, **extra).to_json()
+        save_model(tmp_path / "model.safetensors", file)
+        assert f"language model {said}weight 0.5" in run_asr("info", tmp_path).out

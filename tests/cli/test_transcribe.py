@@ -87,6 +87,9 @@ def test_standard_input(run_asr, tiny_model, recordings, monkeypatch):
         (["{wav}", "--device", "abacus"], "abacus"),
         (["{wav}", "--decoder", "oracle"], "oracle"),
         (["{wav}", "--batch-frames", "0"], "batch-frames"),
+        (["{wav}", "--nbest", "2"], "--format json"),
+        (["{wav}", "--threads", "0"], "--threads"),
+        (["{wav}", "--decoder", "greedy", "--beam", "2"], "takes no --beam"),
     ],
 )
 def test_a_wrong_request_is_exit_2(run_asr, tiny_model, recordings, arguments, message):
@@ -115,3 +118,39 @@ def test_starts_without_what_it_does_not_need(tiny_model, recordings):
     command = [sys.executable, "-c", code, "transcribe", str(tiny_model), str(recordings / "a/one.wav")]
     output = subprocess.run(command, capture_output=True, text=True, check=True).stdout.splitlines()
     assert output[-1] == "[]" and len(output) == 2
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        ["transcribe", "{model}", "x.wav", "--lm", "missing"],
+        ["transcribe", "{model}", "x.wav", "--lexicon", "missing"],
+        ["evaluate", "{model}", "x.jsonl", "--out", "x", "--hotwords", "missing"],
+        ["evaluate", "{model}", "x.jsonl", "--out", "x", "--decoder", "greedy", "--lm", "missing"],
+        ["tune", "{model}", "x.jsonl", "--lm", "missing"],
+        ["lm", "train", "missing", "--out", "x"],
+        ["lm", "perplexity", "missing", "x"],
+        ["align", "{model}", "x.wav", "missing"],
+    ],
+)
+def test_a_missing_file_is_found_before_anything_heavy_is_loaded(tiny_model, line):
+    code = """if True:
+        import sys
+        from asr.cli.main import main
+        try:
+            main()
+        finally:
+            print(sorted({"torch", "numba", "numpy"} & set(sys.modules)))
+    """
+    command = [sys.executable, "-c", code, *(word.format(model=tiny_model) for word in line)]
+    run = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert (run.returncode, run.stdout) == (2, "[]\n")
+    assert run.stderr.startswith("asr: error: ") and run.stderr.count("\n") == 1
+    assert "missing: no such file or directory" in run.stderr or "takes no --lm" in run.stderr
+
+
+def test_no_result_depends_on_the_threads(run_asr, tiny_model, recordings):
+    command = ("transcribe", tiny_model, recordings / "a", "--beam", 4, "--format", "json")
+    alone = run_asr(*command, "--threads", 1)
+    assert alone.status == 0
+    assert run_asr(*command, "--threads", 3).out == run_asr(*command).out == alone.out

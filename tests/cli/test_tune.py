@@ -76,13 +76,16 @@ def test_keeps_what_it_found(run_asr, run, data):
     assert min(int(row["errors"]) for row in chosen) == best
     assert (run / "tune/surface.png").stat().st_size > 5000
 
-    assert f"tuned with:  language model {kept['lm']}" in run_asr("info", run)[1]
+    assert f"tuned with:  language model lm.arpa ({kept['lm']}), no lexicon: " in run_asr("info", run)[1]
 
     again = run_asr("tune", run, data / "valid.jsonl", "--lm", data / "lm.arpa", "--beam", "8")
     assert again[1].splitlines()[-2:] == out.splitlines()[-2:]  # from cached log-probabilities, the same
 
     status, _, err = run_asr("evaluate", run, data / "valid.jsonl", "--lm", data / "lm.arpa", "--out", data / "report")
     assert (status, "another language model" in err) == (0, False)
+    (data / "words").write_text("abc\n")
+    command = ("transcribe", run, data / "0.wav", "--lm", data / "lm.arpa", "--lexicon", data / "words")
+    assert "tuned with no lexicon" in run_asr(*command).err
     report = json.loads((data / "report/report.json").read_text())
     assert report["decoding"]["lm_weight"] == kept["lm_weight"]
     assert report["splits"]["valid"]["wer"] == pytest.approx(kept["wer"])

@@ -38,3 +38,21 @@ def test_without_any_place_it_is_compiled_all_the_same(tmp_path):
     environment = os.environ | {"NUMBA_CACHE_DIR": str(tmp_path / "file")}
     run = subprocess.run([sys.executable, "-c", ADD], capture_output=True, text=True, env=environment, check=False)
     assert (run.returncode, run.stdout) == (0, "3 True\n"), run.stderr
+
+
+def test_who_waits_for_the_compiler_is_told_once_and_only_then(tmp_path):
+    code = """if True:
+        from asr.decode.compiled import tell_compiling
+        from asr.decode.alignment import _viterbi
+        import numpy as np
+        tell_compiling(print)
+        for _ in range(2):
+            _viterbi(np.zeros((3, 2)), np.array([1]), 0)
+    """
+    environment = os.environ | {"NUMBA_CACHE_DIR": str(tmp_path)}
+    for place, told in ((tmp_path, ["once"]), (tmp_path, []), (tmp_path / "file", ["each time"])):
+        (tmp_path / "file").write_text("no folder")
+        environment["NUMBA_CACHE_DIR"] = str(place)
+        run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=environment, check=True)
+        lines = run.stdout.splitlines()
+        assert len(lines) == len(told) and all(word in line for word, line in zip(told, lines, strict=True))

@@ -1,9 +1,11 @@
 """Which decoder the flags mean, what they are refused for, and the files that they name."""
 
+from dataclasses import replace
+
 import pytest
 
 from asr.decode.greedy import GreedyDecoder
-from asr.decode.options import DecodingOptions, choose_decoder, read_hotwords, read_words
+from asr.decode.options import DecodingOptions, choose_decoder, read_hotwords, read_words, words_id
 from asr.decode.profile import Calibration, DecodingProfile
 from asr.errors import AsrError, TextError
 from asr.text import Tokenizer
@@ -77,11 +79,39 @@ def test_a_profile_counts_with_its_own_language_model_alone(tokenizer, lm, tmp_p
         ({"lm_weight": 0.5}, "--lm"),
         ({"word_bonus": 1.0}, "--lm"),
         ({"beam": 0}, "beam"),
+        ({"lm": "missing.arpa"}, "missing.arpa: no such file"),
+        ({"lm": ".", "lm_weight": -1.0}, "--lm-weight"),
+        ({"lm": ".", "word_bonus": float("nan")}, "--word-bonus"),
+        ({"lm": "."}, "is a directory"),
     ],
 )
 def test_what_makes_no_sense_is_refused(tokenizer, asked, named):
     with pytest.raises(AsrError, match=named):
         choose_decoder(DecodingOptions(**asked), tokenizer, None)
+
+
+def test_another_lexicon_than_was_tuned_with_is_told(tokenizer, lm, tmp_path):
+    from asr.decode.ngram import NgramModel
+
+    for name, words in (("a", "one\ntwo\n"), ("b", "two\none\none\n"), ("c", "one\n")):
+        (tmp_path / name).write_text(words)
+    own = profile(NgramModel.load(lm).model_id)
+    tuned = replace(own, lexicon=words_id(["one", "two"]), lexicon_name="a", lexicon_words=2)
+
+    def notes(known: DecodingProfile, lexicon: str | None) -> str:
+        options = DecodingOptions(lm=lm, lexicon=tmp_path / lexicon if lexicon else None)
+        return "\n".join(choose_decoder(options, tokenizer, known).notes)
+
+    assert notes(tuned, "a") == notes(tuned, "b") == ""  # the words count, not their order
+    assert "the lexicon a (2 words" in notes(tuned, "c") and "not with this one" in notes(tuned, "c")
+    assert "not with none" in notes(tuned, None)
+    assert "tuned with no lexicon, not with one" in notes(replace(own, lexicon=""), "a")
+    assert notes(own, "a") == notes(own, None) == ""  # an old model file says nothing of it
+
+
+def test_a_language_model_of_characters_is_told_where_it_takes_words(tokenizer, lm):
+    lm.write_text(ARPA.replace("one", "o").replace("two", "t"))
+    assert "of characters" in choose_decoder(DecodingOptions(lm=lm), tokenizer, None).notes[0]
 
 
 def test_a_lexicon_takes_the_first_word_of_a_line(tmp_path):
