@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from asr.decode.batch import LogProbs, pack
+from asr.decode.climb import climb
 from asr.decode.fusion import Fusion, token_fusion, word_fusion
 from asr.decode.hotwords import HotWords, hot_score
 from asr.decode.hypothesis import DecodeError, Hypothesis, check_log_probs
@@ -217,7 +218,23 @@ class BeamDecoder:
         if hot_arrays is not None:
             bonuses = bonuses + [hot_score(tokens_of(nodes, leaf), hot_arrays) for leaf in leaves]
         acoustic = exact_scores(log_probs, probabilities, self.blank, nodes, count, leaves)
+        if fusion is None and hot_arrays is None:
+            nodes, leaves, acoustic = self._climbed(log_probs, probabilities, nodes, count, leaves, acoustic)
+            lms = bonuses = np.zeros(len(leaves))
         return self._best(nodes, leaves, acoustic, lms, bonuses, nbest)
+
+    def _climbed(
+        self, log_probs: Floats, probabilities: Floats, nodes: Nodes, count: int, leaves: Numbers, acoustic: Floats
+    ) -> tuple[Nodes, Numbers, Floats]:
+        """The texts, their nodes and scores, with the one that is reached from the best by single edits."""
+        best = leaves[acoustic.argmax()]
+        limits = self._limits(None)
+        tokens = climb(probabilities, self.blank, limits.floor, limits.least, tokens_of(nodes, best))
+        nodes, count, reached = add_text(nodes, count, tokens, None, None, None)
+        if reached in leaves:
+            return nodes, leaves, acoustic
+        score = exact_scores(log_probs, probabilities, self.blank, nodes, count, np.array([reached], np.int32))
+        return nodes, np.append(leaves, np.int32(reached)), np.append(acoustic, score)
 
     def _greedy(self, log_probs: Floats) -> Numbers:
         """The tokens of the single best path."""
