@@ -31,7 +31,9 @@ class BeamDecoder:
     """Prefix beam search.
 
     What is found is scored again without any pruning, the greedy text among it: the best answer is never worse than
-    greedy decoding's, by the score that hypotheses are ranked by.
+    greedy decoding's, by the score that hypotheses are ranked by. Without language model, lexicon and hot words it is
+    then climbed from: no single token inserted, removed or replaced makes the tokens of the best answer more probable
+    (of those tokens that `token_floor` and alignments that `beam_threshold` leave).
 
     Args:
         tokens: Token strings by number.
@@ -227,11 +229,13 @@ class BeamDecoder:
         self, log_probs: Floats, probabilities: Floats, nodes: Nodes, count: int, leaves: Numbers, acoustic: Floats
     ) -> tuple[Nodes, Numbers, Floats]:
         """The texts, their nodes and scores, with the one that is reached from the best by single edits."""
-        best = leaves[acoustic.argmax()]
         limits = self._limits(None)
-        tokens = climb(probabilities, self.blank, limits.floor, limits.least, tokens_of(nodes, best))
+        best = tokens_of(nodes, leaves[acoustic.argmax()])
+        tokens = climb(probabilities, self.blank, limits.floor, limits.least, best)
+        if np.array_equal(tokens, best):
+            return nodes, leaves, acoustic
         nodes, count, reached = add_text(nodes, count, tokens, None, None, None)
-        if reached in leaves:
+        if reached in leaves:  # less probable than the best by no more than rounding
             return nodes, leaves, acoustic
         score = exact_scores(log_probs, probabilities, self.blank, nodes, count, np.array([reached], np.int32))
         return nodes, np.append(leaves, np.int32(reached)), np.append(acoustic, score)
