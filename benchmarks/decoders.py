@@ -11,8 +11,7 @@ compiles or loads is done before the clock starts, and how long compiling took i
 text scores lower than ours by the exact objective, "higher" those where it scores higher; --losses appends a line for
 each of the latter to a file: decoder, utterance, by how much, both texts. Each model is a run of its own. Peers get our
 pruning where they can be told. With --lm, all search with that language model (of words, ARPA) and its words as the
-lexicon, ours
-also with an open vocabulary.
+lexicon, ours also with an open vocabulary.
 """
 
 from __future__ import annotations
