@@ -2,14 +2,16 @@
 
     python benchmarks/decoders.py MODEL MANIFEST [--limit 100] [--beams 16,100] [--peer-python PYTHON]
                                   [--lm LM.arpa --lm-weight 0.5 --word-bonus 1.0] [--skip NAME,...]
+                                  [--losses FILE]
 
 The log-probabilities are computed once; all decode the same. Ours is measured against those of flashlight-text (C++,
 through torchaudio), fast-ctc-decode (Rust) and pyctcdecode (Python) that are installed; pyctcdecode wants numpy < 2 and
 so a Python of its own. Times are processor seconds of one thread, so that other work on the machine counts little; what
 compiles or loads is done before the clock starts, and how long compiling took is said. "lower" counts utterances whose
-text scores lower than ours by the exact objective, "higher" those where it scores higher. Peers get our pruning where
-they can be told. With --lm, all search with that language model (of words, ARPA) and its words as the lexicon, ours
-also with an open vocabulary.
+text scores lower than ours by the exact objective, "higher" those where it scores higher; --losses appends a line for
+each of the latter to a file: decoder, utterance, by how much, both texts. Each model is a run of its own. Peers get our
+pruning where they can be told. With --lm, all search with that language model (of words, ARPA) and its words as the
+lexicon, ours also with an open vocabulary.
 """
 
 from __future__ import annotations
@@ -27,7 +29,7 @@ from typing import Any
 import numpy as np
 
 from asr.audio import read_audio
-from asr.data.manifest import read_manifest
+from asr.data.manifest import Utterance, read_manifest
 from asr.decode import BeamDecoder, GreedyDecoder, Hypothesis, forward_score
 from asr.decode.ngram import NgramModel
 from asr.errors import TextError
@@ -46,11 +48,21 @@ class Race:
     """The utterances, what texts are judged by, and the table as it grows."""
 
     def __init__(
-        self, recognizer: Recognizer, rows: Rows, references: Sequence[str], lm: NgramModel | None, weights: Weights
+        self,
+        recognizer: Recognizer,
+        rows: Rows,
+        utterances: Sequence[Utterance],
+        lm: NgramModel | None,
+        weights: Weights,
+        losses: Path | None = None,
     ) -> None:
         self.tokenizer = recognizer.tokenizer
-        self.rows, self.references, self.lm, self.weights = rows, references, lm, weights
+        self.rows, self.lm, self.weights = rows, lm, weights
+        self.references = [recognizer.normalizer(one.text) for one in utterances]
+        self.ids = [one.id for one in utterances]
+        self.losses = losses
         self.ours: list[float] = []
+        self.our_texts: list[str] = []
         self.time = 0.0
         print(f"{'':52} {'ms/utt.':>9} {'x ours':>8} {'WER %':>7} {'lower':>6} {'higher':>7}")
 
@@ -69,12 +81,18 @@ class Race:
         for place, one in enumerate(found):  # ours may have scored with a space at an edge, which the text has not
             reached[place] = reached[place] if isinstance(one, str) else max(reached[place], one.score)
         if ours:
-            self.ours, self.time = reached, milliseconds
+            self.ours, self.our_texts, self.time = reached, texts, milliseconds
         differences = np.array(reached) - np.array(self.ours[: len(reached)] or reached)
         ratio = f"{milliseconds / self.time:8.1f}" if self.time else f"{'':8}"
         errors = 100 * score(list(self.references[: len(texts)]), texts).wer
         lower, higher = (differences < -1e-4).sum(), (differences > 1e-4).sum()
         print(f"{name:52} {milliseconds:9.2f} {ratio} {errors:7.2f} {lower:6} {higher:7}", flush=True)
+        if self.losses is not None:
+            with self.losses.open("a", encoding="utf-8") as file:
+                for place in np.flatnonzero(differences > 1e-4):
+                    loss = {"decoder": name, "id": self.ids[place], "higher": round(float(differences[place]), 4)}
+                    loss |= {"text": texts[place], "ours": self.our_texts[place]}
+                    file.write(json.dumps(loss, ensure_ascii=False) + "\n")
 
     def objective(self, row: np.ndarray, text: str) -> float:
         """The exact CTC score of a text and what the language model adds; -inf for characters that are no tokens."""
@@ -199,6 +217,7 @@ def main() -> None:
     parser.add_argument("--lm", type=Path, help="ARPA file of words")
     parser.add_argument("--lm-weight", type=float, default=0.5)
     parser.add_argument("--word-bonus", type=float, default=1.0)
+    parser.add_argument("--losses", type=Path, help="where to append what a peer found that scores higher, JSON lines")
     parser.add_argument("--skip", default="", help="peers to leave out: flashlight,fast,pyctcdecode")
     arguments = parser.parse_args()
     recognizer = Recognizer.load(arguments.model)
@@ -209,7 +228,7 @@ def main() -> None:
     print(f"{len(rows)} utterances of {steps:.0f} steps in the mean, {alphabet} tokens; no result is cached")
     lm = NgramModel.load(arguments.lm) if arguments.lm else None
     weights = (arguments.lm_weight, arguments.word_bonus)
-    race = Race(recognizer, rows, [recognizer.normalizer(one.text) for one in utterances], lm, weights)
+    race = Race(recognizer, rows, utterances, lm, weights, arguments.losses)
     race.run("asr, greedy", best_of(GreedyDecoder(recognizer.tokenizer.tokens)))
     language = [str(arguments.lm), *map(str, weights)] if lm else []
     skipped = arguments.skip.split(",")

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from asr.decode.batch import LogProbs, pack
+from asr.decode.climb import climb
 from asr.decode.fusion import Fusion, token_fusion, word_fusion
 from asr.decode.hotwords import HotWords, hot_score
 from asr.decode.hypothesis import DecodeError, Hypothesis, check_log_probs
@@ -30,7 +31,9 @@ class BeamDecoder:
     """Prefix beam search.
 
     What is found is scored again without any pruning, the greedy text among it: the best answer is never worse than
-    greedy decoding's, by the score that hypotheses are ranked by.
+    greedy decoding's, by the score that hypotheses are ranked by. Without language model, lexicon and hot words it is
+    then climbed from: no single token inserted, removed or replaced makes the tokens of the best answer more probable
+    (of those tokens that `token_floor` and alignments that `beam_threshold` leave).
 
     Args:
         tokens: Token strings by number.
@@ -217,7 +220,25 @@ class BeamDecoder:
         if hot_arrays is not None:
             bonuses = bonuses + [hot_score(tokens_of(nodes, leaf), hot_arrays) for leaf in leaves]
         acoustic = exact_scores(log_probs, probabilities, self.blank, nodes, count, leaves)
+        if fusion is None and hot_arrays is None:
+            nodes, leaves, acoustic = self._climbed(log_probs, probabilities, nodes, count, leaves, acoustic)
+            lms = bonuses = np.zeros(len(leaves))
         return self._best(nodes, leaves, acoustic, lms, bonuses, nbest)
+
+    def _climbed(
+        self, log_probs: Floats, probabilities: Floats, nodes: Nodes, count: int, leaves: Numbers, acoustic: Floats
+    ) -> tuple[Nodes, Numbers, Floats]:
+        """The texts, their nodes and scores, with the one that is reached from the best by single edits."""
+        limits = self._limits(None)
+        best = tokens_of(nodes, leaves[acoustic.argmax()])
+        tokens = climb(probabilities, self.blank, limits.floor, limits.least, best)
+        if np.array_equal(tokens, best):
+            return nodes, leaves, acoustic
+        nodes, count, reached = add_text(nodes, count, tokens, None, None, None)
+        if reached in leaves:  # less probable than the best by no more than rounding
+            return nodes, leaves, acoustic
+        score = exact_scores(log_probs, probabilities, self.blank, nodes, count, np.array([reached], np.int32))
+        return nodes, np.append(leaves, np.int32(reached)), np.append(acoustic, score)
 
     def _greedy(self, log_probs: Floats) -> Numbers:
         """The tokens of the single best path."""

@@ -1,0 +1,89 @@
+"""Climbing: what the beam search answers is no single edit away from anything more probable."""
+
+import math
+
+import numpy as np
+import pytest
+from brute import random_log_probs
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from asr.decode import BeamDecoder, forward_score
+from asr.decode.climb import climb
+
+LETTERS = ("<blank>", "a", "b", "c", "d")
+unpruned = {"beam_threshold": math.inf, "token_floor": -math.inf}
+case = st.tuples(st.integers(0, 10**9), st.integers(0, 30), st.integers(2, 5), st.floats(0, 6))
+
+
+def edits(text, size):
+    """All texts that are one token inserted, replaced or deleted away, tokens 1 to size - 1."""
+    for start in range(len(text) + 1):
+        for stop in range(start, min(start + 1, len(text)) + 1):
+            for put in [(), *((token,) for token in range(1, size))]:
+                yield *text[:start], *put, *text[stop:]
+
+
+def check_no_edit_gains(values, size, text):
+    reached = forward_score(values, text)
+    for edited in edits(tuple(text), size):
+        assert forward_score(values, edited) <= reached + 1e-7, (text, edited)
+
+
+def check_answer(sizes, beam):
+    seed, steps, size, sharpness = sizes
+    values = random_log_probs(seed, steps, size, sharpness)
+    found = BeamDecoder(LETTERS[:size], None, beam=beam, **unpruned).decode(values, nbest=beam + 2)
+    check_no_edit_gains(values, size, found[0].tokens)
+    assert found[0].score == pytest.approx(forward_score(values, found[0].tokens), abs=1e-8)
+    scores = [hypothesis.score for hypothesis in found]
+    assert scores == sorted(scores, reverse=True)
+    assert len({hypothesis.text for hypothesis in found}) == len(found)
+
+
+@given(case, st.integers(1, 4))
+def test_no_single_edit_of_the_answer_is_more_probable(sizes, beam):
+    check_answer(sizes, beam)
+
+
+@pytest.mark.long
+@settings(max_examples=3000)
+@given(case, st.integers(1, 4))
+def test_no_single_edit_of_the_answer_is_more_probable_3_000(sizes, beam):
+    check_answer(sizes, beam)
+
+
+@given(case, st.data())
+def test_climbs_from_any_possible_text(sizes, data):
+    seed, steps, size, sharpness = sizes
+    values = random_log_probs(seed, steps, size, sharpness)
+    text = np.array(data.draw(st.lists(st.integers(1, size - 1), max_size=steps // 2)), np.int32)
+    reached = climb(values.exp().numpy(), 0, 0.0, 0.0, text)
+    assert forward_score(values, reached) >= forward_score(values, text) - 1e-9
+    check_no_edit_gains(values, size, reached.tolist())
+
+
+def test_long_texts_are_mended_in_many_places_at_once():
+    rng = np.random.default_rng(1)
+    said = rng.integers(1, 5, 400)
+    probabilities = np.full((800, 5), 0.02)
+    probabilities[::2, 0] = probabilities[np.arange(1, 800, 2), said] = 0.92
+    text = said.astype(np.int32)
+    text[::20] = text[::20] % 4 + 1
+    assert climb(probabilities, 0, 0.0, math.exp(-20), text).tolist() == said.tolist()
+
+
+def test_what_is_impossible_stays():
+    values = random_log_probs(1, 3, 4)
+    impossible = np.array([1, 1, 1], np.int32)
+    assert climb(values.exp().numpy(), 0, 0.0, 0.0, impossible).tolist() == [1, 1, 1]
+    certain = np.array([[0.0, 1.0, 0.0], [1.0, 0.0, 0.0], [0.0, 0.0, 1.0]])
+    assert climb(certain, 0, 0.0, 0.0, np.array([1, 2], np.int32)).tolist() == [1, 2]
+    assert climb(certain, 0, 0.0, 0.0, np.array([2], np.int32)).tolist() == [2]
+
+
+def test_tokens_below_the_floor_are_not_tried():
+    probabilities = np.array([[0.9, 0.1], [0.2, 0.8]])
+    empty = np.empty(0, np.int32)
+    assert climb(probabilities, 0, 0.85, 0.0, empty).tolist() == []
+    assert climb(probabilities, 0, 0.5, 0.0, empty).tolist() == [1]
