@@ -129,9 +129,9 @@ class Recognizer:
             )
         spans = align(log_probs, tokens)
         score = forward_score(log_probs, tokens)
-        return self._transcript(
-            name, len(audio) / self.sample_rate, [Hypothesis(text, tokens, score, score, spans=spans)], log_probs
-        )
+        said = Hypothesis(text, tokens, score, score, spans=spans)
+        duration = len(audio) / self.sample_rate
+        return self._transcript(name, duration, [said], self.words(said, log_probs, duration))
 
     def transcribe_many(
         self, sources: Iterable[Source], batch_frames: int = BATCH_FRAMES
@@ -191,7 +191,8 @@ class Recognizer:
             for number, nbest, row, size in zip(chosen, decoded, rows, steps.tolist(), strict=True):
                 place = places[number]
                 duration = len(readable[place]) / self.sample_rate
-                results[place] = self._transcript(window[place][0], duration, nbest, row[:size])
+                words = self._calibrated(self.words(nbest[0], row[:size], duration), nbest)
+                results[place] = self._transcript(window[place][0], duration, nbest, words)
         for place in range(len(window)):
             yield results[place]
 
@@ -210,15 +211,18 @@ class Recognizer:
             spans = align(log_probs, hypothesis.tokens)
         return words_from(spans, self.tokenizer.tokens, self.step_seconds, duration)
 
-    def _transcript(
-        self, name: str | None, duration: float, nbest: Sequence[Hypothesis], log_probs: Waveform
-    ) -> Transcript:
-        words = self.words(nbest[0], log_probs, duration)
+    def _calibrated(self, words: tuple[Word, ...], nbest: Sequence[Hypothesis]) -> tuple[Word, ...]:
+        """The words of the best reading, as sure as was learned with the decoder's profile, if it has one."""
         profile = self.decoding.profile
-        if profile and profile.calibration and words:
-            found = evidence([word.confidence for word in words], nbest)
-            sure = confidences(found, profile.calibration).tolist()
-            words = tuple(replace(word, confidence=one) for word, one in zip(words, sure, strict=True))
+        if not (profile and profile.calibration and words):
+            return words
+        found = evidence([word.confidence for word in words], nbest, self.decoding.lm)
+        sure = confidences(found, profile.calibration).tolist()
+        return tuple(replace(word, confidence=one) for word, one in zip(words, sure, strict=True))
+
+    def _transcript(
+        self, name: str | None, duration: float, nbest: Sequence[Hypothesis], words: tuple[Word, ...]
+    ) -> Transcript:
         return Transcript(
             audio=name,
             duration=duration,

@@ -1,13 +1,18 @@
 """How sure a word is: from where it was heard, and from what else could have been said there.
 
-Two pieces of evidence, each a logit: the posterior of the word's characters where they stand, and the share of the
-n-best hypotheses, weighted by their probability, that have the word in this place. A logistic regression, fitted on a
-validation set (`asr tune`), turns them into a probability.
+A logistic regression, fitted on a validation set (`asr tune`), turns five pieces of evidence into a probability:
+
+- aligned: the posterior of the word's characters where they stand, as a logit;
+- agreed: the share of the n-best hypotheses, weighted by probability, that have the word in this place, as a logit;
+- expected: how likely the language model finds the word after those before it, as a natural logarithm;
+- followed: the same of the word after it, or of the sentence's end: what does not belong makes the next word odd too;
+- length: its characters. A long word that is in the vocabulary and fits what was heard is hardly there by chance.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
@@ -16,23 +21,38 @@ from rapidfuzz.distance import Levenshtein
 from asr.decode.hypothesis import Hypothesis
 from asr.decode.profile import Calibration
 
+if TYPE_CHECKING:
+    from asr.decode.ngram import NgramModel
+
 Floats = npt.NDArray[np.float64]
+EVIDENCE = ("aligned", "agreed", "expected", "followed", "length")  # the columns, named as in `Calibration`
 _SURE = 1e-4  # no evidence is surer than one in ten thousand: a logit stays finite
 _RIDGE = 1e-3  # a little pull to zero, so that evidence that separates perfectly has weights too
 _ROUNDS = 50
+_LONG = 12  # characters: a longer word is no surer for it
 
 
-def evidence(posteriors: Sequence[float], nbest: Sequence[Hypothesis]) -> Floats:
+def evidence(posteriors: Sequence[float], nbest: Sequence[Hypothesis], lm: NgramModel | None = None) -> Floats:
     """What speaks for each word of the best hypothesis.
 
     Args:
         posteriors: (words,) geometric means of the posteriors of each word's characters where they were heard.
         nbest: Best first; `posteriors` belong to the words of the first.
+        lm: The language model of the search. Without one, or with one of characters, no word is expected more than
+            another: 0.
 
     Returns:
-        (words, 2) logits: of the posteriors, and of the share of hypotheses that agree.
+        (words, 5) in the order of `EVIDENCE`.
     """
     words = nbest[0].text.split()
+    scores = lm.scores(words) if lm is not None and not lm.characters else np.zeros(len(words) + 1)
+    aligned = _logit(np.asarray(posteriors, np.float64))
+    length = np.array([min(len(word), _LONG) for word in words], np.float64)
+    return np.stack([aligned, _logit(_agreed(words, nbest)), scores[:-1], scores[1:], length], axis=1)
+
+
+def _agreed(words: Sequence[str], nbest: Sequence[Hypothesis]) -> Floats:
+    """(words,) shares of the hypotheses, weighted by their probabilities, that have each word in its place."""
     scores = np.array([hypothesis.score for hypothesis in nbest])
     weights = np.exp(scores - scores.max())
     weights /= weights.sum()
@@ -41,12 +61,12 @@ def evidence(posteriors: Sequence[float], nbest: Sequence[Hypothesis]) -> Floats
         for block in Levenshtein.opcodes(words, hypothesis.text.split()):
             if block.tag == "equal":
                 agreed[block.src_start : block.src_end] += weight
-    return np.stack([_logit(np.asarray(posteriors, np.float64)), _logit(agreed)], axis=1)
+    return agreed
 
 
 def confidences(found: Floats, calibration: Calibration) -> Floats:
-    """Probabilities that words are correct: (words, 2) evidence -> (words,)."""
-    weights = np.array([calibration.aligned, calibration.agreed])
+    """Probabilities that words are correct: (words, 5) evidence -> (words,)."""
+    weights = np.array([getattr(calibration, name) for name in EVIDENCE])
     return _sigmoid(found @ weights + calibration.offset)
 
 
@@ -54,7 +74,7 @@ def fit(found: Floats, correct: npt.NDArray[np.bool_]) -> Calibration | None:
     """The calibration under which the truth is most probable: logistic regression by Newton's method.
 
     Args:
-        found: (words, 2) evidence.
+        found: (words, 5) evidence.
         correct: (words,) whether each word is.
 
     Returns:
@@ -63,8 +83,8 @@ def fit(found: Floats, correct: npt.NDArray[np.bool_]) -> Calibration | None:
     if correct.all() or not correct.any():
         return None
     inputs = np.column_stack([found, np.ones(len(found))])
-    pull = _RIDGE * len(found) * np.array([1.0, 1.0, 0.0])
-    weights = np.zeros(3)
+    pull = _RIDGE * len(found) * np.append(np.ones(len(EVIDENCE)), 0.0)
+    weights = np.zeros(len(EVIDENCE) + 1)
     for _ in range(_ROUNDS):
         predicted = _sigmoid(inputs @ weights)
         gradient = inputs.T @ (predicted - correct) + pull * weights
@@ -76,8 +96,7 @@ def fit(found: Floats, correct: npt.NDArray[np.bool_]) -> Calibration | None:
         weights = weights - step
         if np.abs(step).max() < 1e-9:
             break
-    aligned, agreed, offset = weights.tolist()
-    return Calibration(aligned, agreed, offset)
+    return Calibration(*weights.tolist())
 
 
 def _cost(inputs: Floats, correct: npt.NDArray[np.bool_], weights: Floats, pull: Floats) -> float:

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from asr.decode.beam import BeamDecoder
     from asr.decode.greedy import GreedyDecoder
     from asr.decode.hypothesis import Hypothesis
+    from asr.decode.ngram import NgramModel
 
 DECODERS = ("greedy", "beam")
 
@@ -131,6 +132,11 @@ class Chosen:
         nbest = max(self.nbest, NBEST if calibrated else 1)
         threads = self.threads or os.cpu_count() or 1
         return self.decoder.decode_batch(log_probs, lengths, nbest, threads, self.hotwords)
+
+    @property
+    def lm(self) -> NgramModel | None:
+        """The decoder's language model."""
+        return getattr(self.decoder, "lm", None)
 
     @property
     def settings(self) -> dict[str, Any]:

@@ -13,6 +13,7 @@ from typing import Any, Self
 from asr.errors import AsrError
 
 NBEST = 10  # readings that a word's confidence is weighed against, when it is calibrated and ever after
+_OLDER = {"expected": 0.0, "followed": 0.0, "length": 0.0}  # what the first files have no weights for
 
 
 @dataclass(frozen=True)
@@ -22,11 +23,17 @@ class Calibration:
     Attributes:
         aligned: Of the logit of the word's posterior where it was heard.
         agreed: Of the logit of the share of hypotheses that have it.
-        offset: Added to both.
+        expected: Of the natural logarithm of its probability under the language model.
+        followed: Of that of the word after it, or of the end.
+        length: Of the number of its characters.
+        offset: Added to them.
     """
 
     aligned: float
     agreed: float
+    expected: float
+    followed: float
+    length: float
     offset: float
 
 
@@ -83,7 +90,11 @@ class DecodingProfile:
         if not fields:
             return None
         try:
-            calibration = Calibration(**fields["calibration"]) if fields.get("calibration") else None
+            weights = fields.get("calibration")
+            # The first files have two weights and their offset.
+            calibration = (
+                Calibration(**{"expected": 0.0, "followed": 0.0, "length": 0.0, **weights}) if weights else None
+            )
             return cls(**{**fields, "calibration": calibration})
         except (TypeError, KeyError) as error:
             raise AsrError(f"the model file's decoding profile cannot be read: {error}") from None

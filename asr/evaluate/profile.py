@@ -105,7 +105,7 @@ def tune_model(
         tuned_on=fingerprint(split.utterances),
         utterances=len(split.utterances),
         wer=best.wer,
-        calibration=_calibrate(nbests, log_probs, split, recognizer, folder / "reliability.png"),
+        calibration=_calibrate(nbests, log_probs, split, recognizer, language, folder / "reliability.png"),
         lm_name=lm.name,
         lexicon=words_id(words),
         lexicon_name=lexicon.name if lexicon else "",
@@ -126,6 +126,7 @@ def _calibrate(
     log_probs: Sequence[LogProbs],
     split: Split,
     recognizer: Recognizer,
+    lm: NgramModel,
     picture: Path,
 ) -> Calibration | None:
     """The calibration under which the words of these readings are judged best; None where nothing can be learned."""
@@ -133,10 +134,9 @@ def _calibrate(
     found, correct = [], []
     for nbest, rows, item in zip(nbests, log_probs, judged.per_utterance, strict=True):
         posteriors = [word.confidence for word in recognizer.words(nbest[0], rows)]
-        right = [pair.reference == pair.hypothesis for pair in item.alignment if pair.hypothesis is not None]
-        if len(right) == len(posteriors) > 0:  # a normaliser may join or part words: those are left out
-            found.append(evidence(posteriors, nbest))
-            correct += right
+        if len(item.correct) == len(posteriors) > 0:  # a normaliser may join or part words: those are left out
+            found.append(evidence(posteriors, nbest, lm))
+            correct += item.correct
     calibration = fit(np.concatenate(found), np.array(correct)) if found else None
     if calibration:
         measured = reliability(confidences(np.concatenate(found), calibration), correct)

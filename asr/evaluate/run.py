@@ -89,8 +89,7 @@ def _reliability(scored: Score, sure: Mapping[str, Sequence[float]]) -> Reliabil
     said: list[float] = []
     right: list[bool] = []
     for item in scored.per_utterance:
-        correct = [pair.reference == pair.hypothesis for pair in item.alignment if pair.hypothesis is not None]
-        if len(correct) == len(sure.get(item.id, ())):  # a normaliser may join or part words: those are left out
+        if len(item.correct) == len(sure.get(item.id, ())):  # a normaliser may join or part words: those are left out
             said += sure.get(item.id, ())
-            right += correct
+            right += item.correct
     return reliability(said, right) if said else None

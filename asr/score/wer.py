@@ -76,6 +76,11 @@ class UtteranceScore:
     characters_no_space: Counts
     alignment: tuple[Pair, ...]
 
+    @property
+    def correct(self) -> list[bool]:
+        """Whether each word of the hypothesis is right."""
+        return [pair.reference == pair.hypothesis for pair in self.alignment if pair.hypothesis is not None]
+
 
 @dataclass(frozen=True)
 class Score:
