@@ -1,11 +1,10 @@
 """How sure a word is: from where it was heard, and from what else could have been said there.
 
-A logistic regression, fitted on a validation set (`asr tune`), turns five pieces of evidence into a probability:
+A logistic regression, fitted on a validation set (`asr tune`), turns four pieces of evidence into a probability:
 
 - aligned: the posterior of the word's characters where they stand, as a logit;
 - agreed: the share of the n-best hypotheses, weighted by probability, that have the word in this place, as a logit;
 - expected: how likely the language model finds the word after those before it, as a natural logarithm;
-- followed: the same of the word after it, or of the sentence's end: what does not belong makes the next word odd too;
 - length: its characters. A long word that is in the vocabulary and fits what was heard is hardly there by chance.
 """
 
@@ -25,7 +24,7 @@ if TYPE_CHECKING:
     from asr.decode.ngram import NgramModel
 
 Floats = npt.NDArray[np.float64]
-EVIDENCE = ("aligned", "agreed", "expected", "followed", "length")  # the columns, named as in `Calibration`
+EVIDENCE = ("aligned", "agreed", "expected", "length")  # the columns, named as in `Calibration`
 _SURE = 1e-4  # no evidence is surer than one in ten thousand: a logit stays finite
 _RIDGE = 1e-3  # a little pull to zero, so that evidence that separates perfectly has weights too
 _ROUNDS = 50
@@ -42,13 +41,13 @@ def evidence(posteriors: Sequence[float], nbest: Sequence[Hypothesis], lm: Ngram
             another: 0.
 
     Returns:
-        (words, 5) in the order of `EVIDENCE`.
+        (words, 4) in the order of `EVIDENCE`.
     """
     words = nbest[0].text.split()
-    scores = lm.scores(words) if lm is not None and not lm.characters else np.zeros(len(words) + 1)
+    expected = lm.scores(words)[:-1] if lm is not None and not lm.characters else np.zeros(len(words))
     aligned = _logit(np.asarray(posteriors, np.float64))
     length = np.array([min(len(word), _LONG) for word in words], np.float64)
-    return np.stack([aligned, _logit(_agreed(words, nbest)), scores[:-1], scores[1:], length], axis=1)
+    return np.stack([aligned, _logit(_agreed(words, nbest)), expected, length], axis=1)
 
 
 def _agreed(words: Sequence[str], nbest: Sequence[Hypothesis]) -> Floats:
@@ -65,7 +64,7 @@ def _agreed(words: Sequence[str], nbest: Sequence[Hypothesis]) -> Floats:
 
 
 def confidences(found: Floats, calibration: Calibration) -> Floats:
-    """Probabilities that words are correct: (words, 5) evidence -> (words,)."""
+    """Probabilities that words are correct: (words, 4) evidence -> (words,)."""
     weights = np.array([getattr(calibration, name) for name in EVIDENCE])
     return _sigmoid(found @ weights + calibration.offset)
 
@@ -74,7 +73,7 @@ def fit(found: Floats, correct: npt.NDArray[np.bool_]) -> Calibration | None:
     """The calibration under which the truth is most probable: logistic regression by Newton's method.
 
     Args:
-        found: (words, 5) evidence.
+        found: (words, 4) evidence.
         correct: (words,) whether each word is.
 
     Returns:

@@ -13,7 +13,7 @@ from typing import Any, Self
 from asr.errors import AsrError
 
 NBEST = 10  # readings that a word's confidence is weighed against, when it is calibrated and ever after
-_OLDER = {"expected": 0.0, "followed": 0.0, "length": 0.0}  # what the first files have no weights for
+_OLDER = {"expected": 0.0, "length": 0.0}  # what the first files have no weights for
 
 
 @dataclass(frozen=True)
@@ -24,7 +24,6 @@ class Calibration:
         aligned: Of the logit of the word's posterior where it was heard.
         agreed: Of the logit of the share of hypotheses that have it.
         expected: Of the natural logarithm of its probability under the language model.
-        followed: Of that of the word after it, or of the end.
         length: Of the number of its characters.
         offset: Added to them.
     """
@@ -32,7 +31,6 @@ class Calibration:
     aligned: float
     agreed: float
     expected: float
-    followed: float
     length: float
     offset: float
 
@@ -92,9 +90,7 @@ class DecodingProfile:
         try:
             weights = fields.get("calibration")
             # The first files have two weights and their offset.
-            calibration = (
-                Calibration(**{"expected": 0.0, "followed": 0.0, "length": 0.0, **weights}) if weights else None
-            )
+            calibration = Calibration(**{"expected": 0.0, "length": 0.0, **weights}) if weights else None
             return cls(**{**fields, "calibration": calibration})
         except (TypeError, KeyError) as error:
             raise AsrError(f"the model file's decoding profile cannot be read: {error}") from None

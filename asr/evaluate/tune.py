@@ -75,7 +75,7 @@ def fingerprint(utterances: Sequence[Utterance]) -> str:
 def cached_log_probs(
     recognizer: Recognizer, utterances: Sequence[Utterance], cache: Path, progress: Progress = lambda done, all: None
 ) -> list[LogProbs]:
-    """What the acoustic model says about each utterance, computed once and kept in a file.
+    """What the acoustic model says about each utterance, computed once and kept in a file, the only one of its kind.
 
     Args:
         recognizer: Its model; another one does not take what this one left.
@@ -89,8 +89,8 @@ def cached_log_probs(
     Raises:
         AudioError: One cannot be read.
     """
-    paths = "\n".join(utterance.audio for utterance in utterances)
-    key = hashlib.sha256(f"{recognizer.model_id}\n{paths}".encode()).hexdigest()[:16]
+    recordings = "\n".join(f"{utterance.audio}\t{utterance.duration}" for utterance in utterances)
+    key = hashlib.sha256(f"{recognizer.model_id}\n{recordings}".encode()).hexdigest()[:16]
     file = cache / f"log_probs-{key}.npz"
     if file.exists():
         with np.load(file) as kept:
@@ -105,6 +105,8 @@ def cached_log_probs(
     cache.mkdir(parents=True, exist_ok=True)
     with replacing(file) as aside, aside.open("wb") as stream:
         np.savez(stream, rows=np.concatenate(found), ends=np.cumsum([len(row) for row in found]))
+    for other in set(cache.glob("log_probs-*.npz")) - {file}:  # of another model or other recordings
+        other.unlink()
     return found
 
 

@@ -54,7 +54,7 @@ def test_any_flag_of_the_beam_means_it(tokenizer, asked):
 def test_a_profile_counts_with_its_own_language_model_alone(tokenizer, lm, tmp_path):
     from asr.decode.ngram import NgramModel
 
-    own = profile(NgramModel.load(lm).model_id, Calibration(1, 1, 0, 0, 0, 0))
+    own = profile(NgramModel.load(lm).model_id, Calibration(1, 1, 0, 0, 0))
     chosen = choose_decoder(DecodingOptions(lm=lm), tokenizer, own)
     assert {"lm_weight": 0.75, "word_bonus": 2.5, "beam": 64}.items() <= chosen.settings.items()
     assert chosen.profile == own and chosen.notes == ()
@@ -150,10 +150,10 @@ def test_an_empty_lexicon_and_a_boost_that_is_no_number(tmp_path):
 
 
 def test_a_profile_survives_the_model_file():
-    for one in (profile("x"), profile("x", Calibration(0.5, 1.5, 0.1, 0.05, 0.2, -0.25))):
+    for one in (profile("x"), profile("x", Calibration(0.5, 1.5, 0.1, 0.2, -0.25))):
         assert DecodingProfile.from_json(one.to_json()) == one
     assert DecodingProfile.from_json({}) is None
     first = profile("x").to_json() | {"calibration": {"aligned": 0.5, "agreed": 1.5, "offset": -0.25}}
-    assert DecodingProfile.from_json(first).calibration == Calibration(0.5, 1.5, 0.0, 0.0, 0.0, -0.25)
+    assert DecodingProfile.from_json(first).calibration == Calibration(0.5, 1.5, 0.0, 0.0, -0.25)
     with pytest.raises(AsrError):
         DecodingProfile.from_json({"lm": "x", "colour": "blue"})
