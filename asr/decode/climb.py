@@ -1,10 +1,10 @@
-"""Climbing: from a text to one that no edit of a single token makes more probable under CTC.
+"""Hill climbing from a text to one that no edit of a single token makes more probable under CTC.
 
 Where nothing but the acoustic model speaks, the future of a prefix depends on its last token alone. So a beam fills up
 with variants of the distant past that all end alike, and loses the best text to them, often by a token or two. What
-remains to be changed is found directly: the mass of a prefix before each step (forward), and of a suffix from each step
-on (backward), make the exact probability of a text with one token substituted, inserted or deleted a sum over a few
-steps, for all tokens together.
+remains to be changed is found directly, from the forward and backward variables of CTC (Graves et al. 2006, section
+4.1), here called masses: that of a prefix before each step, and that of a suffix from each step on, make the exact
+probability of a text with one token substituted, inserted or deleted a sum over a few steps, for all tokens together.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from asr.decode.prefixes import NONE, Numbers
 Floats = npt.NDArray[np.float64]
 
 _GAIN = 1e-9  # what an edit must gain, as a share: less is rounding
-_APART = 32  # tokens between edits that are made at once
+APART = 32  # tokens between edits that are made at once
 _NOTHING = 1e-60  # share of the best mass at a step: what has less is never counted
 
 
@@ -47,7 +47,7 @@ class Masses(NamedTuple):
 
 
 @compiled
-def climb(probabilities: Floats, blank: int, floor: float, least: float, text: Numbers) -> Numbers:
+def climb(probabilities: Floats, blank: int, floor: float, least: float, text: Numbers, apart: int = APART) -> Numbers:
     """The text that is reached by making the best single edit again and again, until none is left that gains.
 
     Args:
@@ -56,42 +56,60 @@ def climb(probabilities: Floats, blank: int, floor: float, least: float, text: N
         floor: Tokens that are less probable than this at every step are not tried.
         least: Prefixes and suffixes with less than this share of the mass of the text's best one at a step count as
             impossible there.
-        text: (tokens,) to start from, not impossible.
+        text: (tokens,) to start from.
+        apart: Tokens between edits that are made at once.
 
     Returns:
-        (tokens,); the same array where nothing was to be gained.
+        (tokens,); the same array where nothing was to be gained, or the text is impossible.
     """
     steps = len(probabilities)
     least = max(least, _NOTHING)
     tokens = _tokens_to_try(probabilities, blank, floor)
     backwards = probabilities[::-1].copy()
     rows, weights = np.empty((steps, len(tokens))), np.empty(steps + 1)
-    best, total, apart = text, -math.inf, _APART
+    best, total = text, -math.inf
     while True:
         count = len(text)
         forward = _masses(probabilities, blank, text, least)
         backward = _masses(backwards, blank, text[::-1].copy(), least)
-        if forward.last[count] < steps or backward.last[count] < steps:
-            return best
-        end = forward.offset[steps] + count
-        reached = math.log(forward.ending[end] + forward.resting[end]) + forward.scale[steps]
+        reached = -math.inf
+        if forward.last[count] == steps and backward.last[count] == steps:
+            end = forward.offset[steps] + count
+            mass = forward.ending[end] + forward.resting[end]
+            if mass > 0.0:
+                reached = math.log(mass) + forward.scale[steps]
         if reached > total:
             best, total = text, reached
-        elif apart > count:  # rounding: it would go round in a circle
+        elif apart > max(count, len(best)):  # impossible to begin with, or rounding: it would go round in a circle
             return best
         else:  # edits that are good alone are not together
             text, total, apart = best, -math.inf, max(count, len(best)) + 2
             continue
-        for step in range(steps + 1):
-            weights[step] = math.exp(min(700.0, forward.scale[step] + backward.scale[steps - step] - total))
-        for step in range(steps):
-            factor = math.exp(backward.scale[steps - step - 1] - backward.scale[steps - step])
-            for number in range(len(tokens)):
-                rows[step, number] = probabilities[step, tokens[number]] * factor
+        _scale(probabilities, tokens, forward.scale, backward.scale, total, rows, weights)
         gains, stops, put = _best_edits(rows, tokens, text, forward, backward, weights)
         if not gains.max() > 1.0 + _GAIN:
             return best
         text = _edited(text, gains, stops, put, apart)
+
+
+@compiled
+def _scale(
+    probabilities: Floats,
+    tokens: Numbers,
+    forward: Floats,
+    backward: Floats,
+    total: float,
+    rows: Floats,
+    weights: Floats,
+) -> None:
+    """Fill `rows` and `weights` as `_best_edits` takes them, from the scales of both masses and the text's score."""
+    steps = len(probabilities)
+    for step in range(steps + 1):
+        weights[step] = math.exp(min(700.0, forward[step] + backward[steps - step] - total))
+    for step in range(steps):
+        factor = math.exp(backward[steps - step - 1] - backward[steps - step])
+        for number in range(len(tokens)):
+            rows[step, number] = probabilities[step, tokens[number]] * factor
 
 
 @compiled
@@ -143,7 +161,7 @@ def _masses(probabilities: Floats, blank: int, text: Numbers, least: float) -> M
         while ends[low] + rests[low] < best * least:
             ends[low] = rests[low] = 0.0
             low += 1
-        while ends[high - 1] + rests[high - 1] < best * least:
+        while last[high - 1] == NONE and ends[high - 1] + rests[high - 1] < best * least:  # so that none has gaps
             ends[high - 1] = rests[high - 1] = 0.0
             high -= 1
         if used + high - low > len(ending):
@@ -191,23 +209,23 @@ def _best_edits(
     for start in range(count + 1):
         for stop in range(start, min(start + 1, count) + 1):
             if stop > start:
-                gain = _joined(text, start, stop, forward, backward, weights)
+                gain = _deletion(text, start, stop, forward, backward, weights)
                 if gain > best[start]:
                     best[start], stops[start], put[start] = gain, stop, NONE
-            _all_between(rows, start, stop, forward, backward, weights, gains, after)
+            _insertions(rows, start, stop, forward, backward, weights, gains, after)
             for number in range(len(tokens)):
                 gain, token = gains[number], tokens[number]
                 if gain <= best[start] or (stop > start and token == text[start]):
                     continue
                 if (start > 0 and token == text[start - 1]) or (stop < count and token == text[stop]):
-                    gain = _one_between(rows[:, number], token, text, start, stop, forward, backward, weights)
+                    gain = _insertion_by_equal(rows[:, number], token, text, start, stop, forward, backward, weights)
                 if gain > best[start]:
                     best[start], stops[start], put[start] = gain, stop, token
     return best, stops, put
 
 
 @compiled
-def _joined(text: Numbers, start: int, stop: int, forward: Masses, backward: Masses, weights: Floats) -> float:
+def _deletion(text: Numbers, start: int, stop: int, forward: Masses, backward: Masses, weights: Floats) -> float:
     """The share of the prefix up to `start` and the suffix from `stop`, one after the other."""
     count, steps = len(text), len(weights) - 1
     turned = count - stop
@@ -225,7 +243,7 @@ def _joined(text: Numbers, start: int, stop: int, forward: Masses, backward: Mas
 
 
 @compiled
-def _all_between(
+def _insertions(
     rows: Floats,
     start: int,
     stop: int,
@@ -264,7 +282,7 @@ def _all_between(
 
 
 @compiled
-def _one_between(
+def _insertion_by_equal(
     row: Any,
     token: int,
     text: Numbers,
