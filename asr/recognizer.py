@@ -124,8 +124,8 @@ class Recognizer:
         name = str(source) if isinstance(source, str | Path) else None
         if (needed := steps_needed(tokens)) > len(log_probs):
             raise DecodeError(
-                f"{name or 'audio data'}: {len(audio) / self.sample_rate:.1f} s are too short for a text of "
-                f"{len(text)} characters (at least {math.ceil(10 * needed * self.step_seconds) / 10:.1f} s)"
+                f"{name or 'audio data'}: {len(audio) / self.sample_rate:.2f} s are too short for a text of "
+                f"{len(text)} characters (at least {math.ceil(100 * needed * self.step_seconds) / 100:.2f} s)"
             )
         spans = align(log_probs, tokens)
         score = forward_score(log_probs, tokens)

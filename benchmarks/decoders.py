@@ -118,7 +118,7 @@ def with_ours(race: Race, beam: int) -> None:
     name = f"asr, beam {beam}"
     if race.lm is not None:
         opened = BeamDecoder(tokens, boundary, beam, race.lm, *race.weights, **settings)
-        settings["lexicon"] = [word for word in race.lm.words if not word.startswith("<")]
+        settings["lexicon"] = list(race.lm.vocabulary)
     decoder = BeamDecoder(tokens, boundary, beam, race.lm, *race.weights, **settings)
     start = time.process_time()
     decoder.decode(race.rows[0])

@@ -47,7 +47,7 @@ class Joined(NamedTuple):
 
 
 def speech_edges(waveform: Waveform, rate: int) -> Edges:
-    """Where a clip's energy first and last reaches `FLOOR_DB` of its loudest window."""
+    """Where a clip's energy first and last is above `FLOOR_DB` of its loudest window."""
     size = round(WINDOW * rate)
     windows = waveform[: len(waveform) // size * size].reshape(-1, size)
     rms = np.sqrt(np.square(windows, dtype=np.float64).mean(axis=1))

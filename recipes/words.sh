@@ -30,8 +30,8 @@ python - "$out/words.lm" "$out/words.txt" <<'END'
 import pathlib, sys
 from asr.decode import NgramModel
 
-words = [word for word in NgramModel.load(sys.argv[1]).words if not word.startswith("<")]
-pathlib.Path(sys.argv[2]).write_text("".join(f"{word}\n" for word in words), encoding="utf-8")
+words = "".join(f"{word}\n" for word in NgramModel.load(sys.argv[1]).vocabulary)
+pathlib.Path(sys.argv[2]).write_text(words, encoding="utf-8")
 END
 asr tune "$run" "$data/valid.jsonl" --lm "$out/words.lm" --out "$out/tune"
 

@@ -32,7 +32,7 @@ def info(model: Model) -> None:
         **_decoding(file.decoding),
     }
     for label, fact in facts.items():
-        typer.echo(f"{label + ':':<13}{fact}")
+        typer.echo(f"{label + ':':<14}{fact}")
     typer.echo("\n" + config_yaml(file.config), nl=False)
 
 

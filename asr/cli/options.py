@@ -19,6 +19,11 @@ BatchFrames = Annotated[
     int, typer.Option("--batch-frames", min=1, help="Most frames (of 10 ms) in a batch; results do not depend on it.")
 ]
 
+Threads = Annotated[
+    int | None,
+    typer.Option("--threads", min=1, help="Of the beam search, all cores if not said; results do not depend on it."),
+]
+
 
 def _decoding(
     decoder: Annotated[
@@ -37,19 +42,14 @@ def _decoding(
         float | None, typer.Option("--word-bonus", help="Added for each word; as tuned, else 1.")
     ] = None,
     lexicon: Annotated[
-        Path | None, typer.Option("--lexicon", help="File of words, one a line; no other is written.")
+        Path | None, typer.Option("--lexicon", help="File of words as normalised, one a line; no other is written.")
     ] = None,
     hotwords: Annotated[
         Path | None,
-        typer.Option("--hotwords", help="File of likely words and phrases, `TEXT` or `TEXT<TAB>BOOST` a line."),
+        typer.Option("--hotwords", help="Likely words and phrases as normalised, `TEXT` or `TEXT<TAB>BOOST` a line."),
     ] = None,
     nbest: Annotated[int, typer.Option("--nbest", min=1, help="Readings of each recording, in json.")] = 1,
-    threads: Annotated[
-        int | None,
-        typer.Option(
-            "--threads", min=1, help="Of the beam search, all cores if not said; results do not depend on it."
-        ),
-    ] = None,
+    threads: Threads = None,
 ) -> DecodingOptions:
     """The decoding flags, written down once."""
     from asr.decode.options import DecodingOptions

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from asr.cli.options import Device, Model, say_compiling
+from asr.cli.options import Device, Model, Threads, say_compiling
 
 
 def tune(
@@ -22,6 +22,7 @@ def tune(
     on_test_set: Annotated[
         int, typer.Option("--on-test-set", count=True, help="Give it twice to tune on a test set, which spoils it.")
     ] = 0,
+    threads: Threads = None,
     device: Device = "auto",
 ) -> None:
     """Find how much a language model should weigh, and keep that in the model file.
@@ -50,6 +51,7 @@ def tune(
             out,
             on_test_set,
             device,
+            threads,
             progress=advance,
             say=lambda line: typer.echo(line),
         )

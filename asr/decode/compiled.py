@@ -64,7 +64,7 @@ class _Teller(event.Listener):  # type: ignore[misc]
                 if _FOLDER
                 else "each time, as no folder can be written: see NUMBA_CACHE_DIR"
             )
-            say(f"compiling the decoder, {kept}")
+            say(f"compiling, {kept}")
 
     def on_end(self, event: event.Event) -> None:
         """Nothing to tell."""

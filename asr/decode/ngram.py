@@ -211,8 +211,13 @@ class NgramModel:
     @cached_property
     def characters(self) -> bool:
         """Whether its words are single characters (and `<space>`): a model for tokens, not for words."""
-        plain = set(self.words) - {BEGIN, END, UNKNOWN, SPACE}
+        plain = set(self.vocabulary) - {SPACE}
         return bool(plain) and all(len(word) == 1 for word in plain)
+
+    @property
+    def vocabulary(self) -> tuple[str, ...]:
+        """The words that a text may hold: without `<s>`, `</s>` and `<unk>`."""
+        return tuple(word for word in self.words if word not in (BEGIN, END, UNKNOWN))
 
     def id(self, word: str) -> int:
         """Number of a word; that of `<unk>` where the vocabulary lacks it."""

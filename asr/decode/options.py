@@ -72,6 +72,9 @@ class DecodingOptions:
             raise AsrError(f"no such decoder: {self.name}; there are {', '.join(DECODERS)}")
         if self.name == "greedy" and self.of_beam:
             raise AsrError(f"the greedy decoder takes no {', '.join(self.of_beam)}; --decoder beam does")
+        for name, value in (("beam", self.beam), ("nbest", self.nbest), ("threads", self.threads)):
+            if value is not None and value < 1:
+                raise AsrError(f"--{name} must be 1 or more, not {value}")
         if self.lm is None and (self.lm_weight is not None or self.word_bonus is not None):
             raise AsrError("--lm-weight and --word-bonus need a language model, --lm")
         if self.lm_weight is not None and not 0 <= self.lm_weight < math.inf:
@@ -174,21 +177,16 @@ def _beam(options: DecodingOptions, tokenizer: Tokenizer, profile: DecodingProfi
     from asr.decode.ngram import NgramModel
 
     lm = NgramModel.load(options.lm) if options.lm else None
-    fits = profile is not None and profile.lm == (lm.model_id if lm else "")
     words = read_words(options.lexicon) if options.lexicon else None
+    tuned = profile if profile and profile.lm == (lm.model_id if lm else "") else None
     notes = []
-    if profile and lm and not fits:
-        another = f"another language model{_named(profile.lm_name)}"
-        notes.append(f"the model's decoding was tuned with {another}: default weights (try `asr tune`)")
     if lm and lm.characters and tokenizer.word_boundary:
         notes.append("the language model is of characters, and this model's texts have spaces: it takes one of words")
-    tuned = profile if fits else None
-    if tuned and tuned.lexicon is not None and tuned.lexicon != words_id(words):
-        notes.append(
-            f"the model's decoding was tuned with {tuned.lexicon_facts}, not with "
-            f"{'this one' if words and tuned.lexicon else 'one' if words else 'none'}: "
-            "its weights and confidences may not fit (try `asr tune`)"
-        )
+    if tuned:
+        notes += _not_as_tuned(options, words, tuned)
+    elif profile and lm:
+        another = f"another language model{_named(profile.lm_name)}"
+        notes.append(f"the model's decoding was tuned with {another}: default weights (try `asr tune`)")
     weight = _first(options.lm_weight, tuned.lm_weight if tuned else None, LM_WEIGHT)
     bonus = _first(options.word_bonus, tuned.word_bonus if tuned else None, WORD_BONUS if lm else 0.0)
     decoder = BeamDecoder(
@@ -205,6 +203,27 @@ def _beam(options: DecodingOptions, tokenizer: Tokenizer, profile: DecodingProfi
         notes.append(f"{len(decoder.unspellable):,} words of the lexicon cannot be written by this model: {named}")
     hotwords = read_hotwords(options.hotwords) if options.hotwords else {}
     return Chosen(decoder, options.nbest, hotwords, tuned, tuple(notes), options.threads)
+
+
+def _not_as_tuned(options: DecodingOptions, words: Iterable[str] | None, tuned: DecodingProfile) -> list[str]:
+    """Lines about what differs from the settings that a profile was found with."""
+    notes = []
+    if tuned.lexicon is not None and tuned.lexicon != words_id(words):
+        notes.append(
+            f"the model's decoding was tuned with {tuned.lexicon_facts}, not with "
+            f"{'this one' if words and tuned.lexicon else 'one' if words else 'none'}: "
+            "its weights and confidences may not fit (try `asr tune`)"
+        )
+    settings = {
+        "--lm-weight": (options.lm_weight, tuned.lm_weight),
+        "--word-bonus": (options.word_bonus, tuned.word_bonus),
+        "--beam": (options.beam, tuned.beam),
+        "--hotwords": (options.hotwords, None),
+    }
+    other = [flag for flag, (said, found) in settings.items() if said is not None and said != found]
+    if tuned.calibration and other:
+        notes.append(f"confidences were calibrated without this {', '.join(other)}: they may not fit")
+    return notes
 
 
 def check_file(path: str | Path) -> None:

@@ -89,8 +89,7 @@ class DecodingProfile:
             return None
         try:
             weights = fields.get("calibration")
-            # The first files have two weights and their offset.
-            calibration = Calibration(**{"expected": 0.0, "length": 0.0, **weights}) if weights else None
+            calibration = Calibration(**(_OLDER | weights)) if weights else None
             return cls(**{**fields, "calibration": calibration})
         except (TypeError, KeyError) as error:
             raise AsrError(f"the model file's decoding profile cannot be read: {error}") from None

@@ -52,6 +52,7 @@ def tune_model(
     out: Path | None,
     on_test_set: int,
     device: str = "cpu",
+    threads: int | None = None,
     progress: Callable[[str, float, float], None] = lambda what, done, total: None,
     say: Callable[[str], None] = lambda line: None,
 ) -> Tuned:
@@ -66,6 +67,7 @@ def tune_model(
         out: Folder for what was tried; None: `tune` beside the model file.
         on_test_set: How often the user has said that the split may be a test set.
         device: Where log-probabilities are computed.
+        threads: Utterances that are decoded at a time; None: one a core.
         progress: Called with what is done, how much of it, and of how much.
         say: Gets a line for each setting that was tried.
 
@@ -89,10 +91,10 @@ def tune_model(
     )
     make(beam=1)  # words that the model cannot spell show before the acoustic model has worked
     log_probs = cached_log_probs(
-        recognizer, split.utterances, folder, lambda done, total: progress("log-probabilities", done, total)
+        recognizer, split.utterances, folder / "cache", lambda done, total: progress("log-probabilities", done, total)
     )
     greedy = _scored(GreedyDecoder(recognizer.tokenizer.tokens).decode_batch(log_probs), split, recognizer)
-    tuner = Tuner(make, log_probs, split, recognizer, lambda point: say(f"  {point}"))
+    tuner = Tuner(make, log_probs, split, recognizer, lambda point: say(f"  {point}"), threads)
     best = tuner.search(beam)
     tuner.save(folder)
     draw_surface(list(tuner.tried.values()), best, folder / "surface.png")

@@ -119,6 +119,7 @@ class Tuner:
         split: The utterances.
         recognizer: Its normaliser scores.
         progress: Called with a line for each setting that was tried.
+        threads: Utterances that are decoded at a time; None: one a core.
     """
 
     def __init__(
@@ -128,7 +129,9 @@ class Tuner:
         split: Split,
         recognizer: Recognizer,
         progress: Callable[[Point], None] = lambda point: None,
+        threads: int | None = None,
     ) -> None:
+        self.threads = threads or os.cpu_count() or 1
         self.make = make
         self.log_probs = log_probs
         self.ids = [utterance.id for utterance in split.utterances]
@@ -140,7 +143,7 @@ class Tuner:
     def decode(self, lm_weight: float, word_bonus: float, beam: int, nbest: int = 1) -> list[list[Hypothesis]]:
         """The readings of all utterances under some settings."""
         decoder = self.make(beam=beam, lm_weight=lm_weight, word_bonus=word_bonus)
-        return decoder.decode_batch(self.log_probs, nbest=nbest, threads=os.cpu_count() or 1)
+        return decoder.decode_batch(self.log_probs, nbest=nbest, threads=self.threads)
 
     def try_point(self, lm_weight: float, word_bonus: float, beam: int) -> Point:
         """The errors under some settings; asked again, they are remembered."""

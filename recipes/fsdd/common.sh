@@ -8,6 +8,11 @@ train_and_evaluate() { # DATA OUT CONF [SETTING...]
     # shellcheck disable=SC2086  # SETTINGS is a list of words
     asr train "$conf" "$@" ${SETTINGS:-} --data "$data" --out "$to/run" --resume
     asr evaluate "$to/run" "valid=$data/valid.jsonl" "test=$data/test.jsonl" --out "$to/report"
-    sed 's/.*"text": "\([^"]*\)".*/\1/' "$data/train.jsonl" | tr ' ' '\n' | sort -u >"$to/words.txt"
+    python - "$data/train.jsonl" >"$to/words.txt" <<'END'
+import json, pathlib, sys
+
+lines = pathlib.Path(sys.argv[1]).read_text(encoding="utf-8").splitlines()
+print("\n".join(sorted({word for line in lines for word in json.loads(line)["text"].split()})))
+END
     asr evaluate "$to/run" "valid=$data/valid.jsonl" "test=$data/test.jsonl" --lexicon "$to/words.txt" --out "$to/report-words"
 }

@@ -5,6 +5,8 @@ import json
 import pytest
 
 from asr.audio import write_wav
+from asr.cli.align import _unheard
+from asr.transcript import Word
 
 
 @pytest.fixture
@@ -46,6 +48,15 @@ def test_words_that_are_not_heard_are_named(run_asr, tiny_model, recording, text
     assert words[0] in err
 
 
+def test_only_words_that_are_not_heard_are_named_and_the_first_eight_of_many():
+    heard = [Word(f"w{number}", number, number + 1, 0.9 if number % 2 else 0.001) for number in range(20)]
+    assert _unheard(heard[1::2]) == []
+    (line,) = _unheard(heard[:5])
+    assert "3 of 5 words" in line and line.endswith(": w0, w2, w4")
+    (line,) = _unheard(heard)
+    assert "10 of 20 words" in line and line.endswith("w12, w14, ...")
+
+
 @pytest.mark.parametrize(
     ("arguments", "named"),
     [
@@ -53,7 +64,7 @@ def test_words_that_are_not_heard_are_named(run_asr, tiny_model, recording, text
         (("missing.txt",), "asr: error: missing.txt: no such file or directory\n"),
         (("--text", ""), "empty"),
         (("--text", "☃ 日本"), "日"),
-        (("--text", "a b " * 2000), "one.wav: 2.0 s are too short for a text of 7999 characters (at least 160.0 s)"),
+        (("--text", "a b " * 2000), "one.wav: 2.00 s are too short for a text of 7999 characters (at least 159."),
         (("--text", "a", "--format", "srt"), "srt"),
     ],
 )

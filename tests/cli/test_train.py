@@ -53,7 +53,7 @@ def test_lower_layers_and_an_average_of_epochs(train, run_asr, tmp_path):
     assert result.status == 0
     assert "average of the weights of epochs 1, 2: validation WER" in result.err
     kept = "is the run's model now" in result.err
-    assert ("averaged:    the weights of the best epochs: 1, 2" in run_asr("info", tmp_path / "run").out) == kept
+    assert ("averaged:     the weights of the best epochs: 1, 2" in run_asr("info", tmp_path / "run").out) == kept
 
 
 def test_mistakes_end_with_one_line(train, tmp_path):

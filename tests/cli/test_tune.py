@@ -76,7 +76,7 @@ def test_keeps_what_it_found(run_asr, run, data):
     assert min(int(row["errors"]) for row in chosen) == best
     assert (run / "tune/surface.png").stat().st_size > 5000
 
-    assert f"tuned with:  language model lm.arpa ({kept['lm']}), no lexicon: " in run_asr("info", run)[1]
+    assert f"tuned with:   language model lm.arpa ({kept['lm']}), no lexicon: " in run_asr("info", run)[1]
 
     again = run_asr("tune", run, data / "valid.jsonl", "--lm", data / "lm.arpa", "--beam", "8")
     assert again[1].splitlines()[-2:] == out.splitlines()[-2:]  # from cached log-probabilities, the same

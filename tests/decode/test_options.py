@@ -58,8 +58,10 @@ def test_a_profile_counts_with_its_own_language_model_alone(tokenizer, lm, tmp_p
     chosen = choose_decoder(DecodingOptions(lm=lm), tokenizer, own)
     assert {"lm_weight": 0.75, "word_bonus": 2.5, "beam": 64}.items() <= chosen.settings.items()
     assert chosen.profile == own and chosen.notes == ()
-    said = choose_decoder(DecodingOptions(lm=lm, lm_weight=0.1), tokenizer, own).settings
-    assert (said["lm_weight"], said["word_bonus"]) == (0.1, 2.5)  # what is said goes before what is tuned
+    said = choose_decoder(DecodingOptions(lm=lm, lm_weight=0.1, beam=64), tokenizer, own)
+    assert (said.settings["lm_weight"], said.settings["word_bonus"]) == (0.1, 2.5)  # what is said goes first
+    assert said.notes == ("confidences were calibrated without this --lm-weight: they may not fit",)
+    assert choose_decoder(DecodingOptions(lm=lm, beam=64), tokenizer, own).notes == ()
 
     other = choose_decoder(DecodingOptions(lm=lm), tokenizer, profile("another"))
     assert other.settings["lm_weight"] != 0.75 and other.profile is None
@@ -147,6 +149,12 @@ def test_an_empty_lexicon_and_a_boost_that_is_no_number(tmp_path):
         read_words(tmp_path / "empty")
     with pytest.raises(TextError, match=r"line 2.*much"):
         read_hotwords(tmp_path / "hot")
+
+
+@pytest.mark.parametrize("name", ["beam", "nbest", "threads"])
+def test_nothing_less_than_one_is_searched(name):
+    with pytest.raises(AsrError, match=f"--{name} must be 1 or more, not 0"):
+        DecodingOptions(**{name: 0}).check()
 
 
 def test_a_profile_survives_the_model_file():
