@@ -25,7 +25,8 @@ import numpy as np
 
 from asr.decode.compiled import compiled
 from asr.decode.kneser_ney import estimate
-from asr.decode.ngram import NgramModel, advance, score_words
+from asr.decode.ngram import NgramModel
+from asr.decode.ngram_arrays import advance, score_words
 
 SENTENCES = 10_000  # for the comparison of scores
 

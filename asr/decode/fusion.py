@@ -21,7 +21,8 @@ import numpy.typing as npt
 
 from asr.decode.compiled import compiled
 from asr.decode.lexicon import Lexicon
-from asr.decode.ngram import NgramModel, advance
+from asr.decode.ngram import NgramModel
+from asr.decode.ngram_arrays import advance
 from asr.decode.ngram_table import SPACE
 from asr.decode.prefixes import Nodes, Numbers
 

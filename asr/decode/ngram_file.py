@@ -20,7 +20,7 @@ import numpy as np
 import numpy.typing as npt
 
 from asr.atomic import replacing
-from asr.decode.ngram import NgramArrays, identify
+from asr.decode.ngram_arrays import NgramArrays, identify
 from asr.decode.ngram_table import BEGIN, END, UNKNOWN
 from asr.errors import LanguageModelError
 

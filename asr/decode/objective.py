@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from asr.decode.compiled import compiled
 from asr.decode.fusion import START, Fusion, finish_word
-from asr.decode.ngram import advance
+from asr.decode.ngram_arrays import advance
 from asr.decode.prefixes import Nodes, Numbers
 
 Floats = npt.NDArray[np.float64]

@@ -9,7 +9,7 @@ from asr.decode.compiled import cache_folder
 ADD = """
 import sys
 from asr.decode.compiled import compiled
-from asr.decode.ngram import advance
+from asr.decode.ngram_arrays import advance
 print(compiled(lambda a, b: a + b)(1, 2), advance is not None)
 """
 

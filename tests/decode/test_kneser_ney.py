@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 
 from asr.decode.arpa import read_arpa
 from asr.decode.kneser_ney import FALLBACK, estimate
-from asr.decode.ngram import NgramModel, advance
+from asr.decode.ngram import NgramModel
+from asr.decode.ngram_arrays import advance
 from asr.decode.ngram_table import NgramTable
 from asr.errors import LanguageModelError
 

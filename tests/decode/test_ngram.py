@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 
 from asr.decode.arpa import write_arpa
 from asr.decode.compiled import compiled
-from asr.decode.ngram import NgramModel, advance
+from asr.decode.ngram import NgramModel
+from asr.decode.ngram_arrays import advance
 from asr.decode.ngram_table import NgramLevel, NgramTable
 from asr.errors import LanguageModelError
 
