@@ -243,11 +243,11 @@ def test_a_checkpoint_never_outlives_the_log_of_its_steps(family, tmp_path):
 def test_a_dead_loader_worker_ends_the_run_with_a_line(step, family, tmp_path):
     """Killed while the training process is not waiting for it, but busy with a step.
 
-    In the last step of the run it may have given all that it had: nobody waits for it, and the run ends as it would.
+    In the last step of an epoch it may have given all that it had: nobody waits for it, and the run ends as it would.
     """
     run = tmp_path / "run"
     outcome = family.train(run, 2, fault={"what": "worker", "step": step})
-    if not (outcome.status == 0 and step == 11):
+    if not (outcome.status == 0 and step in (3, 7, 11)):
         assert_one_line(outcome, "a loader worker died", "--resume")
     assert leftovers(run) == leftovers(run / "checkpoints") == []
     family.resume(run, 0)
