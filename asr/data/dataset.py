@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from types import TracebackType
 from typing import NamedTuple
 
 import numpy as np
@@ -216,7 +218,7 @@ class SpeechData(Dataset[Batch | AsrError]):
             sampler=sampler,
             batch_size=None,
             num_workers=workers,
-            worker_init_fn=_one_thread,
+            worker_init_fn=_start_worker,
             pin_memory=device is not None and device.type == "cuda",
         )
         for batch in loader:
@@ -328,6 +330,16 @@ def _shard(utterance: Utterance) -> str | None:
     return member.shard if member else None
 
 
-def _one_thread(worker: int) -> None:
-    """Loader workers do no torch arithmetic; threads of their own would only take the trainer's cores."""
+def _start_worker(worker: int) -> None:
+    """Loader workers do no torch arithmetic: threads of their own would only take the trainer's cores.
+
+    Where the training process has ended with an error, the thread in which Python hands over shared memory meets a
+    connection that is gone, and would print a traceback after that error's one line.
+    """
     torch.set_num_threads(1)
+    sys.excepthook = _all_but_lost_connections
+
+
+def _all_but_lost_connections(kind: type[BaseException], error: BaseException, traceback: TracebackType | None) -> None:
+    if not issubclass(kind, ConnectionError | EOFError):
+        sys.__excepthook__(kind, error, traceback)
