@@ -333,8 +333,8 @@ def _shard(utterance: Utterance) -> str | None:
 def _start_worker(worker: int) -> None:
     """Loader workers do no torch arithmetic: threads of their own would only take the trainer's cores.
 
-    Where the training process has ended with an error, the thread in which Python hands over shared memory meets a
-    connection that is gone, and would print a traceback after that error's one line.
+    Where the training process ends with an error, the thread in which a worker hands over shared memory may meet a
+    connection that is gone, and would print a traceback beside that error's one line.
     """
     torch.set_num_threads(1)
     sys.excepthook = _all_but_lost_connections

@@ -239,7 +239,7 @@ def test_a_dead_worker_does_not_hang_the_run(utterances):
 
 
 def test_a_worker_is_silent_about_a_training_process_that_is_gone(capsys, monkeypatch):
-    """Where that ended with an error, the error's line is the last."""
+    """Where that ended with an error, the error's one line is all there is to say."""
     monkeypatch.setattr(sys, "excepthook", sys.__excepthook__)
     monkeypatch.setattr(torch, "set_num_threads", lambda count: None)
     dataset._start_worker(0)
