@@ -10,12 +10,14 @@ from __future__ import annotations
 
 import importlib
 import os
-from typing import TypeVar
+from collections.abc import Callable
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor, distributed, nn
 
 from asr.device import choose_device
+from asr.errors import AsrError
 
 T = TypeVar("T")
 
@@ -63,10 +65,27 @@ class Group:
         """Whether this process writes files and talks."""
         return self.rank == 0
 
-    def wait(self) -> None:
-        """Go on when all have come here."""
-        if self.size > 1:
-            distributed.barrier()
+    def led(self, act: Callable[[], T]) -> T:
+        """What the first process does, known to all: what `act` returns there, or the error that it raises.
+
+        So the others need not see the first one's files, and all go on alike, or none does.
+
+        Raises:
+            AsrError, OSError: `act` has raised it.
+        """
+        if self.size == 1:
+            return act()
+        told: list[Any] = [None]
+        if self.leads:
+            try:
+                told = [act()]
+            except (AsrError, OSError) as error:
+                told = [error]
+        distributed.broadcast_object_list(told, src=0)
+        if isinstance(told[0], Exception):
+            raise told[0]
+        result: T = told[0]
+        return result
 
     def add_gradients(self, model: nn.Module, figures: Tensor) -> Tensor:
         """Replace each process' gradients by their sum.
@@ -91,10 +110,10 @@ class Group:
         return summed
 
     def share_weights(self, model: nn.Module) -> None:
-        """Give all processes the weights that the first one's model has."""
+        """Give all processes the weights, and the feature statistics, that the first one's model has."""
         if self.size > 1:
-            for parameter in model.parameters():
-                distributed.broadcast(parameter.data, src=0)
+            for tensor in model.state_dict().values():
+                distributed.broadcast(tensor, src=0)
 
     def gather(self, mine: list[T]) -> list[T]:
         """The items of all processes, in the order of their ranks."""
