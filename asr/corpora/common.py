@@ -63,7 +63,10 @@ def few(names: Iterable[object], shown: int = 3) -> str:
 
 
 def durations(
-    paths: Sequence[Path], on_error: OnError = stop, on_progress: OnProgress = be_silent
+    paths: Sequence[Path],
+    on_error: OnError = stop,
+    on_progress: OnProgress = be_silent,
+    places: Mapping[Path, str] | None = None,
 ) -> dict[Path, float]:
     """Seconds of every audio file, read from the headers by a pool of threads (the work is waiting for the disk).
 
@@ -73,12 +76,14 @@ def durations(
             that file is left out.
         on_progress: Called after each file with the number done and the number of all.
     """
+        places: Where a list names the files, as `table.csv:12`, to stand before what is wrong with them.
 
+    places = places or {}
     def duration(path: Path) -> float | AudioError:
         try:
             return probe(path).duration
         except AudioError as error:
-            return error
+            return AudioError(f"{places[path]}: {error}") if path in places else error
 
     found = {}
     with ThreadPoolExecutor(max_workers=min(32, 4 * (os.cpu_count() or 1))) as pool:

@@ -178,7 +178,7 @@ def test_rows_that_cannot_be_used_are_named_by_line(tmp_path):
     assert [error.rsplit("/", 1)[1] for error in errors] == [
         "table.tsv:11: no text",
         "table.tsv:13: no audio path",
-        "0.wav",
+        "table.tsv:12: the same recording as line 2",
         "5.wav: no such file",
     ]
 
