@@ -32,6 +32,9 @@ Shards = Annotated[
 ]
 ShardMb = Annotated[float, typer.Option("--shard-mb", min=0.01, help="About the size of a shard, in megabytes.")]
 SHARD_MB = 500.0
+Overwrite = Annotated[
+    bool, typer.Option("--overwrite", help="Replace another division that is there already; then train anew.")
+]
 Subsets = list[str] | None
 
 
@@ -57,6 +60,7 @@ def digits(
     workers: Annotated[int | None, typer.Option(min=1, help="Processes; the number of cores by default.")] = None,
     shards: Shards = False,
     shard_mb: ShardMb = SHARD_MB,
+    overwrite: Overwrite = False,
 ) -> None:
     """Make the embedded corpus of synthetic voices.
 
@@ -69,9 +73,15 @@ def digits(
     from asr.corpora.digits import prepare
 
     with progress() as advance:
-        report = partial(advance, "voices")
-        packed = shard_mb if shards else None
-        splits = prepare(out, utterances=utterances, seed=seed, workers=workers, shard_mb=packed, on_progress=report)
+        splits = prepare(
+            out,
+            utterances=utterances,
+            seed=seed,
+            workers=workers,
+            shard_mb=shard_mb if shards else None,
+            on_progress=partial(advance, "voices"),
+            overwrite=overwrite,
+        )
     _show(splits, out, "digits")
 
 
@@ -84,6 +94,7 @@ def fsdd(
     ] = None,
     shards: Shards = False,
     shard_mb: ShardMb = SHARD_MB,
+    overwrite: Overwrite = False,
 ) -> None:
     """Prepare the Free Spoken Digit Dataset.
 
@@ -97,7 +108,7 @@ def fsdd(
     """
     from asr.corpora.fsdd import prepare
 
-    _run(prepare, out, "fsdd", shard_mb if shards else None, source=source, hold_out=hold_out)
+    _run(prepare, out, "fsdd", shard_mb if shards else None, source=source, hold_out=hold_out, overwrite=overwrite)
 
 
 @app.command("librispeech")
@@ -113,6 +124,7 @@ def librispeech(
     ] = None,
     shards: Shards = False,
     shard_mb: ShardMb = SHARD_MB,
+    overwrite: Overwrite = False,
 ) -> None:
     """Prepare LibriSpeech, or a corpus in its layout.
 
@@ -126,7 +138,8 @@ def librispeech(
     from asr.corpora.librispeech import prepare
 
     subsets = {split: names for split, names in (("train", train), ("valid", valid), ("test", test)) if names}
-    _run(prepare, out, "librispeech", shard_mb if shards else None, source=source, subsets=subsets, ids=ids)
+    packed = shard_mb if shards else None
+    _run(prepare, out, "librispeech", packed, source=source, subsets=subsets, ids=ids, overwrite=overwrite)
 
 
 @app.command("own")
@@ -150,6 +163,7 @@ def own(
     license: Annotated[str, typer.Option(help="For dataset.yaml.")] = "",
     shards: Shards = False,
     shard_mb: ShardMb = SHARD_MB,
+    overwrite: Overwrite = False,
 ) -> None:
     """Prepare your own recordings.
 
@@ -181,6 +195,7 @@ def own(
         seed=seed,
         dataset=Dataset(dataset_name, license, shared=tuple(shared or ())),
         doubts=doubts,
+        overwrite=overwrite,
     )
 
 

@@ -63,6 +63,7 @@ def prepare(
     dataset: Dataset | None = None,
     on_error: OnError = stop,
     on_progress: OnProgress = be_silent,
+    overwrite: bool = False,
 ) -> dict[str, list[Utterance]]:
     """Write the manifests of a folder of recordings.
 
@@ -78,12 +79,14 @@ def prepare(
         on_error: Called with the error of each recording that cannot be used, which is left out; by default the
             first is raised.
         on_progress: Called after each recording with the number done and the number of all.
+        overwrite: Replace another division that is there already.
 
     Returns:
         The utterances of train, valid and test.
 
     Raises:
-        CorpusError: There is nothing to prepare, the table cannot be used, or there is too little for three splits.
+        CorpusError: There is nothing to prepare, the table cannot be used, there is too little for three splits, or
+            another division is there already.
     """
     if not (valid > 0 and test > 0 and valid + test < 1):
         raise CorpusError(f"valid {valid} and test {test} must be above 0, and below 1 together")
@@ -104,7 +107,8 @@ def prepare(
         splits[owner[one.id]].append(Utterance(one.id, str(one.audio), one.text, seconds[one.audio], one.speaker))
     dataset = dataset or Dataset()
     shared = dataset.shared if given else shared_between(splits)
-    write_corpus(out, splits, replace(dataset, name=dataset.name or folder.resolve().name, shared=shared))
+    dataset = replace(dataset, name=dataset.name or folder.resolve().name, shared=shared)
+    write_corpus(out, splits, dataset, overwrite)
     return splits
 
 
