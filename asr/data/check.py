@@ -303,9 +303,13 @@ def _alphabet(training: Checked, normalizer: Normalizer) -> Tokenizer | None:
 def _check_rates(checked: Checked, target: Target | None) -> None:
     """Warn of audio whose upper band is empty."""
     wanted = target.config.features.sample_rate if target else 0
-    if low := sum(count for rate, count in checked.rates.items() if rate < wanted):
-        message = f"{low:,} utterances have less than the model's {wanted} Hz: they hold nothing in its upper band"
-        checked.report(0, message, warning=True)
+    if low := {rate: count for rate, count in checked.rates.items() if rate < wanted}:
+        checked.report(
+            0,
+            f"{sum(low.values()):,} utterances have less than the model's {wanted} Hz: they hold nothing in its upper "
+            f"band; if all recordings are like that, train with features.sample_rate={max(low)}",
+            warning=True,
+        )
 
 
 def _between(manifests: Mapping[str, Checked], target: Target | None) -> list[Problem]:

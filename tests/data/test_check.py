@@ -195,6 +195,7 @@ def test_too_long_and_too_low_are_warned_of(folder):
     assert told(checked) == []
     whole, *single = told(checked, warnings=True)
     assert whole[0] == 0 and "5 utterances have less than the model's 16000 Hz" in whole[1]
+    assert whole[1].endswith("; if all recordings are like that, train with features.sample_rate=8000")
     assert [line for line, _ in single] == [5] and "batches.max_seconds = 1.35" in single[0][1]
 
 
