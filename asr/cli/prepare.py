@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from asr.errors import AsrError
+from asr.wording import how_long
 
 if TYPE_CHECKING:  # what reads audio is imported where a command runs: `asr --help` must not need numpy
     from asr.data.manifest import Utterance
@@ -232,12 +233,12 @@ def _show(splits: Splits, out: Path, conf: str, doubts: Sequence[str] = ()) -> N
     """What was written, what is doubtful about it, what the splits share, and the commands that come next."""
     from asr.data.manifest import read_dataset
 
-    print(f"{'split':<8}{'utterances':>12}{'hours':>9}{'speakers':>10}")
+    print(f"{'split':<8}{'utterances':>12}{'audio':>11}{'speakers':>10}")
     for name, utterances in splits.items():
         speakers = {utterance.speaker for utterance in utterances}
         known = "unknown" if None in speakers else f"{len(speakers):,}"
-        hours = sum(utterance.duration for utterance in utterances) / 3600
-        print(f"{name:<8}{len(utterances):>12,}{hours:>9.2f}{known:>10}")
+        audio = how_long(sum(utterance.duration for utterance in utterances))
+        print(f"{name:<8}{len(utterances):>12,}{audio:>11}{known:>10}")
     if any(utterance.speaker is None for utterances in splits.values() for utterance in utterances):
         print("\nNot every speaker is known, so splits may share some, and figures may tell nothing about new ones.")
     for doubt in doubts:

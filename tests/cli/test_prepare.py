@@ -51,11 +51,11 @@ def test_the_table_what_is_shared_and_the_next_commands(digits, tmp_path):
     result = run("fsdd", "--source", digits, "--out", tmp_path / "out")
     assert result.exit_code == 0
     lines = result.output.splitlines()
-    assert lines[0].split() == ["split", "utterances", "hours", "speakers"]
+    assert lines[0].split() == ["split", "utterances", "audio", "speakers"]
     assert [line.split() for line in lines[1:4]] == [
-        ["train", "2", "0.00", "2"],
-        ["valid", "10", "0.00", "2"],
-        ["test", "10", "0.00", "2"],
+        ["train", "2", "0.5", "s", "2"],
+        ["valid", "10", "2.1", "s", "2"],
+        ["test", "10", "1.5", "s", "2"],
     ]
     assert "The splits share speaker and text" in result.output
     assert f"asr train fsdd --data {tmp_path / 'out'} --out runs/out" in result.output

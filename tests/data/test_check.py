@@ -58,7 +58,7 @@ def test_nothing_wrong(folder):
     assert checked.problems == [] and checked.corrected == 0
     assert checked.usable == read_manifest(folder / "train.jsonl")
     line = str(checked)
-    assert all(part in line for part in ("utterances 5,", "hours 0.00", "speakers 1,", "8000 Hz", "efhinortuvw"))
+    assert all(part in line for part in ("utterances 5,", "audio 6.0 s", "speakers 1,", "8000 Hz", "efhinortuvw"))
 
 
 def test_all_problems_are_found_at_once_by_line(folder, change):
