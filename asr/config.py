@@ -145,6 +145,9 @@ class AugmentConfig(Section):
     join_text: str = Field(" ", description="what stands between the texts of joined utterances")
     join_gap_ms: Range = Field((0.0, 300.0), description="silence between joined utterances, drawn between")
     time_masks: int = Field(2, ge=0, description="SpecAugment: masks over time")
+    time_mask_every: float = Field(
+        0.0, ge=0, description="as many masks over time as so many seconds go into an example, if more; 0: time_masks"
+    )
     time_mask_ms: float = Field(300.0, ge=0, description="longest mask over time")
     time_mask_share: float = Field(0.2, ge=0, le=1, description="most of an example that one mask may cover")
     mel_masks: int = Field(2, ge=0, description="SpecAugment: masks over mel bands")

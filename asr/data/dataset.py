@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from types import TracebackType
 from typing import NamedTuple
 
 import numpy as np
@@ -23,7 +25,7 @@ from asr.data.noise import Waveform
 from asr.data.plan import Example, Item, Plan, windows
 from asr.data.readahead import read_ahead
 from asr.data.sounds import Sounds
-from asr.data.views import plain_view
+from asr.data.views import plain_view, stacked
 from asr.errors import AsrError, AudioError, TrainingError
 from asr.text import Normalizer, Tokenizer, steps_needed
 
@@ -234,7 +236,7 @@ class SpeechData(Dataset[Batch | AsrError]):
             sampler=sampler,
             batch_size=None,
             num_workers=workers,
-            worker_init_fn=_one_thread,
+            worker_init_fn=_start_worker,
             pin_memory=device is not None and device.type == "cuda",
         )
         for batch in loader:
@@ -273,7 +275,7 @@ class SpeechData(Dataset[Batch | AsrError]):
             return Batch([], no, no, no, no, no, no, no, lost, lost_tokens)
         ids, waveforms, targets, drawn = zip(*made, strict=True)
         tones, time_masks, mel_masks = (
-            torch.from_numpy(np.stack(parts)).transpose(0, 1)
+            torch.from_numpy(stacked(parts)).transpose(0, 1)
             for parts in zip(*(one.views for one in drawn), strict=True)
         )
         lengths = [len(waveform) for waveform in waveforms]
@@ -350,6 +352,18 @@ def _shard(utterance: Utterance) -> str | None:
     return member.shard if member else None
 
 
-def _one_thread(worker: int) -> None:
-    """Loader workers do no torch arithmetic; threads of their own would only take the trainer's cores."""
+def _start_worker(worker: int) -> None:
+    """Loader workers do no torch arithmetic: threads of their own would only take the trainer's cores.
+
+    Where the training process has ended with an error, the thread in which Python hands over shared memory meets a
+    connection that is gone, and would print a traceback after that error's one line.
+    """
     torch.set_num_threads(1)
+    sys.excepthook = _all_but_lost_connections
+
+
+def _all_but_lost_connections(
+    kind: type[BaseException], error: BaseException, traceback: TracebackType | None
+) -> None:
+    if not issubclass(kind, ConnectionError | EOFError):
+        sys.__excepthook__(kind, error, traceback)
