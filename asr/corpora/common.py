@@ -125,9 +125,9 @@ def refuse_to_move(out: str | Path, owner: Mapping[str, str]) -> None:
     moved = [f"{one.id} from {old} to {new}" for (one, old), new in pairs if new not in ("", old)]
     if moved:
         raise CorpusError(
-            f"{out}: {len(moved):,} of {len(before):,} recordings would change their split ({few(moved)}), as other "
-            "options or added recordings have it, and a model trained on the old division must not be tested on the "
-            "new one; choose another --out, or --overwrite and train anew"
+            f"{out}: {len(moved):,} of {len(before):,} recordings would change their split ({few(moved)}): other "
+            "options or added recordings divide anew, and a model trained on the old division must not be tested on "
+            "the new one; choose another --out, or --overwrite and train anew"
         )
     if before and not any(now):
         raise CorpusError(f"{out}: holds the manifests of another corpus; choose another --out, or --overwrite them")

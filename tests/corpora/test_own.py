@@ -209,16 +209,17 @@ def test_recordings_that_are_added_may_come_into_any_split_but_move_no_other(tmp
     assert prepare(moved, overwrite=True)["test"] == {"0", "2"}
 
 
-def test_a_division_stays_whatever_the_recordings_are_called(tmp_path):
-    def prepare(*splits: str, name: str = "{}") -> None:
-        rows = [f"{number}.wav\t{name.format(number)}\ttext {number}\t{split}" for number, split in enumerate(splits)]
+def test_a_table_may_number_its_rows_anew_while_the_recordings_stay_in_their_splits(tmp_path):
+    def prepare(ids: str, *splits: str) -> None:
+        rows = [f"{number}.wav\t{ids[number]}\ttext {number}\t{split}" for number, split in enumerate(splits)]
         source = table(tmp_path / "in", "path\tid\ttext\tsplit", rows)
         own.prepare(tmp_path / "in", tmp_path / "out", table=source)
 
-    prepare("train", "valid", "test")
-    prepare("train", "valid", "test", name="utterance {}")
+    prepare("abc", "train", "valid", "test")
+    prepare("bca", "train", "valid", "test")
+    prepare("xyz", "train", "valid", "test")
     with pytest.raises(CorpusError, match="3 of 3 recordings would change their split"):
-        prepare("valid", "test", "train", name="{}")
+        prepare("abc", "valid", "test", "train")
 
 
 def test_another_corpus_is_not_replaced(folder, tmp_path):
