@@ -362,8 +362,6 @@ def _start_worker(worker: int) -> None:
     sys.excepthook = _all_but_lost_connections
 
 
-def _all_but_lost_connections(
-    kind: type[BaseException], error: BaseException, traceback: TracebackType | None
-) -> None:
+def _all_but_lost_connections(kind: type[BaseException], error: BaseException, traceback: TracebackType | None) -> None:
     if not issubclass(kind, ConnectionError | EOFError):
         sys.__excepthook__(kind, error, traceback)

@@ -36,6 +36,7 @@ from asr.train.loop import Trainer
 from asr.train.schedule import make_optimizer
 from asr.train.selection import select
 from asr.train.stop import stops_told
+from asr.wording import how_long
 
 _STATISTICS_UTTERANCES = 1000  # enough for a mean and a variance a band
 
@@ -262,10 +263,10 @@ def _set_up(
         "versions": {"asr": asr.__version__, "torch": torch.__version__},
     }
     content = ModelFile(model, tokenizer, normalizer, facts)
-    hours = sum(utterance.duration for utterance in selection.kept) / 3600
+    audio = how_long(sum(utterance.duration for utterance in selection.kept))
     weights = sum(parameter.numel() for parameter in model.parameters())
     journal.say(
-        f"{len(selection.kept)} utterances, {hours:.2f} h; {len(tokenizer)} tokens; {weights / 1e6:.2f} M weights; "
+        f"{len(selection.kept)} utterances, {audio}; {len(tokenizer)} tokens; {weights / 1e6:.2f} M weights; "
         f"{group.size} x {group.device.type}, {torch.get_num_threads()} threads"
         + (f"; from step {progress.step}" if state else "")
     )

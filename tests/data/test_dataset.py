@@ -2,6 +2,7 @@
 
 import os
 import signal
+import sys
 from dataclasses import fields, replace
 from itertools import groupby
 from pathlib import Path
@@ -18,6 +19,7 @@ from asr.audio import read_audio
 from asr.config import Config
 from asr.config_file import parse_config
 from asr.corpora.shards import pack
+from asr.data import dataset
 from asr.data.dataset import Batch, SpeechData
 from asr.data.manifest import Utterance
 from asr.data.plan import Example, epoch_plan, plain_plan
@@ -260,6 +262,18 @@ class Dying(SpeechData):
 def test_a_dead_worker_does_not_hang_the_run(utterances):
     with pytest.raises(RuntimeError, match="DataLoader worker"):
         epoch(make(utterances, settings(workers=2), kind=Dying))
+
+
+def test_a_worker_is_silent_about_a_training_process_that_is_gone(capsys, monkeypatch):
+    """Where that ended with an error, the error's line is the last."""
+    monkeypatch.setattr(sys, "excepthook", sys.__excepthook__)
+    monkeypatch.setattr(torch, "set_num_threads", lambda count: None)
+    dataset._start_worker(0)
+    for error in (ConnectionResetError(104, "reset by peer"), EOFError()):
+        sys.excepthook(type(error), error, None)
+    assert capsys.readouterr().err == ""
+    sys.excepthook(ValueError, ValueError("a bug"), None)
+    assert "a bug" in capsys.readouterr().err
 
 
 def test_no_shared_memory_does_not_hang_the_run(utterances, monkeypatch):
