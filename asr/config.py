@@ -145,6 +145,9 @@ class AugmentConfig(Section):
     join_text: str = Field(" ", description="what stands between the texts of joined utterances")
     join_gap_ms: Range = Field((0.0, 300.0), description="silence between joined utterances, drawn between")
     time_masks: int = Field(2, ge=0, description="SpecAugment: masks over time")
+    time_mask_every: float = Field(
+        0.0, ge=0, description="as many masks over time as so many seconds go into an example, if more; 0: time_masks"
+    )
     time_mask_ms: float = Field(300.0, ge=0, description="longest mask over time")
     time_mask_share: float = Field(0.2, ge=0, le=1, description="most of an example that one mask may cover")
     mel_masks: int = Field(2, ge=0, description="SpecAugment: masks over mel bands")
@@ -180,7 +183,9 @@ class BatchConfig(Section):
         ge=0,
         description="how many training recordings that cannot be read are left out; one more is an error",
     )
-    cache_mb: int = Field(2000, ge=0, description="memory for 16-bit waveforms, so that a file is read once; 0: none")
+    cache_mb: int = Field(
+        2000, ge=0, description="memory for 16-bit waveforms of a split, so that a file is read once; 0: none"
+    )
     shard_window: int = Field(
         4, ge=0, description="shards read and mixed at a time where waveforms do not fit in cache_mb; 0: all at once"
     )
@@ -213,7 +218,7 @@ class TrainConfig(Section):
     plateau_patience: int = Field(
         1, ge=0, description="plateau: after more epochs than this without a better validation"
     )
-    weight_decay: float = Field(0.01, ge=0, description="AdamW's; on matrices only, not on biases and norms")
+    weight_decay: float = Field(0.01, ge=0, description="on matrices only, not on biases and norms")
     ema: float = Field(0.0, ge=0, lt=1, description="decay of a moving average of the weights, 0.999 say; 0: none")
     average: Literal["none", "best", "last"] = Field(
         "none", description="at the end, average the weights of the best or last epochs; kept if no worse by validation"
@@ -229,6 +234,12 @@ class TrainConfig(Section):
     patience: int = Field(0, ge=0, description="stop after so many epochs without a better validation; 0: never")
     init_from: str | None = Field(None, description="a model file to start the weights from; null: random")
     freeze: tuple[str, ...] = Field((), description="parts that keep their weights, such as subsample and layers.0")
+
+    @model_validator(mode="after")
+    def _noam_has_a_peak(self) -> Self:
+        if self.schedule == "noam" and not self.warmup:
+            raise ValueError("schedule noam falls from the end of the warm-up on: warmup must be above 0")
+        return self
 
 
 class Config(Section):

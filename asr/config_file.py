@@ -18,6 +18,7 @@ from ruamel.yaml.error import YAMLError
 
 from asr.config import Config, ConvConfig, Section
 from asr.errors import ConfigError
+from asr.wording import complaint
 
 _SECTIONS = tuple(name for name, field in Config.model_fields.items() if isinstance(field.default, Section))
 
@@ -140,23 +141,18 @@ def _apply(tree: dict[str, Any], override: str) -> None:
     tree[name] = value
 
 
-_MESSAGES = {"model_type": "must be a section of settings", "tuple_type": "must be a list"}  # in our words
-
-
 def _explain(item: Any) -> str:
     """One pydantic error as one line: the field's path, what is wrong, and the nearest valid name."""
-    path = ".".join(str(part) for part in item["loc"])
-    if item["type"] == "extra_forbidden":
+    place = item["loc"][:-1] if item["type"] == "missing" else item["loc"]  # a list that is too short, not its end
+    path = ".".join(str(part) for part in place)
+    if item["type"] in ("extra_forbidden", "invalid_key"):
         fields = _fields_at(item["loc"][:-1])
         near = difflib.get_close_matches(str(item["loc"][-1]), fields, n=1, cutoff=0.5)
         near = near or [f"{section}.{path}" for section in _SECTIONS if path in _fields_at((section,))]
         hint = f"did you mean {near[0]}?" if near else f"there are {', '.join(fields)}"
         return f"{path}: no such setting; {hint}"
-    if item["type"] in _MESSAGES:
-        return f"{path}: {_MESSAGES[item['type']]}, not {item['input']!r}"
-    message = str(item["msg"]).removeprefix("Value error, ")
     given = "" if isinstance(item["input"], dict | Section) else f", not {item['input']!r}"
-    return (f"{path}: " if path else "") + message[0].lower() + message[1:] + given
+    return (f"{path}: " if path else "") + complaint(item) + given
 
 
 def _fields_at(path: tuple[Any, ...]) -> list[str]:

@@ -12,6 +12,7 @@ from asr.corpora import digits
 from asr.evaluate import evaluate, read_splits
 from asr.recognizer import Recognizer
 from asr.train.run import train
+from asr.wording import how_long
 
 SPLITS = ("train", "valid", "test")
 
@@ -41,9 +42,9 @@ def demo(out: Path, settings: list[str], say: Callable[[str], None], command: st
     stage(f"making speech in {data}: digit strings and short commands")
     spoken = digits.prepare(data)
     for name, utterances in spoken.items():
-        minutes = sum(utterance.duration for utterance in utterances) / 60
+        audio = how_long(sum(utterance.duration for utterance in utterances))
         voices = len({utterance.speaker for utterance in utterances})
-        say(f"  {name}: {len(utterances)} utterances, {minutes:.1f} min, {voices} voices")
+        say(f"  {name}: {len(utterances)} utterances, {audio}, {voices} voices")
     stage(f"training in {run}")
     train(config, data, run, resume=True)
     stage("evaluating: the test voices were never heard, neither in training nor in choosing the model")

@@ -26,3 +26,12 @@ def choose_device(name: str) -> torch.device:
     except (RuntimeError, AssertionError) as error:
         raise AsrError(f"device {name!r} cannot be used: {str(error).splitlines()[0]}") from None
     return device
+
+
+def uses_bf16(setting: str, device: torch.device) -> bool:
+    """Whether to train in bfloat16: as the setting says, or where the device computes it faster than float32."""
+    if setting != "auto":
+        return setting == "on"
+    if device.type == "cuda":
+        return bool(torch.cuda.is_bf16_supported(including_emulation=False))
+    return bool(torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported())

@@ -17,8 +17,8 @@ import torch
 from contestants import random_plan, sorted_plan, training_arguments
 
 from asr.data.plan import epoch_plan, padding_share
+from asr.device import uses_bf16
 from asr.model.acoustic import AcousticModel
-from asr.train.loop import uses_bf16
 from asr.train.losses import batch_losses
 from asr.train.schedule import make_optimizer
 

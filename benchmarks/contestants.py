@@ -20,18 +20,23 @@ from asr.train.run import read_data, text_tools
 from asr.train.selection import select
 
 
-def training_arguments(doc: str | None, steps: int) -> tuple[argparse.Namespace, Config, SpeechData, int]:
+def training_arguments(
+    doc: str | None, steps: int, devices: bool = False
+) -> tuple[argparse.Namespace, Config, SpeechData, int]:
     """The arguments of the command line, and what they name: settings, training set, number of tokens.
 
     Args:
         doc: What `--help` says.
         steps: How many are measured by default.
+        devices: Whether there is a choice of them.
     """
     parser = argparse.ArgumentParser(description=doc, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("data", type=Path, help="a folder that `asr prepare` made")
     parser.add_argument("--conf", default="librispeech")
     parser.add_argument("--steps", type=int, default=steps)
     parser.add_argument("--threads", type=int, default=os.cpu_count())
+    if devices:
+        parser.add_argument("--device", type=torch.device, default="cpu", help="cpu or cuda")
     arguments = parser.parse_args()
     torch.set_num_threads(arguments.threads)
     config = load_config(arguments.conf)

@@ -54,7 +54,7 @@ def read_bytes(data: SpeechData) -> None:
     plan = epoch_plan(data.items, data.config, seed, 0)
     for batch in read_ahead(plan, data.items, windows(data.items, data.config, seed, 0)):
         for example in batch:
-            with open_binary(data.waveforms.paths[example.members[0]]) as stream:
+            with open_binary(data.waveforms.utterances[example.members[0]].audio) as stream:
                 stream.read()
 
 

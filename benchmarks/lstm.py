@@ -39,10 +39,16 @@ class Stack(nn.Module):
         return values
 
 
-def gemm_peak(dtype: torch.dtype, size: int = 2048) -> float:
+def gemm_peak(dtype: torch.dtype, size: int = 2048, device: torch.device | None = None) -> float:
     """Operations a second of a large matrix multiplication: the most that this machine gives."""
-    left, right = torch.randn(size, size, dtype=dtype), torch.randn(size, size, dtype=dtype)
-    return 2 * size**3 / median_seconds({"gemm": lambda: left @ right})["gemm"]
+    left, right = (torch.randn(size, size, dtype=dtype, device=device) for _ in range(2))
+
+    def multiply() -> None:
+        left @ right
+        if device is not None and device.type == "cuda":
+            torch.cuda.synchronize(device)
+
+    return 2 * size**3 / median_seconds({"gemm": multiply})["gemm"]
 
 
 def operations(valid_steps: int, inputs: int, hidden: int) -> float:

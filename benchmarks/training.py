@@ -1,6 +1,6 @@
 """Training end to end on real recordings: what a step's time goes into, as commonly written and as here.
 
-    python benchmarks/training.py DATA [--conf librispeech] [--steps N] [--threads N]
+    python benchmarks/training.py DATA [--conf librispeech] [--steps N] [--threads N] [--device cuda]
 
 DATA is a folder that `asr prepare` made. Four contestants take turns, one step each, so that a busy machine slows all
 alike:
@@ -11,8 +11,9 @@ alike:
     d  ours, bfloat16 autocast
 
 Prints for each the seconds of audio trained a second and the share of its time in loading (reading and augmenting;
-for a and b features too), features, forward, CTC, backward and optimiser; then the share of this machine's measured
-matrix-multiplication peak that our LSTM layers reach on these batches, counting valid steps only.
+for a and b features too), features, forward, CTC, backward and optimiser; then what our LSTM layers alone take of a
+step, and the share of this machine's measured matrix-multiplication peak that they reach on these batches, counting
+valid steps only. On a GPU every part is waited for, which training does not, so the parts add up to more than its step.
 """
 
 from __future__ import annotations
@@ -51,6 +52,7 @@ class Contestant:
     plan: Plan
     bf16: bool = False
     features_load: bool = False
+    device: torch.device = field(default_factory=lambda: torch.device("cpu"))
     audio: float = 0.0
     seconds: dict[str, float] = field(default_factory=lambda: defaultdict(float))
     steps: list[float] = field(default_factory=list)
@@ -60,17 +62,19 @@ class Contestant:
         """Add the time within to a part."""
         start = time.perf_counter()
         yield
+        wait_for(self.device)
         self.seconds[part] += time.perf_counter() - start
 
     def step(self, training: SpeechData, batch: list[Example], optimizer: torch.optim.Optimizer) -> None:
         """One training step, each part of it on the clock."""
         start = time.perf_counter()
         with self.clocked("loading"):
-            (made,) = training.batches([batch], epoch=0)
+            (made,) = training.batches([batch], 0, self.device)
+            made = made.to(self.device)
         with self.clocked("loading" if self.features_load else "features"), torch.no_grad():
             features, frames = self.model.features(made.waveforms, made.lengths, made.tones[0])
             features = blank_out(features, made.time_masks[0], made.mel_masks[0])
-        with self.clocked("forward"), torch.autocast("cpu", torch.bfloat16, enabled=self.bf16):
+        with self.clocked("forward"), torch.autocast(self.device.type, torch.bfloat16, enabled=self.bf16):
             log_probs, steps = self.model.encode(features, frames)
         with self.clocked("CTC"):
             times = log_probs.transpose(0, 1)
@@ -85,24 +89,36 @@ class Contestant:
         self.steps.append(time.perf_counter() - start)
 
 
-def lstm_share(contestant: Contestant, config: Config, rounds: int = 3) -> float:
-    """Share of the measured peak that the float32 LSTM layers alone reach on a contestant's batches."""
-    model, shares = contestant.model, []
-    for batch in contestant.plan[: rounds * 4]:
-        lengths = torch.tensor([config.steps(example.seconds) for example in batch])
-        steps, layout = int(lengths.max()), Layout.of(lengths, int(lengths.max()))
-        work = 0.0
-        start = time.perf_counter()
-        for layer in model.layers:
+def wait_for(device: torch.device) -> None:
+    """Come back when a device has done all that it was given."""
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
+
+
+def lstm_alone(contestant: Contestant, config: Config, steps: int) -> tuple[float, float]:
+    """The LSTM layers by themselves on a contestant's batches: median seconds a step, and operations a second."""
+    device, seconds, rates = contestant.device, [], []
+    for batch in contestant.plan[1 : steps + 1]:
+        lengths = torch.tensor([config.steps(example.seconds) for example in batch], device=device)
+        longest = int(lengths.max())
+        layout, work, taken = Layout.of(lengths, longest), 0.0, 0.0
+        for layer in contestant.model.layers:
             inputs, hidden = layer.forwards.input_size, layer.forwards.hidden_size
-            values = torch.randn(steps, len(batch), inputs, requires_grad=True)
-            layer(values, layout).sum().backward()
+            values = torch.randn(longest, len(batch), inputs, device=device, requires_grad=True)
+            wait_for(device)
+            start = time.perf_counter()
+            with torch.autocast(device.type, torch.bfloat16, enabled=contestant.bf16):
+                outputs = layer(values, layout)
+            outputs.float().sum().backward()
+            wait_for(device)
+            taken += time.perf_counter() - start
             work += 3 * 2 * 2 * int(lengths.sum()) * 4 * hidden * (inputs + hidden)
-        shares.append(work / (time.perf_counter() - start) / gemm_peak(torch.float32, 1024))
-    return statistics.median(shares)
+        seconds.append(taken)
+        rates.append(work / taken)
+    return statistics.median(seconds), statistics.median(rates)
 
 
-def contestants(config: Config, training: SpeechData, vocabulary: int) -> list[Contestant]:
+def contestants(config: Config, training: SpeechData, vocabulary: int, device: torch.device) -> list[Contestant]:
     """The four, at the same random weights as far as they have the same."""
     ours = epoch_plan(training.items, config, config.train.seed, epoch=0)
     random = random_plan(training.items, config, config.train.seed)
@@ -113,17 +129,19 @@ def contestants(config: Config, training: SpeechData, vocabulary: int) -> list[C
     measure_statistics(models[0], training)
     for model in models[1:]:
         model.set_statistics(models[0].mean, models[0].std)
+    for model in models:
+        model.to(device)
     return [
-        Contestant("a  packed, random batches", models[0], random, features_load=True),
-        Contestant("b  packed, our batches", models[1], ours, features_load=True),
-        Contestant("c  ours, float32", models[2], ours),
-        Contestant("d  ours, bfloat16", models[3], ours, bf16=True),
+        Contestant("a  packed, random batches", models[0], random, features_load=True, device=device),
+        Contestant("b  packed, our batches", models[1], ours, features_load=True, device=device),
+        Contestant("c  ours, float32", models[2], ours, device=device),
+        Contestant("d  ours, bfloat16", models[3], ours, bf16=True, device=device),
     ]
 
 
 def main() -> None:
-    arguments, config, training, vocabulary = training_arguments(__doc__, steps=16)
-    entrants = contestants(config, training, vocabulary)
+    arguments, config, training, vocabulary = training_arguments(__doc__, steps=16, devices=True)
+    entrants = contestants(config, training, vocabulary, arguments.device)
     optimizers = [make_optimizer(entrant.model, config.train) for entrant in entrants]
     for number in range(arguments.steps + 1):
         for entrant, optimizer in zip(entrants, optimizers, strict=True):
@@ -131,7 +149,8 @@ def main() -> None:
             if number == 0:  # warm-up, not counted
                 entrant.audio, entrant.seconds, entrant.steps = 0.0, defaultdict(float), []
 
-    print(f"{arguments.data.name}, {arguments.conf}, {arguments.steps} steps each, {arguments.threads} threads")
+    where = f"{arguments.device}, {arguments.threads} threads"
+    print(f"{arguments.data.name}, {arguments.conf}, {arguments.steps} steps each, {where}")
     print(f"{'':26}{'audio s/s':>10}{'of a':>7}{'padding':>9}" + "".join(f"{part:>11}" for part in PARTS))
     rates = [entrant.audio / sum(entrant.seconds.values()) for entrant in entrants]
     for entrant, rate in zip(entrants, rates, strict=True):
@@ -140,7 +159,11 @@ def main() -> None:
         padding = padding_share(entrant.plan[1 : arguments.steps + 1], config)
         print(f"{entrant.name:<26}{rate:10.1f}{rate / rates[0]:6.2f}x{100 * padding:7.1f} %{shares}")
     print(f"d against b: {rates[3] / rates[1]:.2f}x")
-    print(f"LSTM layers, float32, valid steps of these batches: {100 * lstm_share(entrants[2], config):.0f} % of peak")
+    for entrant, dtype in ((entrants[2], torch.float32), (entrants[3], torch.bfloat16)):
+        seconds, rate = lstm_alone(entrant, config, arguments.steps)
+        share = seconds / statistics.median(entrant.steps)
+        peak = rate / gemm_peak(dtype, device=arguments.device)
+        print(f"LSTM layers alone, {entrant.name}: {100 * share:.0f} % of a step, {100 * peak:.0f} % of the peak")
 
 
 if __name__ == "__main__":

@@ -18,14 +18,7 @@ out=${3:?$usage}
 shift 3
 
 mkdir -p "$out"
-python - "$data/train.jsonl" "$out/transcripts.txt" <<'END'
-import json, pathlib, sys
-
-manifest, transcripts = map(pathlib.Path, sys.argv[1:])
-texts = [json.loads(line)["text"] for line in manifest.open(encoding="utf-8")]
-transcripts.write_text("".join(" ".join(text.split()) + "\n" for text in texts), encoding="utf-8")
-END
-asr lm train "$@" "$out/transcripts.txt" --order "${ORDER:-3}" --normalizer "$run" --out "$out/words.lm"
+asr lm train "$@" "$data/train.jsonl" --order "${ORDER:-3}" --normalizer "$run" --out "$out/words.lm"
 python - "$out/words.lm" "$out/words.txt" <<'END'
 import pathlib, sys
 from asr.decode import NgramModel

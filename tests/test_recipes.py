@@ -33,8 +33,9 @@ if arguments[0] in ("prepare", "evaluate"):
     rates = {{"wer": 0.0125, "wer_ci95": [0.01, 0.02], "cer": 0.0625}}
     (out / "report.json").write_text(json.dumps({{"splits": {{"valid": rates, "test": rates}}}}))
 if arguments[:2] == ["lm", "train"]:
-    texts = [pathlib.Path(text).read_text() for text in arguments[2 : arguments.index("--order")]]
-    words = sorted(set("".join(texts).split()))
+    lines = [line for text in arguments[2 : arguments.index("--order")] for line in open(text)]
+    texts = [json.loads(line)["text"] if line.startswith("{{") else line for line in lines]
+    words = sorted(set(" ".join(texts).split()))
     lines = ["\\\\data\\\\", f"ngram 1={{len(words) + 3}}", "", "\\\\1-grams:"]
     lines += [f"-1.0\\t{{word}}" for word in ("<unk>", "<s>", "</s>", *words)]
     text = "\\n".join([*lines, "", "\\\\end\\\\", ""])
@@ -155,7 +156,7 @@ def test_words_are_tuned_on_validation_and_the_words_of_the_language_model_are_i
     for command in commands:
         assert_parses(command)
     assert [command[0] for command in commands] == ["lm", "tune", *["evaluate"] * 4]
-    assert (tmp_path / "out" / "transcripts.txt").read_text(encoding="utf-8") == 'one "two"\nnaïve\n'
+    assert commands[0][2:4] == ["books.txt", "a b/train.jsonl"]
     words = (tmp_path / "out" / "words.txt").read_text(encoding="utf-8").split()
     assert sorted(words) == sorted(["one", '"two"', "naïve", "three", "four"])
     assert commands[1][2] == "a b/valid.jsonl" and not any("test" in word for word in commands[1])

@@ -7,6 +7,7 @@ from typing import Any
 import typer
 
 from asr.cli.options import Model
+from asr.wording import how_long
 
 
 def info(model: Model) -> None:
@@ -54,9 +55,9 @@ def _training(facts: dict[str, Any]) -> dict[str, str]:
     """What a model file says about its training, as far as it says it."""
     lines = {}
     if "train_utterances" in facts:
-        hours = facts.get("train_seconds", 0) / 3600
+        audio = how_long(facts.get("train_seconds", 0))
         name = facts.get("dataset") or "unnamed data"
-        lines["trained on"] = f"{name}, {facts['train_utterances']:,} utterances, {hours:.2f} h"
+        lines["trained on"] = f"{name}, {facts['train_utterances']:,} utterances, {audio}"
     if start := facts.get("started_from"):
         lines["started from"] = f"model {start}"
     if "epoch" in facts:

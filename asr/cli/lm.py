@@ -22,7 +22,7 @@ app = typer.Typer(
 
 Texts = Annotated[
     list[Path],
-    typer.Argument(metavar="TEXT...", help="UTF-8, one sentence a line; .gz too."),
+    typer.Argument(metavar="TEXT...", help="UTF-8, one sentence a line; manifests, .jsonl, for their texts; .gz too."),
 ]
 NormalizerOf = Annotated[
     Path | None,
@@ -52,7 +52,7 @@ def train(
 ) -> None:
     """Make a language model: interpolated modified Kneser-Ney smoothing, as in KenLM's lmplz.
 
-    Example: asr lm train books.txt transcripts.txt.gz --order 3 --out books.arpa
+    Example: asr lm train books.txt.gz data/own/train.jsonl --order 3 --out books.arpa
     """
     _check_files(*texts, normalizer=normalizer)
 

@@ -6,20 +6,57 @@ Exit status: 0 all done; 1 some inputs failed, each named on stderr, the rest do
 from __future__ import annotations
 
 import sys
+from typing import Annotated, Any
 
 import typer
+from typer.core import TyperGroup
 
+import asr
 from asr.cli import align, augment, check, config, demo, evaluate, info, lm, prepare, train, transcribe, tune
 from asr.errors import AsrError
+from asr.wording import complaint
+
+
+class _Program(TyperGroup):
+    """The verbs, whose options complain as settings do."""
+
+    def invoke(self, ctx: Any) -> Any:
+        """Run a verb."""
+        try:
+            return super().invoke(ctx)
+        except typer.BadParameter as error:
+            for found in getattr(error.__cause__, "errors", list)()[:1]:  # pydantic's
+                given = "" if found["type"] == "value_error" else f", not {found['input']!r}"
+                error.message = complaint(found) + given
+            raise
+
 
 app = typer.Typer(
     name="asr",
+    cls=_Program,
     help="Train a speech recogniser on your own recordings, and trust the numbers it reports.",
     no_args_is_help=True,
     add_completion=False,
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
 )
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"asr {asr.__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def program(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version and exit.")
+    ] = False,
+) -> None:
+    """What is asked of the program before any verb."""
+
+
 app.command("demo")(demo.demo)
 app.add_typer(prepare.app, name="prepare")
 app.command("check")(check.check)

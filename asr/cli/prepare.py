@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from asr.errors import AsrError
+from asr.wording import how_long
 
 if TYPE_CHECKING:  # what reads audio is imported where a command runs: `asr --help` must not need numpy
     from asr.data.manifest import Utterance
@@ -32,6 +33,9 @@ Shards = Annotated[
 ]
 ShardMb = Annotated[float, typer.Option("--shard-mb", min=0.01, help="About the size of a shard, in megabytes.")]
 SHARD_MB = 500.0
+Overwrite = Annotated[
+    bool, typer.Option("--overwrite", help="Replace another division that is there already; then train anew.")
+]
 Subsets = list[str] | None
 
 
@@ -57,6 +61,7 @@ def digits(
     workers: Annotated[int | None, typer.Option(min=1, help="Processes; the number of cores by default.")] = None,
     shards: Shards = False,
     shard_mb: ShardMb = SHARD_MB,
+    overwrite: Overwrite = False,
 ) -> None:
     """Make the embedded corpus of synthetic voices.
 
@@ -69,9 +74,15 @@ def digits(
     from asr.corpora.digits import prepare
 
     with progress() as advance:
-        report = partial(advance, "voices")
-        packed = shard_mb if shards else None
-        splits = prepare(out, utterances=utterances, seed=seed, workers=workers, shard_mb=packed, on_progress=report)
+        splits = prepare(
+            out,
+            utterances=utterances,
+            seed=seed,
+            workers=workers,
+            shard_mb=shard_mb if shards else None,
+            on_progress=partial(advance, "voices"),
+            overwrite=overwrite,
+        )
     _show(splits, out, "digits")
 
 
@@ -84,6 +95,7 @@ def fsdd(
     ] = None,
     shards: Shards = False,
     shard_mb: ShardMb = SHARD_MB,
+    overwrite: Overwrite = False,
 ) -> None:
     """Prepare the Free Spoken Digit Dataset.
 
@@ -97,7 +109,7 @@ def fsdd(
     """
     from asr.corpora.fsdd import prepare
 
-    _run(prepare, out, "fsdd", shard_mb if shards else None, source=source, hold_out=hold_out)
+    _run(prepare, out, "fsdd", shard_mb if shards else None, source=source, hold_out=hold_out, overwrite=overwrite)
 
 
 @app.command("librispeech")
@@ -113,6 +125,7 @@ def librispeech(
     ] = None,
     shards: Shards = False,
     shard_mb: ShardMb = SHARD_MB,
+    overwrite: Overwrite = False,
 ) -> None:
     """Prepare LibriSpeech, or a corpus in its layout.
 
@@ -126,7 +139,8 @@ def librispeech(
     from asr.corpora.librispeech import prepare
 
     subsets = {split: names for split, names in (("train", train), ("valid", valid), ("test", test)) if names}
-    _run(prepare, out, "librispeech", shard_mb if shards else None, source=source, subsets=subsets, ids=ids)
+    packed = shard_mb if shards else None
+    _run(prepare, out, "librispeech", packed, source=source, subsets=subsets, ids=ids, overwrite=overwrite)
 
 
 @app.command("own")
@@ -150,6 +164,7 @@ def own(
     license: Annotated[str, typer.Option(help="For dataset.yaml.")] = "",
     shards: Shards = False,
     shard_mb: ShardMb = SHARD_MB,
+    overwrite: Overwrite = False,
 ) -> None:
     """Prepare your own recordings.
 
@@ -181,6 +196,7 @@ def own(
         seed=seed,
         dataset=Dataset(dataset_name, license, shared=tuple(shared or ())),
         doubts=doubts,
+        overwrite=overwrite,
     )
 
 
@@ -217,12 +233,12 @@ def _show(splits: Splits, out: Path, conf: str, doubts: Sequence[str] = ()) -> N
     """What was written, what is doubtful about it, what the splits share, and the commands that come next."""
     from asr.data.manifest import read_dataset
 
-    print(f"{'split':<8}{'utterances':>12}{'hours':>9}{'speakers':>10}")
+    print(f"{'split':<8}{'utterances':>12}{'audio':>11}{'speakers':>10}")
     for name, utterances in splits.items():
         speakers = {utterance.speaker for utterance in utterances}
         known = "unknown" if None in speakers else f"{len(speakers):,}"
-        hours = sum(utterance.duration for utterance in utterances) / 3600
-        print(f"{name:<8}{len(utterances):>12,}{hours:>9.2f}{known:>10}")
+        audio = how_long(sum(utterance.duration for utterance in utterances))
+        print(f"{name:<8}{len(utterances):>12,}{audio:>11}{known:>10}")
     if any(utterance.speaker is None for utterances in splits.values() for utterance in utterances):
         print("\nNot every speaker is known, so splits may share some, and figures may tell nothing about new ones.")
     for doubt in doubts:

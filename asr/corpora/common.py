@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from itertools import combinations
 from pathlib import Path
 
 from asr.audio import probe
 from asr.config import TextConfig
-from asr.data.manifest import Dataset, Utterance, write_dataset, write_manifest
-from asr.errors import AsrError, AudioError, CorpusError
+from asr.data.manifest import Dataset, Utterance, manifest_lines, parse_line, write_dataset, write_manifest
+from asr.errors import AsrError, AudioError, CorpusError, ManifestError
 from asr.text import Normalizer
 
 SPLITS = ("train", "valid", "test")
@@ -63,7 +64,10 @@ def few(names: Iterable[object], shown: int = 3) -> str:
 
 
 def durations(
-    paths: Sequence[Path], on_error: OnError = stop, on_progress: OnProgress = be_silent
+    paths: Sequence[Path],
+    on_error: OnError = stop,
+    on_progress: OnProgress = be_silent,
+    places: Mapping[Path, str] | None = None,
 ) -> dict[Path, float]:
     """Seconds of every audio file, read from the headers by a pool of threads (the work is waiting for the disk).
 
@@ -72,13 +76,15 @@ def durations(
         on_error: Called with the error of each file that cannot be read, in the order of `paths`; if it returns,
             that file is left out.
         on_progress: Called after each file with the number done and the number of all.
+        places: Where a list names the files, as `table.csv:12`, to stand before what is wrong with them.
     """
+    places = places or {}
 
     def duration(path: Path) -> float | AudioError:
         try:
             return probe(path).duration
         except AudioError as error:
-            return error
+            return AudioError(f"{places[path]}: {error}") if path in places else error
 
     found = {}
     with ThreadPoolExecutor(max_workers=min(32, 4 * (os.cpu_count() or 1))) as pool:
@@ -100,15 +106,62 @@ def shared_between(splits: Mapping[str, Sequence[Utterance]]) -> tuple[str, ...]
     return tuple(kind for kind, found in sets.items() if any(a & b for a, b in combinations(found, 2)))
 
 
-def write_corpus(out: str | Path, splits: Mapping[str, Sequence[Utterance]], dataset: Dataset) -> None:
+def refuse_to_move(out: str | Path, owner: Mapping[str, str]) -> None:
+    """Make sure that the recordings of a division which is there already stay in their splits, or are gone.
+
+    What a model was trained on must not become its test; new recordings may come into any split.
+
+    Args:
+        out: The folder of the manifests, if there are any.
+        owner: The split of each recording from now on, by its file (absolute), by its id, or by both: then the file
+            decides, since a table may number its rows anew.
+
+    Raises:
+        CorpusError: Some would move; or none is known, so that the manifests are of another corpus.
+    """
+    before = list(_division(Path(out)))
+    now = [owner.get(_file(one), owner.get(one.id, "")) for one, _ in before]
+    pairs = zip(before, now, strict=True)
+    moved = [f"{one.id} from {old} to {new}" for (one, old), new in pairs if new not in ("", old)]
+    if moved:
+        raise CorpusError(
+            f"{out}: {len(moved):,} of {len(before):,} recordings would change their split ({few(moved)}): other "
+            "options or added recordings divide anew, and a model trained on the old division must not be tested on "
+            "the new one; choose another --out, or --overwrite and train anew"
+        )
+    if before and not any(now):
+        raise CorpusError(f"{out}: holds the manifests of another corpus; choose another --out, or --overwrite them")
+
+
+def _division(folder: Path) -> Iterator[tuple[Utterance, str]]:
+    """The utterances of the manifests in a folder, each with its split; a line that cannot be read divides nothing."""
+    for split in SPLITS:
+        path = folder / f"{split}.jsonl"
+        for _, line in manifest_lines(path) if path.exists() else ():
+            with suppress(ManifestError):
+                yield parse_line(line, folder), split
+
+
+def _file(utterance: Utterance) -> str:
+    """The audio file as it is called from anywhere."""
+    return os.path.normpath(Path(utterance.audio).absolute())
+
+
+def write_corpus(
+    out: str | Path, splits: Mapping[str, Sequence[Utterance]], dataset: Dataset, overwrite: bool = False
+) -> None:
     """Write train.jsonl, valid.jsonl, test.jsonl and dataset.yaml into the folder `out`.
 
     Raises:
-        CorpusError: A split holds nothing; no file is written then.
+        CorpusError: A split holds nothing, or another division is there and `overwrite` is not given; no file is
+            written then.
     """
     empty = [name for name in SPLITS if not splits.get(name)]
     if empty:
         raise CorpusError(f"{dataset.name}: no recording is left for {' and '.join(empty)}")
+    if not overwrite:
+        files = {_file(one): name for name in SPLITS for one in splits[name]}
+        refuse_to_move(out, {one.id: name for name in SPLITS for one in splits[name]} | files)
     for name in SPLITS:
         write_manifest(Path(out) / f"{name}.jsonl", splits[name])
     write_dataset(out, dataset)

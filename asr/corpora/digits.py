@@ -23,7 +23,7 @@ import numpy as np
 import soxr
 
 from asr.audio import write_wav
-from asr.corpora.common import SPLITS, write_corpus
+from asr.corpora.common import SPLITS, refuse_to_move, write_corpus
 from asr.corpora.espeak import Espeak, espeak_variants
 from asr.corpora.processes import in_fresh_processes
 from asr.corpora.rooms import in_a_room
@@ -158,7 +158,7 @@ def record(voice: Voice, folder: Path, utterances: int, sample_rate: int, seed: 
     folder.mkdir(parents=True, exist_ok=True)
     spoken = []
     for number in range(utterances):
-        name = f"{voice.speaker}_{number:03d}"
+        name = _id(voice, number)
         text = draw_sentence(voice.split, generator, seed)
         rate, pitch, intonation = (generator.randint(*limits) for limits in ((110, 170), (30, 70), (20, 80)))
         speech = espeak.speak(text, rate=rate, pitch=pitch, intonation=intonation)
@@ -167,6 +167,11 @@ def record(voice: Voice, folder: Path, utterances: int, sample_rate: int, seed: 
         write_wav(path, waveform, sample_rate)
         spoken.append(Utterance(name, str(path), text, len(waveform) / sample_rate, voice.speaker))
     write_manifest(folder / "voice.jsonl", spoken)
+
+
+def _id(voice: Voice, number: int) -> str:
+    """The id of a voice's utterance."""
+    return f"{voice.speaker}_{number:03d}"
 
 
 def prepare(
@@ -179,10 +184,12 @@ def prepare(
     workers: int | None = None,
     shard_mb: float | None = None,
     on_progress: Callable[[int, int], None] = lambda done, total: None,
+    overwrite: bool = False,
 ) -> dict[str, list[Utterance]]:
     """Make the corpus in the folder `out`; or find it there, made earlier with the same parameters.
 
-    What an interrupted call left is completed. A digits corpus of other parameters is made anew.
+    What an interrupted call left is completed. A digits corpus of other parameters is made anew; if that would move
+    an utterance into another split, only with `overwrite`.
 
     Args:
         out: Gets the manifests, dataset.yaml, recipe.json (the parameters), and audio/ or shards/.
@@ -193,18 +200,22 @@ def prepare(
         workers: Processes that work at the same time; None is one a core.
         shard_mb: Size of the tar archives that the recordings end up in (see `pack`); None: they stay files.
         on_progress: Called with the voices made so far and their total.
+        overwrite: Replace another division that is there already.
 
     Returns:
         The utterances by split.
 
     Raises:
-        CorpusError: espeakng-loader is not installed, fewer variants than voices, or `out` holds something else.
+        CorpusError: espeakng-loader is not installed, fewer variants than voices, or `out` holds something else or
+            another division.
     """
     out = Path(out)
     plan = {voice: out / "audio" / voice.speaker for voice in cast(voices, seed)}
     parameters = {"voices": dict(voices), "utterances": utterances, "sample_rate": sample_rate, "seed": seed}
     parameters |= {"shard_mb": shard_mb} if shard_mb else {}
-    _open_folder(out, {"corpus": "digits", "version": 2, "espeakng-loader": version("espeakng-loader")} | parameters)
+    owner = {_id(voice, number): voice.split for voice in plan for number in range(utterances)}
+    recipe = {"corpus": "digits", "version": 2, "espeakng-loader": version("espeakng-loader")} | parameters
+    _open_folder(out, recipe, None if overwrite else owner)
     if not (out / "dataset.yaml").exists():  # the last file to be written
         missing = [(voice, folder) for voice, folder in plan.items() if not (folder / "voice.jsonl").exists()]
         jobs = [(voice, folder, utterances, sample_rate, seed) for voice, folder in missing]
@@ -213,17 +224,18 @@ def prepare(
         in_fresh_processes(record, jobs, workers, on_done=lambda done: on_progress(made + done, len(plan)))
         spoken = {voice: read_manifest(folder / "voice.jsonl") for voice, folder in plan.items()}
         splits = {name: [u for voice in plan if voice.split == name for u in spoken[voice]] for name in SPLITS}
-        write_corpus(out, pack(out, splits, shard_mb) if shard_mb else splits, DATASET)
+        write_corpus(out, pack(out, splits, shard_mb) if shard_mb else splits, DATASET, overwrite=True)
     if shard_mb:
         shutil.rmtree(out / "audio", ignore_errors=True)  # made only to be packed
     return {name: read_manifest(out / f"{name}.jsonl") for name in SPLITS}
 
 
-def _open_folder(out: Path, recipe: dict[str, object]) -> None:
+def _open_folder(out: Path, recipe: dict[str, object], owner: Mapping[str, str] | None) -> None:
     """Leave in `out` the recipe and nothing that was made by another one.
 
     Raises:
-        CorpusError: It holds files, but no corpus of ours.
+        CorpusError: It holds files, but no corpus of ours; or one where an utterance is in another split than its
+            `owner` (see `refuse_to_move`).
     """
     path = out / "recipe.json"
     written = json.dumps(recipe, indent=2) + "\n"
@@ -233,6 +245,8 @@ def _open_folder(out: Path, recipe: dict[str, object]) -> None:
     if out.is_dir() and any(out.iterdir()):
         if found is None or (found and '"corpus": "digits"' not in found):
             raise CorpusError(f"{out}: holds other files than a digits corpus; choose another folder")
+        if owner is not None:
+            refuse_to_move(out, owner)
         path.write_text("")  # whatever ends this process now, the next one finds no recipe that fits what is left
         (out / "dataset.yaml").unlink(missing_ok=True)
         shutil.rmtree(out / "audio", ignore_errors=True)

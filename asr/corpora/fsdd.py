@@ -36,6 +36,7 @@ def prepare(
     hold_out: str | None = None,
     on_error: OnError = stop,
     on_progress: OnProgress = be_silent,
+    overwrite: bool = False,
 ) -> dict[str, list[Utterance]]:
     """Write the manifests of the official split, or of the one that holds out a speaker.
 
@@ -45,12 +46,13 @@ def prepare(
         hold_out: A speaker whose takes are all of the test set and in no other split.
         on_error: Called with the error of each unreadable file, which is left out; by default the first is raised.
         on_progress: Called after each recording with the number done and the number of all.
+        overwrite: Replace another division that is there already.
 
     Returns:
         The utterances of train, valid and test.
 
     Raises:
-        CorpusError: The folder is not this corpus, or has no such speaker.
+        CorpusError: The folder is not this corpus, or has no such speaker; or another division is there already.
         AudioError: A file cannot be read, and `on_error` is the default.
     """
     takes = _find_takes(source_folder(source))
@@ -62,7 +64,7 @@ def prepare(
         take = takes[path]
         utterance = Utterance(path.stem, str(path), WORDS[take.digit], seconds, take.speaker)
         splits[_split(take, hold_out)].append(utterance)
-    write_corpus(out, splits, _dataset(hold_out))
+    write_corpus(out, splits, _dataset(hold_out), overwrite)
     return splits
 
 

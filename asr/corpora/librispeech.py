@@ -45,6 +45,7 @@ def prepare(
     ids: str | Path | None = None,
     on_error: OnError = stop,
     on_progress: OnProgress = be_silent,
+    overwrite: bool = False,
 ) -> dict[str, list[Utterance]]:
     """Write the manifests of splits given as subsets or as lists of utterance ids.
 
@@ -55,13 +56,14 @@ def prepare(
         ids: Instead, a folder with train.txt, valid.txt and test.txt, one utterance id a line.
         on_error: Called with the error of each unreadable file, which is left out; by default the first is raised.
         on_progress: Called after each recording with the number done and the number of all.
+        overwrite: Replace another division that is there already.
 
     Returns:
         The utterances of train, valid and test.
 
     Raises:
         CorpusError: The folder is not this corpus, a subset or id is not in it, two splits name the same one, or
-            transcripts lack their audio or audio its transcript.
+            transcripts lack their audio or audio its transcript; or another division is there already.
         AudioError: A file cannot be read, and `on_error` is the default.
     """
     root = source_folder(source)
@@ -85,7 +87,7 @@ def prepare(
     # The subsets are the corpus' own: a sentence that two of them share ("yes") is declared. Lists must answer for it.
     shared = ("text",) if ids is None and "text" in shared_between(splits) else ()
     name = "LibriSpeech" if ids is None else "LibriSpeech excerpt"
-    write_corpus(out, splits, Dataset(name, "CC BY 4.0", ATTRIBUTION, shared))
+    write_corpus(out, splits, Dataset(name, "CC BY 4.0", ATTRIBUTION, shared), overwrite)
     return splits
 
 

@@ -41,13 +41,14 @@ _SPLIT_NAMES = {"training": "train", "dev": "valid", "val": "valid", "validation
 
 @dataclass(frozen=True)
 class Recording:
-    """A recording of the source; `split` is "" unless a table says it."""
+    """A recording of the source; `split` is "" unless a table says it, and `line`, that of the table, 0 without one."""
 
     id: str
     audio: Path
     text: str
     speaker: str | None
     split: str = ""
+    line: int = 0
 
 
 def prepare(
@@ -62,6 +63,7 @@ def prepare(
     dataset: Dataset | None = None,
     on_error: OnError = stop,
     on_progress: OnProgress = be_silent,
+    overwrite: bool = False,
 ) -> dict[str, list[Utterance]]:
     """Write the manifests of a folder of recordings.
 
@@ -77,12 +79,14 @@ def prepare(
         on_error: Called with the error of each recording that cannot be used, which is left out; by default the
             first is raised.
         on_progress: Called after each recording with the number done and the number of all.
+        overwrite: Replace another division that is there already.
 
     Returns:
         The utterances of train, valid and test.
 
     Raises:
-        CorpusError: There is nothing to prepare, the table cannot be used, or there is too little for three splits.
+        CorpusError: There is nothing to prepare, the table cannot be used, there is too little for three splits, or
+            another division is there already.
     """
     if not (valid > 0 and test > 0 and valid + test < 1):
         raise CorpusError(f"valid {valid} and test {test} must be above 0, and below 1 together")
@@ -90,8 +94,9 @@ def prepare(
     found = _from_folder(folder, on_error) if table is None else _from_table(folder, Path(table), on_error)
     if speaker_from_folder:
         found = [replace(recording, speaker=recording.audio.parent.name) for recording in found]
-    found = _unique(found, on_error)
-    seconds = durations([recording.audio for recording in found], on_error, on_progress)
+    found = _unique(found, table, on_error)
+    lines = {recording.audio: f"{table}:{recording.line}" for recording in found if recording.line}
+    seconds = durations([recording.audio for recording in found], on_error, on_progress, lines)
     found = [recording for recording in found if recording.audio in seconds]
     if not found:
         raise CorpusError(f"{table or folder}: no recording that can be used")
@@ -102,7 +107,8 @@ def prepare(
         splits[owner[one.id]].append(Utterance(one.id, str(one.audio), one.text, seconds[one.audio], one.speaker))
     dataset = dataset or Dataset()
     shared = dataset.shared if given else shared_between(splits)
-    write_corpus(out, splits, replace(dataset, name=dataset.name or folder.resolve().name, shared=shared))
+    dataset = replace(dataset, name=dataset.name or folder.resolve().name, shared=shared)
+    write_corpus(out, splits, dataset, overwrite)
     return splits
 
 
@@ -163,7 +169,8 @@ def _from_table(folder: Path, table: Path, on_error: OnError) -> list[Recording]
     for row in read_table(table):
         if row.audio and row.text:
             path = folder / row.audio
-            found.append(Recording(row.id or _default_id(path, folder), path, row.text, row.speaker or None, row.split))
+            id = row.id or _default_id(path, folder)
+            found.append(Recording(id, path, row.text, row.speaker or None, row.split, row.line))
         else:
             on_error(CorpusError(f"{table}:{row.line}: no {'text' if row.audio else 'audio path'}"))
     if found and not any(size(one.audio) is not None for one in found):
@@ -178,18 +185,19 @@ def _default_id(audio: Path, folder: Path) -> str:
     return without_ending(audio.relative_to(folder) if audio.is_relative_to(folder) else audio).as_posix()
 
 
-def _unique(recordings: Sequence[Recording], on_error: OnError) -> list[Recording]:
-    """Those whose id and audio file did not occur before."""
+def _unique(recordings: Sequence[Recording], table: str | Path | None, on_error: OnError) -> list[Recording]:
+    """Those whose id and audio file did not occur before; only a table can name a file twice."""
     ids: dict[str, Recording] = {}
-    files: set[Path] = set()
+    files: dict[Path, Recording] = {}
     for one in recordings:
-        if one.id in ids:
-            on_error(CorpusError(f"{one.audio}: its id {one.id} is that of {ids[one.id].audio}"))
-        elif one.audio in files:
-            on_error(CorpusError(f"{one.audio}: stands twice in the table"))
+        place = f"{table}:{one.line}" if one.line else one.audio
+        if first := files.get(one.audio):
+            on_error(CorpusError(f"{place}: the same recording as line {first.line}"))
+        elif first := ids.get(one.id):
+            other = f"line {first.line}" if first.line else first.audio
+            on_error(CorpusError(f"{place}: its id {one.id} is that of {other}"))
         else:
-            ids[one.id] = one
-            files.add(one.audio)
+            ids[one.id] = files[one.audio] = one
     return list(ids.values())
 
 

@@ -18,6 +18,7 @@ from asr.data.manifest import Dataset, Utterance, manifest_lines, parse_line, wr
 from asr.data.splits import overlaps, shared_dataset
 from asr.errors import AudioError, ManifestError
 from asr.text import Normalizer, Tokenizer, describe_characters, steps_needed
+from asr.wording import how_long
 
 _FASTEST_SPEECH = 40  # characters a second; nobody speaks so fast, so such a text is not that of its audio
 _SILENCE = 1e-4  # -80 dB: nothing but the last bits of 16
@@ -97,7 +98,7 @@ class Checked:
 
     def __str__(self) -> str:
         """One line: how much there is that can be used."""
-        hours = sum(utterance.duration for utterance in self.usable) / 3600
+        audio = how_long(sum(utterance.duration for utterance in self.usable))
         speakers = len({utterance.speaker for utterance in self.usable} - {None})
         nameless = sum(utterance.speaker is None for utterance in self.usable)
         utterances = f"{len(self.usable):,}" + (f" of {self.lines:,}" if len(self.usable) < self.lines else "")
@@ -106,7 +107,7 @@ class Checked:
         characters = "".join(sorted(self.characters)).replace(" ", "␣")
         shown = characters if len(characters) <= _SHOWN else f"{characters[:_SHOWN]} ..."
         return (
-            f"{self.path}: utterances {utterances}, hours {hours:.2f}, speakers {speakers:,}{unknown}, {rates}, "
+            f"{self.path}: utterances {utterances}, audio {audio}, speakers {speakers:,}{unknown}, {rates}, "
             f"characters {len(characters):,}: {shown}"
         )
 
@@ -303,9 +304,13 @@ def _alphabet(training: Checked, normalizer: Normalizer) -> Tokenizer | None:
 def _check_rates(checked: Checked, target: Target | None) -> None:
     """Warn of audio whose upper band is empty."""
     wanted = target.config.features.sample_rate if target else 0
-    if low := sum(count for rate, count in checked.rates.items() if rate < wanted):
-        message = f"{low:,} utterances have less than the model's {wanted} Hz: they hold nothing in its upper band"
-        checked.report(0, message, warning=True)
+    if low := {rate: count for rate, count in checked.rates.items() if rate < wanted}:
+        checked.report(
+            0,
+            f"{sum(low.values()):,} utterances have less than the model's {wanted} Hz: they hold nothing in its upper "
+            f"band; if all recordings are like that, train with features.sample_rate={max(low)}",
+            warning=True,
+        )
 
 
 def _between(manifests: Mapping[str, Checked], target: Target | None) -> list[Problem]:

@@ -25,11 +25,12 @@ from asr.data.noise import Waveform
 from asr.data.plan import Example, Item, Plan, windows
 from asr.data.readahead import read_ahead
 from asr.data.sounds import Sounds
-from asr.data.views import plain_view
+from asr.data.views import plain_view, stacked
 from asr.errors import AsrError, AudioError, TrainingError
 from asr.text import Normalizer, Tokenizer, steps_needed
 
 _NAMED = 3  # recordings in one message
+_ROUNDING = (0.1, 0.02)  # seconds, and share of the duration, by which manifest and audio may differ
 
 
 @dataclass
@@ -45,8 +46,9 @@ class Batch:
         tones: (views, batch, mels) to be added to the log-mel features.
         time_masks: (views, batch, masks, 2) frames [start, end) to blank out.
         mel_masks: (views, batch, masks, 2) mel bands [start, end) to blank out.
-        lost: What is wrong with the planned examples that could not be read and are not in the batch, by their ids.
-        lost_tokens: Target tokens of those.
+        lost: What is wrong with recordings that could not be read, by utterance id; the examples that they are a part
+            of are not in the batch.
+        lost_tokens: Target tokens of those examples.
 
     Training may ask for two views of each example, alike in sound and different in tone and masks.
     """
@@ -99,6 +101,12 @@ class Batch:
         )
 
 
+class UnreadableError(AudioError):
+    """A recording of a data set that cannot be used; `utterance` is its id."""
+
+    utterance: str
+
+
 class Waveforms:
     """Waveforms of a list of utterances, by position; from memory as 16-bit samples where they fit, else from disk.
 
@@ -107,13 +115,13 @@ class Waveforms:
     """
 
     def __init__(self, utterances: Sequence[Utterance], sample_rate: int, cache_mb: int) -> None:
-        self.paths = [utterance.audio for utterance in utterances]
+        self.utterances = utterances
         self.sample_rate = sample_rate
         self.cache: list[NDArray[np.int16] | AudioError] | None = None
         expected = sum(utterance.duration for utterance in utterances) * sample_rate * 2
         if expected <= cache_mb * 1e6:
             with ThreadPoolExecutor(os.cpu_count()) as pool:  # decoders release the interpreter's lock
-                self.cache = list(pool.map(self._read, self.paths))
+                self.cache = list(pool.map(self._read, utterances))
 
     @property
     def unreadable(self) -> list[AudioError]:
@@ -124,18 +132,28 @@ class Waveforms:
         """One waveform, float32 (samples,), the same bits with and without the cache.
 
         Raises:
-            AudioError: It cannot be read.
+            UnreadableError: It cannot be read, or is not as long as its manifest says.
         """
-        samples = self._read(self.paths[position]) if self.cache is None else self.cache[position]
+        samples = self._read(self.utterances[position]) if self.cache is None else self.cache[position]
         if isinstance(samples, AudioError):
-            raise samples
+            error = UnreadableError(str(samples))
+            error.utterance = self.utterances[position].id
+            raise error
         return samples.astype(np.float32) / np.float32(32767)
 
-    def _read(self, path: str) -> NDArray[np.int16] | AudioError:
+    def _read(self, utterance: Utterance) -> NDArray[np.int16] | AudioError:
         try:
-            return _to_int16(read_audio(path, self.sample_rate))
+            waveform = read_audio(utterance.audio, self.sample_rate)
         except AudioError as error:
             return error
+        # Batches are planned, and their memory bounded, by what the manifest says.
+        seconds = len(waveform) / self.sample_rate
+        if abs(seconds - utterance.duration) > _ROUNDING[0] + _ROUNDING[1] * utterance.duration:
+            return AudioError(
+                f"{utterance.audio}: lasts {seconds:.2f} s, but {utterance.duration:.2f} s by its manifest; asr check "
+                "finds all such, and with --fix corrects them"
+            )
+        return _to_int16(waveform)
 
 
 def _to_int16(waveform: Waveform) -> NDArray[np.int16]:
@@ -237,23 +255,27 @@ class SpeechData(Dataset[Batch | AsrError]):
             return batch.shared() if get_worker_info() else batch
         except AsrError as error:
             return error
+        except MemoryError:
+            return TrainingError(
+                "no memory is left to read a batch; fewer batches.workers, or batches.cache_mb, need less"
+            )
 
     def _batch(self, examples: list[Example], epoch: int | None) -> Batch:
         made, lost, lost_tokens = [], {}, 0
         for example in examples:
             try:
                 made.append((self._id(example), *self.make(example, epoch)))
-            except AudioError as error:
+            except UnreadableError as error:
                 if not self.tolerated:
                     raise
-                lost[self._id(example)] = str(error)
+                lost[error.utterance] = str(error)
                 lost_tokens += self.tokens(example)
         if not made:
             no = torch.empty(0)
             return Batch([], no, no, no, no, no, no, no, lost, lost_tokens)
         ids, waveforms, targets, drawn = zip(*made, strict=True)
         tones, time_masks, mel_masks = (
-            torch.from_numpy(np.stack(parts)).transpose(0, 1)
+            torch.from_numpy(stacked(parts)).transpose(0, 1)
             for parts in zip(*(one.views for one in drawn), strict=True)
         )
         lengths = [len(waveform) for waveform in waveforms]

@@ -111,6 +111,11 @@ def padding_share(plan: Plan, config: Config) -> float:
     return 1 - real / padded
 
 
+def largest_batch(plan: Plan, config: Config) -> list[Example]:
+    """The batch with most frames, padding included."""
+    return max(plan, key=lambda batch: len(batch) * max(frames(example.seconds, config) for example in batch))
+
+
 def _joined(
     items: Sequence[Item], window: Sequence[int], config: AugmentConfig, rng: np.random.Generator
 ) -> list[list[int]]:

@@ -14,6 +14,7 @@ from asr.audio import AUDIO_SUFFIXES, find_audio, probe, read_audio, read_stretc
 from asr.config import Config
 from asr.data.noise import Waveform
 from asr.errors import AudioError
+from asr.wording import how_long
 
 _SHORT_SECONDS = 10.0  # longer files are not decoded whole, nor kept
 _CACHE_BYTES = 32_000_000  # in each loader process; 17 minutes at 16 kHz
@@ -58,8 +59,7 @@ class SoundFiles:
 
     def __str__(self) -> str:
         """How much there is."""
-        hours = sum(file.seconds for file in self.files) / 3600
-        return f"{self.setting}: {len(self.files):,} files, {hours:.2f} h"
+        return f"{self.setting}: {len(self.files):,} files, {how_long(sum(file.seconds for file in self.files))}"
 
     @property
     def lines(self) -> list[str]:

@@ -5,7 +5,8 @@ No torch arithmetic here: see `asr.data.augment`.
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from collections.abc import Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -55,6 +56,13 @@ def draw_views(
     return Views(*(np.stack(parts) for parts in zip(*views, strict=True)))
 
 
+def stacked(parts: Sequence[NDArray[Any]]) -> NDArray[Any]:
+    """Tones or masks of several examples, (examples, views, ...); masks of no width fill up where some have fewer."""
+    most = max(part.shape[1] for part in parts)
+    lacking = [[(0, 0), (0, most - part.shape[1]), *[(0, 0)] * (part.ndim - 2)] for part in parts]
+    return np.stack([np.pad(part, widths) for part, widths in zip(parts, lacking, strict=True)])
+
+
 def draw_tone(mels: int, spread_db: float, rng: np.random.Generator) -> NDArray[np.float32]:
     """A smooth random frequency response, as of another microphone or room.
 
@@ -78,12 +86,18 @@ def draw_masks(
 ) -> tuple[Spans, Spans]:
     """SpecAugment's masks for one example (Park et al. 2019, section 2).
 
+    With `time_mask_every`, long examples get more of them (Park et al. 2020, "SpecAugment on Large Scale Datasets",
+    section 2.2: adaptive multiplicity).
+
     Returns:
-        Spans in time (time_masks, 2) and over mel bands (mel_masks, 2), each row [start, end).
+        Spans in time (masks, 2) and over mel bands (mel_masks, 2), each row [start, end).
     """
     longest = min(config.time_mask_ms / hop_ms, config.time_mask_share * frames)
+    count = config.time_masks
+    if config.time_mask_every:
+        count = max(count, int(frames * hop_ms / 1000 / config.time_mask_every))
     return (
-        _spans(config.time_masks, int(longest), frames, rng),
+        _spans(count, int(longest), frames, rng),
         _spans(config.mel_masks, min(config.mel_mask_bands, mels), mels, rng),
     )
 

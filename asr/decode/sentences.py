@@ -1,4 +1,4 @@
-"""Text files as the sentences that language models are made of: normalised, cut into words or characters."""
+"""Texts as the sentences that language models are made of: normalised, cut into words or characters."""
 
 from __future__ import annotations
 
@@ -8,11 +8,13 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import BinaryIO
 
+from asr.data.manifest import parse_line
 from asr.decode.ngram_table import SPACE
-from asr.errors import LanguageModelError
+from asr.errors import LanguageModelError, ManifestError
 from asr.text import Normalizer
 
 _LINES = 5_000  # between two reports of progress
+_NO_TEXT = (".csv", ".tsv", ".json")  # their commas, paths and brackets would become words
 
 
 def tokens(sentence: str, characters: bool = False) -> list[str]:
@@ -28,32 +30,57 @@ def read_sentences(
     characters: bool = False,
     on_progress: Callable[[float, float], None] | None = None,
 ) -> Iterator[list[str]]:
-    """The sentences of text files, plain or compressed by gzip; never more than a line in memory.
+    """The sentences of text files and manifests, plain or compressed by gzip; never more than a line in memory.
 
     Lines of which the normaliser leaves nothing are no sentences.
 
     Args:
-        paths: UTF-8, one sentence a line.
+        paths: UTF-8, one sentence a line; of a manifest, whose name ends with .jsonl, the transcripts.
         normalizer: Applied to each line.
         characters: Whether to cut sentences into characters instead of words.
         on_progress: Called now and then with the bytes read of all files, and their sizes' sum.
 
     Raises:
-        LanguageModelError: Not UTF-8, or a damaged archive; the message names file and line.
+        LanguageModelError: A table, not UTF-8, a bad line of a manifest, or a damaged archive; the message names file
+            and line.
         OSError: A file cannot be read.
     """
+    for path in paths:
+        if _name(path).endswith(_NO_TEXT):
+            raise LanguageModelError(
+                f"{path}: neither text, one sentence a line, nor a .jsonl manifest; `asr prepare own --table` makes "
+                "manifests of a table"
+            )
     total = sum(Path(path).stat().st_size for path in paths)
     before = 0
     for path in paths:
         with Path(path).open("rb") as raw:
-            for number, line in enumerate(_lines(path, raw), 1):
-                if words := tokens(normalizer(line), characters):
+            for number, text in enumerate(_texts(path, raw), 1):
+                if words := tokens(normalizer(text), characters):
                     yield words
                 if on_progress and number % _LINES == 0:
                     on_progress(before + raw.tell(), total)
         before += Path(path).stat().st_size
     if on_progress:
         on_progress(total, total)
+
+
+def _name(path: str | Path) -> str:
+    """The name of a file as its ending tells what is in it: without that of gzip, in lower case."""
+    return Path(path).name.lower().removesuffix(".gz")
+
+
+def _texts(path: str | Path, raw: BinaryIO) -> Iterator[str]:
+    """The lines of a text file, or the transcripts of a manifest."""
+    manifest = _name(path).endswith(".jsonl")
+    for number, line in enumerate(_lines(path, raw), 1):
+        try:
+            if not manifest:
+                yield line
+            elif line.strip():
+                yield parse_line(line.encode(), Path(path).parent).text
+        except ManifestError as error:
+            raise LanguageModelError(f"{path}:{number}: {error}") from None
 
 
 def _lines(path: str | Path, raw: BinaryIO) -> Iterator[str]:

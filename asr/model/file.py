@@ -138,12 +138,15 @@ class Start:
         taken: Names of the tensors that came from it, in whole or (the output layer) token by token.
         left: Names of the tensors that kept their random start.
         new_tokens: Tokens that it does not know, whose rows of the output layer kept their random start.
+        features: Settings of its features that are other than ours, so that its mean and standard deviation say nothing
+            and are not taken, each as `name value instead of ours`.
     """
 
     model_id: str = ""
     taken: tuple[str, ...] = ()
     left: tuple[str, ...] = ()
     new_tokens: tuple[str, ...] = ()
+    features: tuple[str, ...] = ()
 
 
 def initialise_from(model: AcousticModel, tokenizer: Tokenizer, path: str | Path) -> Start:
@@ -165,11 +168,16 @@ def initialise_from(model: AcousticModel, tokenizer: Tokenizer, path: str | Path
             mixed = own[name].clone()
             mixed[torch.tensor(known)] = given[name][rows]
             given[name] = mixed
+    theirs, ours = source.config.features.model_dump(), model.config.features.model_dump()
+    features = [f"{name} {theirs[name]} instead of {ours[name]}" for name in ours if theirs[name] != ours[name]]
+    if features:
+        given = {name: tensor for name, tensor in given.items() if name not in _STATISTICS}
     taken = {name: given[name] for name in own if name in given and given[name].shape == own[name].shape}
     model.load_state_dict(taken, strict=False)
     left = [name for name in own if name not in taken]
     new = [token for token, is_known in zip(tokenizer.tokens, known, strict=True) if not is_known]
-    return Start(source.model_id, tuple(taken), tuple(left), tuple(new) if "output.weight" in taken else ())
+    new = new if "output.weight" in taken else []
+    return Start(source.model_id, tuple(taken), tuple(left), tuple(new), tuple(features))
 
 
 def _header(path: Path, metadata: Mapping[str, str]) -> dict[str, Any]:

@@ -38,7 +38,7 @@ class Progress:
         drops: With the schedule `plateau`: how often it has dropped the learning rate.
         seconds: Time spent training, over all sittings.
         started_from: The `model_id` of the model that the weights started from; empty where they were random.
-        unreadable: Ids of the examples that were left out since they could not be read.
+        unreadable: Ids of the utterances whose recordings could not be read.
     """
 
     epoch: int = 0

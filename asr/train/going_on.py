@@ -10,15 +10,19 @@ from typing import Any
 from asr.atomic import leftovers
 from asr.config import Config, Section
 from asr.config_file import load_config
+from asr.device import uses_bf16
 from asr.errors import TrainingError
 from asr.model.file import MODEL_NAME
 from asr.train.checkpoint import checkpoints
+from asr.train.group import Group
 from asr.train.journal import read_log
 
 # What may change between a stop and --resume: epochs only grow; a device or thread more rounds differently.
 # Where noise and rooms are may change too; which they are, `Data.id` says.
 _MAY_CHANGE = (
     "batches.workers",
+    "batches.cache_mb",
+    "batches.unreadable",
     "train.device",
     "train.threads",
     "train.epochs",
@@ -75,14 +79,34 @@ def refuse_other_run(state: dict[str, Any], config: Config, data: Path, data_id:
     before, _, settings = run_id.partition(" ")
     if before != data_id:
         raise TrainingError(
-            f"{data}: not the training and validation sets that {out} was started with (or packed into other shards), "
-            "or augment.noise_files and augment.reverb_files are not the recordings (or another version started it)"
+            f"{data}: not the training and validation sets that {out} was started with (or packed into other shards, "
+            "or with another batches.cache_mb, which decides how shards are mixed), or augment.noise_files and "
+            "augment.reverb_files are not the recordings (or another version started it)"
         )
     if settings and settings != settings_id(config):
         raise TrainingError(
             f"{out}: its newest checkpoint, of step {state['progress']['step']}, is of a run with other settings; "
             "nothing was changed. With that file moved away, --resume goes on from the one before it"
         )
+    if state["progress"]["best_epoch"] >= 0 and not (out / MODEL_NAME).exists():
+        raise TrainingError(
+            f"{out}: the run in it has lost {MODEL_NAME}, its best epoch so far; nothing was changed. Put back a copy, "
+            "or start afresh with another --out"
+        )
+
+
+def refuse_unlike_processes(group: Group, config: Config, data_id: str) -> None:
+    """Make sure that all processes train with the same settings on the same data, so that their gradients add up.
+
+    Raises:
+        TrainingError: They do not, in each of them.
+    """
+    bf16 = uses_bf16(config.train.bf16, group.device)
+    for what, mine in (("settings", settings_id(config)), ("training and validation sets", data_id)):
+        if len(set(group.gather([mine]))) > 1:
+            raise TrainingError(f"the processes that train together have not the same {what}")
+    if len(set(group.gather([bf16]))) > 1:
+        raise TrainingError("some of the processes compute in bfloat16 and some cannot: set train.bf16=off")
 
 
 def differences(before: Config, now: Config) -> list[str]:

@@ -10,12 +10,16 @@ from __future__ import annotations
 
 import importlib
 import os
-from typing import TypeVar
+import time
+import uuid
+from collections.abc import Callable
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor, distributed, nn
 
 from asr.device import choose_device
+from asr.errors import AsrError
 
 T = TypeVar("T")
 
@@ -55,7 +59,7 @@ class Group:
         # beyond its end, and at exit the threads of gloo may meet an interpreter that is gone, and abort (torch 2.11).
         importlib.import_module("torch._dynamo")
         backend, rank = "nccl" if chosen.type == "cuda" else "gloo", int(os.environ["RANK"])
-        distributed.init_process_group(backend, store=_meeting_place(rank), rank=rank, world_size=size)
+        distributed.init_process_group(backend, store=_meeting_place(rank, size), rank=rank, world_size=size)
         return cls(rank, size, chosen)
 
     @property
@@ -63,10 +67,27 @@ class Group:
         """Whether this process writes files and talks."""
         return self.rank == 0
 
-    def wait(self) -> None:
-        """Go on when all have come here."""
-        if self.size > 1:
-            distributed.barrier()
+    def led(self, act: Callable[[], T]) -> T:
+        """What the first process does, known to all: what `act` returns there, or the error that it raises.
+
+        So the others need not see the first one's files, and all go on alike, or none does.
+
+        Raises:
+            AsrError, OSError: `act` has raised it.
+        """
+        if self.size == 1:
+            return act()
+        told: list[Any] = [None]
+        if self.leads:
+            try:
+                told = [act()]
+            except (AsrError, OSError) as error:
+                told = [error]
+        distributed.broadcast_object_list(told, src=0)
+        if isinstance(told[0], Exception):
+            raise told[0]
+        result: T = told[0]
+        return result
 
     def add_gradients(self, model: nn.Module, figures: Tensor) -> Tensor:
         """Replace each process' gradients by their sum.
@@ -91,10 +112,10 @@ class Group:
         return summed
 
     def share_weights(self, model: nn.Module) -> None:
-        """Give all processes the weights that the first one's model has."""
+        """Give all processes the weights, and the feature statistics, that the first one's model has."""
         if self.size > 1:
-            for parameter in model.parameters():
-                distributed.broadcast(parameter.data, src=0)
+            for tensor in model.state_dict().values():
+                distributed.broadcast(tensor, src=0)
 
     def gather(self, mine: list[T]) -> list[T]:
         """The items of all processes, in the order of their ranks."""
@@ -110,14 +131,26 @@ class Group:
             distributed.destroy_process_group()
 
 
-def _meeting_place(rank: int) -> torch._C._distributed_c10d.Store:
-    """The store where the processes find each other, a part of it for each restart.
+def _meeting_place(rank: int, size: int) -> torch._C._distributed_c10d.Store:
+    """The store where the processes find each other, a part of it for each start.
 
-    torch expects a new store for each, but a torchrun that is its own rendezvous (`--standalone`) keeps it: the
-    restarted processes would find the addresses of the dead.
+    torch expects a new store for each, but a torchrun keeps the one that it hosts: processes started again would find
+    the addresses of the dead. Nor do they know which start it is, since each machine counts its own failures alone
+    (`TORCHELASTIC_RESTART_COUNT`). So the first process names it, and asks until all that live have heard.
     """
     hosts = rank == 0 and os.environ.get("TORCHELASTIC_USE_AGENT_STORE") != "True"
     address, port = os.environ["MASTER_ADDR"], int(os.environ["MASTER_PORT"])
     store = distributed.TCPStore(address, port, is_master=hosts)  # type: ignore[attr-defined]
-    attempt = os.environ.get("TORCHELASTIC_RESTART_COUNT", "0")
-    return distributed.PrefixStore(f"attempt {attempt}", store)  # type: ignore[attr-defined]
+    mine = uuid.uuid4().hex
+    if rank:
+        store.set(f"hello {rank}", mine)
+        start = store.get(f"welcome {mine}").decode()  # waits
+        store.add(f"met {start}", 1)
+    else:
+        start, others = mine, [f"hello {other}" for other in range(1, size)]
+        while store.add(f"met {start}", 0) < len(others):
+            for hello in others:
+                if store.check([hello]):  # it may still be that of a dead process, until the living one overwrites it
+                    store.set(f"welcome {store.get(hello).decode()}", start)
+            time.sleep(0.05)
+    return distributed.PrefixStore(f"start {start}", store)  # type: ignore[attr-defined]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sys
 import time
+from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -129,14 +130,14 @@ class Silence(Journal):
 
 
 def read_log(path: Path) -> list[dict[str, Any]]:
-    """The records of a `log.jsonl`; a last line cut short by a crash is passed over."""
+    """The records of a `log.jsonl`; lines that are none, such as a last one cut short by a crash, are passed over."""
     records = []
     if path.exists():
         for line in path.read_bytes().splitlines():  # bytes, since it may be cut short within a character
-            try:
-                records.append(json.loads(line))
-            except ValueError:
-                break
+            with suppress(ValueError):
+                record = json.loads(line)
+                if isinstance(record, dict) and isinstance(record.get("step"), int):
+                    records.append(record)
     return records
 
 

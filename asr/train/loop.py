@@ -12,8 +12,9 @@ from torch.nn.utils import clip_grad_norm_
 
 from asr.config import Config
 from asr.data.dataset import Batch, SpeechData
-from asr.data.plan import Plan, epoch_plan, frames, plain_plan
+from asr.data.plan import Plan, epoch_plan, largest_batch, padding_share, plain_plan
 from asr.data.randomness import torch_seed
+from asr.device import uses_bf16
 from asr.errors import TrainingError
 from asr.model.file import ModelFile
 from asr.train.average import MovingAverage, applied
@@ -23,6 +24,7 @@ from asr.train.journal import Journal
 from asr.train.keep import Keeper
 from asr.train.losses import batch_losses
 from asr.train.schedule import learning_rate
+from asr.train.stop import out_of_memory
 from asr.train.unread import Unread, UnreadStep
 from asr.train.validate import Validation, validate
 
@@ -69,11 +71,12 @@ class Trainer:
         self.keeper = Keeper(folder, content, progress, group)
         self.bf16 = uses_bf16(self.config.train.bf16, group.device)
         self.unread = Unread(progress, group, self.config.batches.unreadable)
-        self.tried = False
 
     def fit(self, journal: Journal) -> None:
         """Train to the last epoch, or until validation has not improved for `patience` epochs."""
         settings = self.config.train
+        if not self._ended():
+            self._try_largest(journal)
         if self.progress.step == 0:
             self._save(journal)  # shows that there is room for one, and a run without any is known to have lost them
         while not self._ended():
@@ -95,8 +98,6 @@ class Trainer:
         """Train on what is left of the epoch under way."""
         progress, settings = self.progress, self.config.train
         plan = epoch_plan(self.training.items, self.config, settings.seed, progress.epoch)
-        if not self.tried:
-            self._try_largest(plan)
         steps = [plan[start : start + settings.accumulate] for start in range(0, len(plan), settings.accumulate)]
         left = steps[progress.epoch_step :]
         share = slice(self.group.rank, None, self.group.size)  # of a step's batches, this process computes these
@@ -187,26 +188,35 @@ class Trainer:
         weights = settings.consistency, settings.intermediate, settings.intermediate_weight
         return batch_losses(self.model, batch, self.bf16, *weights)
 
-    def _try_largest(self, plan: Plan) -> None:
-        """The gradients of the epoch's largest batch, thrown away: what does not fit in memory shows now, not at night.
+    def _try_largest(self, journal: Journal) -> None:
+        """What the largest batches need, thrown away: what does not fit in memory shows now, not at night.
+
+        Before the first checkpoint, so that the same folder takes other settings.
 
         Raises:
             TrainingError: It does not fit.
         """
-        largest = max(plan, key=lambda batch: len(batch) * max(frames(one.seconds, self.config) for one in batch))
+        plan = epoch_plan(self.training.items, self.config, self.config.train.seed, self.progress.epoch)
+        padding = 100 * padding_share(plan, self.config)
+        journal.say(f"{len(plan)} batches an epoch, {padding:.0f} % of their frames padding")
+        largest = largest_batch(plan, self.config)
         try:
             for batch in self.training.batches([largest], self.progress.epoch):
                 self._gradients({0: batch}, len(batch.targets))
-        except (MemoryError, torch.OutOfMemoryError, RuntimeError) as error:
-            if isinstance(error, RuntimeError) and "memory" not in str(error).lower():
+            self.optimizer.zero_grad()
+            largest = largest_batch(self.validation_plan, self.config)
+            with torch.inference_mode():
+                for batch in self.validation.batches([largest], None):
+                    on_device = batch.to(self.group.device)
+                    self.model(on_device.waveforms, on_device.lengths)
+        except (MemoryError, RuntimeError) as error:
+            if not out_of_memory(error):
                 raise
             seconds = max(one.seconds for one in largest)
             raise TrainingError(
                 f"the largest batch ({len(largest)} examples of up to {seconds:.1f} s) does not fit in memory: lower "
                 "batches.max_frames, and raise train.accumulate by as much to keep the size of a step"
             ) from None
-        self.optimizer.zero_grad()
-        self.tried = True
 
     def _finish_epoch(self, journal: Journal) -> None:
         """Validate, keep the model if it is the best so far, and go to the start of the next epoch."""
@@ -217,7 +227,7 @@ class Trainer:
         loss = progress.loss / progress.epoch_step
         figures = {"step": progress.step, "epoch": progress.epoch + 1, "loss": loss, "seconds": progress.seconds}
         journal.epoch(figures | vars(result) | {"best": best})
-        if settings.schedule == "plateau":
+        if settings.schedule == "plateau" and progress.epoch + 1 > settings.warmup * settings.epochs:
             progress.stale = 0 if best else progress.stale + 1
             if progress.stale > settings.plateau_patience:
                 progress.drops, progress.stale = progress.drops + 1, 0
@@ -243,12 +253,3 @@ class Trainer:
         journal.sync()
         average = self.average.state if self.average else None
         save_checkpoint(self.folder / "checkpoints", self.progress, self.model, self.optimizer, average, self.run_id)
-
-
-def uses_bf16(setting: str, device: torch.device) -> bool:
-    """Whether to train in bfloat16: as the setting says, or where the device computes it faster than float32."""
-    if setting != "auto":
-        return setting == "on"
-    if device.type == "cuda":
-        return bool(torch.cuda.is_bf16_supported(including_emulation=False))
-    return bool(torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported())

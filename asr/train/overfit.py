@@ -11,10 +11,9 @@ from asr.config import Config
 from asr.data.dataset import SpeechData
 from asr.data.plan import plain_plan
 from asr.data.randomness import generator
-from asr.device import choose_device
+from asr.device import choose_device, uses_bf16
 from asr.errors import TrainingError
 from asr.train.group import Group
-from asr.train.loop import uses_bf16
 from asr.train.losses import batch_losses
 from asr.train.run import new_model, read_data, text_tools
 from asr.train.schedule import make_optimizer

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, nullcontext
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -24,18 +24,19 @@ from asr.data.sounds import Sounds
 from asr.data.splits import refuse_overlaps
 from asr.errors import ManifestError, TrainingError
 from asr.model.acoustic import AcousticModel
-from asr.model.file import MODEL_NAME, ModelFile, Start, initialise_from
+from asr.model.file import MODEL_NAME, ModelFile, Start, initialise_from, model_path
 from asr.text import Normalizer, Tokenizer
 from asr.train.average import MovingAverage
-from asr.train.checkpoint import Progress, load_checkpoint
+from asr.train.checkpoint import Progress, checkpoints, load_checkpoint
 from asr.train.curves import draw_curves
-from asr.train.going_on import refuse_changes, refuse_other_run, settings_id
+from asr.train.going_on import refuse_changes, refuse_other_run, refuse_unlike_processes, settings_id
 from asr.train.group import Group
 from asr.train.journal import Journal, Silence
 from asr.train.loop import Trainer
 from asr.train.schedule import make_optimizer
 from asr.train.selection import select
 from asr.train.stop import stops_told
+from asr.wording import how_long
 
 _STATISTICS_UTTERANCES = 1000  # enough for a mean and a variance a band
 
@@ -48,13 +49,15 @@ class Data:
     train: list[Utterance]
     valid: list[Utterance]
     sounds: Sounds
+    cache_mb: int
 
     @property
     def id(self) -> str:
         """Truncated hash of what is trained and validated on.
 
         That is ids, texts, durations, and speakers, who decide joins; names, sizes and lengths of noise and rooms; and
-        which utterances share a shard, since batches are planned by that, but not its name.
+        where audio is in shards, which utterances share one, but not its name, and `cache_mb`, which decides whether
+        batches are planned by that.
         """
         utterances = [*self.train, *self.valid]
         lines = [f"{item.id}\t{item.text}\t{item.duration:.3f}\t{item.speaker}" for item in utterances]
@@ -62,6 +65,7 @@ class Data:
         for place, item in enumerate(utterances):
             if member := parse(item.audio):
                 lines[place] += f"\t{numbers.setdefault(member.shard, len(numbers))}"
+        lines += [f"cache of {self.cache_mb} MB"] if numbers else []
         lines += [line for files in self.sounds.given for line in files.lines]
         return hashlib.sha256("\n".join(lines).encode()).hexdigest()[:16]
 
@@ -79,7 +83,7 @@ def read_data(folder: Path, config: Config) -> Data:
     dataset = read_dataset(folder)
     test = folder / "test.jsonl"
     refuse_overlaps(splits | ({"test": read_manifest(test)} if test.exists() else {}), dataset)
-    return Data(dataset, splits["train"], splits["valid"], Sounds.of(config))
+    return Data(dataset, splits["train"], splits["valid"], Sounds.of(config), config.batches.cache_mb)
 
 
 def train(config: Config, data: Path, out: Path, resume: bool = False) -> Path:
@@ -102,27 +106,25 @@ def train(config: Config, data: Path, out: Path, resume: bool = False) -> Path:
     """
     group = Group.join(config.train.device)
     try:
-        return _train(config, data, out, resume, group)
+        with stops_told():
+            return _train(config, data, out, resume, group)
     finally:
         group.leave()
 
 
 def _train(config: Config, data: Path, out: Path, resume: bool, group: Group) -> Path:
-    # All that can be refused is refused before anything is written.
     content = read_data(data, config)
-    refuse_changes(config, out, resume)
     if config.train.accumulate < group.size:
         raise TrainingError(
             f"train.accumulate: {config.train.accumulate} batches a step leave some of {group.size} processes without "
             f"work; with a multiple of {group.size}, and batches.max_frames the smaller, a step stays as large"
         )
-    state, damaged = load_checkpoint(out / "checkpoints") if resume else (None, [])
-    if state:
-        refuse_other_run(state, config, data, content.id, out)
-    progress = Progress(**state["progress"]) if state else Progress()
-    group.wait()
-    folder = _run_folder(config, out) if group.leads else nullcontext()
-    with folder, stops_told(), Journal(out, progress.step) if group.leads else Silence() as journal:
+    refuse_unlike_processes(group, config, content.id)
+    with ExitStack() as held:
+        run = _run_folder(config, data, content.id, out, resume)
+        state, damaged = group.led(lambda: held.enter_context(run))
+        progress = Progress(**state["progress"]) if state else Progress()
+        journal = held.enter_context(Journal(out, progress.step) if group.leads else Silence())
         for line in damaged:
             journal.say(line)
         trainer = _set_up(config, content, out, progress, state, group, journal)
@@ -139,15 +141,30 @@ def _train(config: Config, data: Path, out: Path, resume: bool, group: Group) ->
 
 
 @contextmanager
-def _run_folder(config: Config, out: Path) -> Iterator[None]:
-    """The run folder, with its config in it, and no other process that trains in it."""
+def _run_folder(
+    config: Config, data: Path, data_id: str, out: Path, resume: bool
+) -> Iterator[tuple[dict[str, Any] | None, list[str]]]:
+    """The run folder, with its config in it, and no other process that trains in it.
+
+    Whatever can be refused is refused before anything is written.
+
+    Yields:
+        The state to go on from (None: there is none yet), and a line about each checkpoint that is damaged.
+    """
+    refuse_changes(config, out, resume)
+    if config.train.init_from and not checkpoints(out / "checkpoints"):
+        model_path(config.train.init_from)
     out.mkdir(parents=True, exist_ok=True)
     with claimed(out):
+        refuse_changes(config, out, resume)  # again: another process may have been at work until now
+        state, damaged = load_checkpoint(out / "checkpoints") if resume else (None, [])
+        if state:
+            refuse_other_run(state, config, data, data_id, out)
         for left in leftovers(out):
             left.unlink()
         with replacing(out / "config.yaml") as aside:
             aside.write_text(config_yaml(config), encoding="utf-8")
-        yield
+        yield state, damaged
 
 
 def text_tools(config: Config, texts: Sequence[str]) -> tuple[Normalizer, Tokenizer]:
@@ -169,6 +186,7 @@ def new_model(
         say(
             f"{len(start.taken)} tensors from {config.train.init_from}; new: {', '.join(start.left) or 'none'}"
             + (f"; new letters: {' '.join(start.new_tokens)}" if start.new_tokens else "")
+            + (f"; its features had {', '.join(start.features)}" if start.features else "")
         )
     if "mean" not in start.taken:  # else the weights expect the statistics that they came with
         measure_statistics(model, training)
@@ -226,6 +244,7 @@ def _set_up(
         model, start = new_model(config, tokenizer, training, journal.say)
         progress.started_from = start.model_id
     model.to(group.device)
+    group.share_weights(model)  # other processors may draw and measure others, by their last bits
     optimizer = make_optimizer(model, config.train)
     average = MovingAverage(model, config.train.ema) if config.train.ema else None
     if state:
@@ -244,10 +263,10 @@ def _set_up(
         "versions": {"asr": asr.__version__, "torch": torch.__version__},
     }
     content = ModelFile(model, tokenizer, normalizer, facts)
-    hours = sum(utterance.duration for utterance in selection.kept) / 3600
+    audio = how_long(sum(utterance.duration for utterance in selection.kept))
     weights = sum(parameter.numel() for parameter in model.parameters())
     journal.say(
-        f"{len(selection.kept)} utterances, {hours:.2f} h; {len(tokenizer)} tokens; {weights / 1e6:.2f} M weights; "
+        f"{len(selection.kept)} utterances, {audio}; {len(tokenizer)} tokens; {weights / 1e6:.2f} M weights; "
         f"{group.size} x {group.device.type}, {torch.get_num_threads()} threads"
         + (f"; from step {progress.step}" if state else "")
     )

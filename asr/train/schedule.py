@@ -39,7 +39,7 @@ def learning_rate(progress: float, config: TrainConfig, drops: int = 0) -> float
         descent = (progress - config.warmup) / (1 - config.warmup)
         return config.lr * (1 - (1 - config.final_lr) * _half_cosine(min(descent, 1.0)))
     if config.schedule == "noam":
-        return config.lr / math.sqrt(max(rise, 1.0)) if config.warmup else config.lr
+        return config.lr / math.sqrt(max(rise, 1.0))
     if config.schedule == "plateau":
         return config.lr * max(config.plateau_factor**drops, config.final_lr)
     return config.lr

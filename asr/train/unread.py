@@ -39,7 +39,7 @@ class UnreadStep:
         figures: (3,) float64 over all processes: loss a token, length of the gradient before clipping, and target
             tokens that were planned and could not be read.
         losses: Of this process' batches, the ids and (batch,) losses of the examples.
-        lost: What is wrong with this process' examples that could not be read, by their ids.
+        lost: What is wrong with this process' recordings that could not be read, by utterance id.
     """
 
     number: int
@@ -149,6 +149,7 @@ class Unread:
         what = f"the {'loss' if culprits else 'gradient'} of {', '.join((culprits or everyone)[:5])} is not finite"
         return (
             f"step {step.number}: {what}. Listen to these recordings, and try `asr check` (a text too long "
-            "for its audio has no finite loss); if they are sound, lower train.lr or train.clip, or set "
-            "train.bf16=off. The run can go on from its last checkpoint with --resume."
+            "for its audio has no finite loss): once they are mended, the same command with --resume goes on from the "
+            "last checkpoint. If they are sound, lower train.lr or train.clip, or set train.bf16=off, with another "
+            "--out; train.init_from can name this run there, to start from its best epoch."
         )

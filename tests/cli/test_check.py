@@ -30,7 +30,7 @@ def test_good_manifests(run):
     result = run("train.jsonl", "test.jsonl")
     assert result.exit_code == 0 and result.stderr == ""
     assert result.stdout.splitlines()[-1] == "errors 0, warnings 0"
-    assert "utterances 3, hours 0.00, speakers 1, 8000 Hz, characters 6: ␣abcde" in result.stdout
+    assert "utterances 3, audio 3.3 s, speakers 1, 8000 Hz, characters 6: ␣abcde" in result.stdout
 
 
 def test_problems_are_named_on_stderr_and_end_with_1(run, tmp_path):

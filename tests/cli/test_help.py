@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from importlib.metadata import version
 
 import pytest
 from typer.main import get_command
@@ -47,6 +48,30 @@ def test_every_verb_shows_an_example(run_asr, verb):
 def test_no_verb_shows_the_help(run_asr):
     run = run_asr()
     assert "transcribe" in run.out + run.err
+
+
+def test_version(run_asr):
+    status, out, _ = run_asr("--version")
+    assert (status, out) == (0, f"asr {version('asr-ctc')}\n")
+
+
+@pytest.mark.parametrize(
+    ("options", "expected"),
+    [
+        (
+            ["--speaker-from", "folders"],
+            "Invalid value for '--speaker-from': 'folders' is not one of 'column', 'folder'.",
+        ),
+        (["--shared", "words"], "Invalid value for '--shared': 'words' is not one of 'speaker', 'text'."),
+        (["--valid", "some"], "Invalid value for '--valid': needs a number, not 'some'"),
+        (["--seed", "1.5"], "Invalid value for '--seed': needs a whole number, not '1.5'"),
+        (["--shard-mb", "0"], "Invalid value for '--shard-mb': needs at least 0.01, not '0'"),
+    ],
+)
+def test_options_complain_as_settings_do(run_asr, options, expected):
+    status, out, err = run_asr("prepare", "own", "--source", ".", "--out", "x", *options)
+    assert (status, out) == (2, "")
+    assert err.splitlines()[-1] == f"Error: {expected}"
 
 
 def test_unknown_verb_is_exit_2(run_asr):

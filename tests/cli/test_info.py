@@ -12,7 +12,7 @@ def test_info_says_what_a_model_is(run_asr, tiny_model):
     assert facts["sample rate"].strip() == "8000 Hz"
     assert facts["output step"].strip() == "20 ms"
     assert facts["alphabet"].strip() == "7 tokens: <blank> ␣ a b c d e"
-    assert facts["trained on"].strip() == "nothing, 12 utterances, 0.01 h"
+    assert facts["trained on"].strip() == "nothing, 12 utterances, 36.0 s"
     assert facts["validation"].strip() == "WER 12.50 %, CER 5.00 % on 4 utterances"
     assert int(facts["parameters"].replace(",", "")) > 1000
 

@@ -1,6 +1,7 @@
 """`asr lm`: a language model from text to perplexity."""
 
 import gzip
+import json
 
 import pytest
 
@@ -41,6 +42,34 @@ def test_compressed_and_several_texts(run_asr, text, tmp_path):
     assert "11 sentences, 42 words" in out
     words = (tmp_path / "x.arpa").read_text(encoding="utf-8").split()
     assert "bird" in words and "flew" in words and "cat" in words and "RAN" not in words
+
+
+def test_the_transcripts_of_a_manifest(run_asr, text, tmp_path):
+    lines = [
+        json.dumps({"id": str(n), "audio": "x.wav", "text": t, "duration": 1}) for n, t in enumerate(TEXT.split("\n"))
+    ]
+    (tmp_path / "train.jsonl").write_text("\ufeff" + "\n".join(lines) + "\n\n", encoding="utf-8")
+    (tmp_path / "more.jsonl.gz").write_bytes(gzip.compress((tmp_path / "train.jsonl").read_bytes()))
+    for name in ("train.jsonl", "more.jsonl.gz"):
+        assert run_asr("lm", "train", tmp_path / name, "--out", tmp_path / "manifest.arpa").status == 0
+        assert run_asr("lm", "train", text, "--out", tmp_path / "text.arpa").status == 0
+        assert (tmp_path / "manifest.arpa").read_bytes() == (tmp_path / "text.arpa").read_bytes()
+    (tmp_path / "train.jsonl").write_text("\n".join([lines[0], "the cat"]), encoding="utf-8")
+    status, _, err = run_asr("lm", "train", tmp_path / "train.jsonl", "--out", tmp_path / "x.arpa")
+    assert status == 2 and f"{tmp_path}/train.jsonl:2: not JSON" in err
+
+
+@pytest.mark.parametrize("name", ["transcripts.csv", "a.TSV", "a.json", "a.csv.gz"])
+def test_a_table_is_no_text(run_asr, text, tmp_path, name):
+    (tmp_path / name).write_text("audio,text\na.wav,the cat\n", encoding="utf-8")
+    run_asr("lm", "train", text, "--out", tmp_path / "x.arpa")
+    for line in (
+        ["train", text, tmp_path / name, "--out", tmp_path / "y"],
+        ["perplexity", tmp_path / "x.arpa", tmp_path / name],
+    ):
+        status, out, err = run_asr("lm", *line)
+        assert (status, out) == (2, "") and not (tmp_path / "y").exists()
+        assert err.splitlines()[-1].startswith(f"asr: error: {tmp_path / name}: neither text, one sentence a line, nor")
 
 
 def test_characters(run_asr, text, tmp_path):

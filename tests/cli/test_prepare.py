@@ -51,11 +51,11 @@ def test_the_table_what_is_shared_and_the_next_commands(digits, tmp_path):
     result = run("fsdd", "--source", digits, "--out", tmp_path / "out")
     assert result.exit_code == 0
     lines = result.output.splitlines()
-    assert lines[0].split() == ["split", "utterances", "hours", "speakers"]
+    assert lines[0].split() == ["split", "utterances", "audio", "speakers"]
     assert [line.split() for line in lines[1:4]] == [
-        ["train", "2", "0.00", "2"],
-        ["valid", "10", "0.00", "2"],
-        ["test", "10", "0.00", "2"],
+        ["train", "2", "0.5", "s", "2"],
+        ["valid", "10", "2.1", "s", "2"],
+        ["test", "10", "1.5", "s", "2"],
     ]
     assert "The splits share speaker and text" in result.output
     assert f"asr train fsdd --data {tmp_path / 'out'} --out runs/out" in result.output
@@ -79,9 +79,33 @@ def test_librispeech_options(tmp_path):
     assert [one.id for one in read_manifest(tmp_path / "out" / "train.jsonl")] == ["1-5-0000", "2-5-0000"]
     for split, speaker in (("train", 4), ("valid", 2), ("test", 1)):
         (tmp_path / f"{split}.txt").write_text(f"{speaker}-5-0000\n")
-    result = run("librispeech", "--source", tmp_path / "in", "--out", tmp_path / "out", "--ids", tmp_path)
-    assert result.exit_code == 0
+    listed = ("librispeech", "--source", tmp_path / "in", "--out", tmp_path / "out", "--ids", tmp_path)
+    assert "3 of 4 recordings would change their split (1-5-0000 from train to test" in str(run(*listed).exception)
+    assert run(*listed, "--overwrite").exit_code == 0
     assert [one.id for one in read_manifest(tmp_path / "out" / "train.jsonl")] == ["4-5-0000"]
+
+
+def test_another_division_is_refused_and_an_equal_one_is_not(digits, tmp_path):
+    """A model trained on the one must not be tested on the other."""
+    prepare = ("fsdd", "--source", digits, "--out", tmp_path / "out")
+    first = run(*prepare)
+    before = {path: path.read_bytes() for path in (tmp_path / "out").iterdir()}
+    refused = run(*prepare, "--hold-out", "bert")
+    assert isinstance(refused.exception, CorpusError) and "\n" not in str(refused.exception)
+    assert "11 of 22 recordings would change their split (4_bert_10 from train to test, " in str(refused.exception)
+    assert "choose another --out, or --overwrite and train anew" in str(refused.exception)
+    again = run(*prepare)
+    assert (again.exit_code, again.stdout) == (0, first.stdout) and "asr:" not in again.stderr
+    assert {path: path.read_bytes() for path in (tmp_path / "out").iterdir()} == before
+    assert run(*prepare, "--hold-out", "bert", "--overwrite").exit_code == 0
+    assert {one.speaker for one in read_manifest(tmp_path / "out" / "test.jsonl")} == {"bert"}
+
+
+def test_packing_into_shards_is_no_other_division(digits, tmp_path):
+    for options in (["--shards"], ["--shards"], []):
+        assert run("fsdd", "--source", digits, "--out", tmp_path / "out", *options).exit_code == 0
+    refused = run("fsdd", "--source", digits, "--out", tmp_path / "out", "--shards", "--hold-out", "bert")
+    assert isinstance(refused.exception, CorpusError)
 
 
 def test_own_options(recordings, tmp_path):

@@ -84,6 +84,18 @@ def test_other_parameters_replace_the_corpus(tmp_path: Path) -> None:
     assert soundfile.info(splits["test"][0].audio).samplerate == 8000
 
 
+def test_voices_of_another_seed_move_between_splits_only_if_told(tmp_path: Path) -> None:
+    cast = {seed: {v.speaker: v.split for v in digits.cast(SMALL["voices"], seed)} for seed in range(5, 500)}
+    other = next(s for s in cast if any(cast[s].get(name, split) != split for name, split in cast[5].items()))
+    digits.prepare(tmp_path, **SMALL)
+    before = contents(tmp_path)
+    with pytest.raises(CorpusError, match="would change their split"):
+        digits.prepare(tmp_path, **SMALL | {"seed": other})
+    assert contents(tmp_path) == before
+    digits.prepare(tmp_path, **SMALL | {"seed": other}, overwrite=True)
+    assert {path.name for path in (tmp_path / "audio").iterdir()} == set(cast[other])
+
+
 def test_recordings_made_to_be_packed_leave_no_files(corpus: Path, tmp_path: Path, monkeypatch) -> None:
     made = digits.prepare(tmp_path, **SMALL, shard_mb=0.2)
     assert not list(tmp_path.rglob("*.wav")) and not (tmp_path / "audio").exists()

@@ -178,9 +178,56 @@ def test_rows_that_cannot_be_used_are_named_by_line(tmp_path):
     assert [error.rsplit("/", 1)[1] for error in errors] == [
         "table.tsv:11: no text",
         "table.tsv:13: no audio path",
-        "0.wav",
+        "table.tsv:12: the same recording as line 2",
         "5.wav: no such file",
     ]
+    assert errors[-1].startswith(f"{source}:7: ")
+
+
+def test_ids_that_a_table_gives_twice_are_named_by_line(tmp_path):
+    rows = [f"{number}.wav\ttext {number}\t{number or 3}" for number in range(5)]
+    errors = []
+    source = table(tmp_path / "in", "path\ttext\tid", rows)
+    own.prepare(tmp_path / "in", tmp_path / "out", table=source, on_error=lambda error: errors.append(str(error)))
+    assert errors == [f"{source}:5: its id 3 is that of line 2"]
+
+
+def test_recordings_that_are_added_may_come_into_any_split_but_move_no_other(tmp_path):
+    def prepare(rows: list[str], **options: bool) -> dict[str, set[str]]:
+        source = table(tmp_path / "in", "path\ttext\tsplit", rows)
+        return of(own.prepare(tmp_path / "in", tmp_path / "out", table=source, **options), "id")
+
+    rows = [f"{number}.wav\ttext {number}\t{split}" for number, split in enumerate(["train", "valid", "test"])]
+    prepare(rows)
+    more = [*rows, "3.wav\ttext 3\ttrain", "4.wav\ttext 4\ttest"]
+    assert prepare(more)["test"] == {"2", "4"}
+    assert prepare([*rows, "4.wav\ttext 4\ttest"])["train"] == {"0"}  # what is gone is gone
+    moved = [*rows[1:], "0.wav\ttext 0\ttest", "3.wav\ttext 3\ttrain"]
+    with pytest.raises(CorpusError, match=r"1 of 4 recordings would change their split \(0 from train to test\)"):
+        prepare(moved)
+    assert [one.id for one in read_manifest(tmp_path / "out" / "train.jsonl")] == ["0"]
+    assert prepare(moved, overwrite=True)["test"] == {"0", "2"}
+
+
+def test_a_table_may_number_its_rows_anew_while_the_recordings_stay_in_their_splits(tmp_path):
+    def prepare(ids: str, *splits: str) -> None:
+        rows = [f"{number}.wav\t{ids[number]}\ttext {number}\t{split}" for number, split in enumerate(splits)]
+        source = table(tmp_path / "in", "path\tid\ttext\tsplit", rows)
+        own.prepare(tmp_path / "in", tmp_path / "out", table=source)
+
+    prepare("abc", "train", "valid", "test")
+    prepare("bca", "train", "valid", "test")
+    prepare("xyz", "train", "valid", "test")
+    with pytest.raises(CorpusError, match="3 of 3 recordings would change their split"):
+        prepare("abc", "valid", "test", "train")
+
+
+def test_another_corpus_is_not_replaced(folder, tmp_path):
+    own.prepare(folder, tmp_path / "out")
+    source = table(tmp_path / "in", "path\ttext", [f"{number}.wav\ttext {number}" for number in range(5)])
+    with pytest.raises(CorpusError, match="out: holds the manifests of another corpus; choose another --out"):
+        own.prepare(tmp_path / "in", tmp_path / "out", table=source)
+    own.prepare(tmp_path / "in", tmp_path / "out", table=source, overwrite=True)
 
 
 def test_recordings_of_a_telephone_are_named_not_passed_over(folder, tmp_path):

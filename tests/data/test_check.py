@@ -58,7 +58,7 @@ def test_nothing_wrong(folder):
     assert checked.problems == [] and checked.corrected == 0
     assert checked.usable == read_manifest(folder / "train.jsonl")
     line = str(checked)
-    assert all(part in line for part in ("utterances 5,", "hours 0.00", "speakers 1,", "8000 Hz", "efhinortuvw"))
+    assert all(part in line for part in ("utterances 5,", "audio 6.0 s", "speakers 1,", "8000 Hz", "efhinortuvw"))
 
 
 def test_all_problems_are_found_at_once_by_line(folder, change):
@@ -195,6 +195,7 @@ def test_too_long_and_too_low_are_warned_of(folder):
     assert told(checked) == []
     whole, *single = told(checked, warnings=True)
     assert whole[0] == 0 and "5 utterances have less than the model's 16000 Hz" in whole[1]
+    assert whole[1].endswith("; if all recordings are like that, train with features.sample_rate=8000")
     assert [line for line, _ in single] == [5] and "batches.max_seconds = 1.35" in single[0][1]
 
 

@@ -217,6 +217,32 @@ def test_unreadable_files_are_left_out_where_so_many_are_allowed(utterances, wor
             assert torch.equal(after.waveforms[row, :length], before.waveforms[was, :length])
 
 
+@pytest.mark.parametrize("workers", [0, 2])
+def test_what_is_lost_is_named_by_the_recording_not_by_what_it_was_joined_with(utterances, workers):
+    Path(utterances[3].audio).write_bytes(b"RIFF")
+    data = make(utterances, settings(workers=workers, cache_mb=0, unreadable=1))
+    for number in range(3):
+        lost = [(name, batch.lost_tokens) for batch in epoch(data, number) for name in batch.lost]
+        assert [name for name, _ in lost] == ["train-3"]
+        assert lost[0][1] >= len(data.texts[3])
+
+
+@pytest.mark.parametrize("cache_mb", [0, 100])
+@pytest.mark.parametrize("factor", [0.5, 3.0])
+def test_audio_that_is_not_as_long_as_planned_is_named(utterances, cache_mb, factor):
+    """Batches are bounded by what manifests say; a minute where a second was planned would not fit."""
+    wrong = replace(utterances[3], duration=factor * utterances[3].duration)
+    with pytest.raises(
+        AudioError, match=rf"train-3\.wav: lasts .* s, but {wrong.duration:.2f} s by its manifest; .*--fix"
+    ):
+        epoch(make([*utterances[:3], wrong, *utterances[4:]], settings(cache_mb=cache_mb)))
+
+
+def test_durations_may_be_rounded(utterances):
+    rounded = [replace(utterance, duration=round(utterance.duration, 1)) for utterance in utterances]
+    assert len(epoch(make(rounded, settings())))
+
+
 def test_too_many_unreadable_files_are_named_before_training(utterances):
     for place in (0, 3, 4):
         Path(utterances[place].audio).write_bytes(b"RIFF")

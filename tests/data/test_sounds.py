@@ -55,7 +55,7 @@ def test_files_are_found_and_sorted(folder):
     files = opened(folder)
     assert [file.name for file in files.files] == ["a.flac", "b.wav", "street/c.ogg", "street/long.wav"]
     assert [file.seconds for file in files.files] == pytest.approx([2, 1, 3, 15], abs=1e-3)
-    assert str(files) == "augment.noise_files: 4 files, 0.01 h"
+    assert str(files) == "augment.noise_files: 4 files, 21.0 s"
 
 
 def test_a_list_is_relative_to_itself_and_its_order_does_not_matter(folder):

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from asr.config import AugmentConfig
-from asr.data.views import draw_masks, draw_tone, draw_views, plain_view
+from asr.data.views import draw_masks, draw_tone, draw_views, plain_view, stacked
 
 
 def rng(seed: int = 0) -> np.random.Generator:
@@ -62,3 +62,22 @@ def test_views_in_words():
         mel_masks=np.array([[[0, 2]]]),
     )
     assert str(views) == "tone 2.0 dB; masks over frames 3-9, 40-52; masks over mel bands 0-2"
+
+
+def test_long_examples_may_get_more_masks():
+    config = AugmentConfig(time_masks=2, time_mask_every=1.5)
+    counts = [
+        len(draw_masks(frames, 80, 10.0, config, np.random.default_rng(0))[0]) for frames in (100, 449, 450, 1600)
+    ]
+    assert counts == [2, 2, 3, 10]
+
+
+def test_masks_of_several_examples_stand_in_one_array():
+    """Where one has fewer, those that fill up cover nothing."""
+    few, many = np.array([[[3, 9]], [[1, 2]]]), np.array([[[0, 4], [5, 6]], [[7, 9], [2, 3]]])
+    both = stacked([few, many])
+    assert both.shape == (2, 2, 2, 2)
+    assert np.array_equal(both[1], many)
+    assert both[0].tolist() == [[[3, 9], [0, 0]], [[1, 2], [0, 0]]]
+    tones = np.ones((1, 5), np.float32)
+    assert stacked([tones, 2 * tones]).shape == (2, 1, 5)

@@ -10,6 +10,8 @@ def test_differences_are_named_by_their_path(settings):
 
 
 def test_settings_have_an_id_of_what_may_not_change(settings):
-    same = settings(batches={"workers": 2}, train={"epochs": 7, "threads": 2, "device": "auto"})
+    same = settings(
+        batches={"workers": 2, "cache_mb": 1, "unreadable": 3}, train={"epochs": 7, "threads": 2, "device": "auto"}
+    )
     assert settings_id(same) == settings_id(settings())
     assert settings_id(settings(train={"seed": 2})) != settings_id(settings())

@@ -2,9 +2,11 @@
 
 import json
 import os
+import socket
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -56,12 +58,19 @@ main()
 """
 
 
-def torchrun(processes: int, *arguments: object, restarts: int = 0) -> subprocess.CompletedProcess[str]:
-    """A command under torchrun, on this machine alone."""
-    launch = ["-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={processes}"]
+def torchrun(
+    processes: int,
+    *arguments: object,
+    restarts: int = 0,
+    folder: Path | None = None,
+    meeting: Sequence[str] = ("--standalone",),
+) -> subprocess.CompletedProcess[str]:
+    """A command under torchrun; on this machine alone, unless it is told where to meet others."""
+    launch = ["-m", "torch.distributed.run", *meeting, f"--nproc-per-node={processes}"]
     return subprocess.run(
         [sys.executable, *launch, f"--max-restarts={restarts}", *map(str, arguments)],
         env=os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": os.pathsep.join(map(str, (HERE.parents[1], HERE)))},
+        cwd=folder,
         capture_output=True,
         text=True,
         timeout=600,
@@ -158,6 +167,24 @@ def test_a_process_that_dies_changes_nothing_in_the_end(moment, killed, whole, a
     assert_same_runs(run, whole)
 
 
+@pytest.mark.long
+def test_a_process_that_dies_on_another_machine_changes_nothing(tiny_yaml, tones, tmp_path, whole, assert_same_runs):
+    """Two torchruns that meet over the network and share a disk; on one a process is killed, both start again."""
+    (tmp_path / "program.py").write_text(FAULTY)
+    rank, fault = MOMENTS["the other one before a step"]
+    planned = arguments(tiny_yaml, tones, tmp_path / "run", "train.accumulate=2")
+    with socket.socket() as free:
+        free.bind(("localhost", 0))
+        port = free.getsockname()[1]
+    meeting = ("--nnodes=2", "--rdzv-backend=c10d", f"--rdzv-endpoint=localhost:{port}", "--rdzv-id=tones")
+    command = (tmp_path / "program.py", rank, json.dumps(fault), *planned, "--resume")
+    with ThreadPoolExecutor(2) as machines:
+        done = list(machines.map(lambda _: torchrun(1, *command, restarts=1, meeting=meeting), range(2)))
+    assert [one.returncode for one in done] == [0, 0], done[0].stderr + done[1].stderr
+    assert sum(one.stderr.count("2 x cpu") for one in done) == 2
+    assert_same_runs(tmp_path / "run", whole)
+
+
 def lossy(tiny_yaml, corpus, folder: Path, tolerated: int) -> subprocess.CompletedProcess[str]:
     """Two processes that train on a corpus of which four recordings cannot be read, one epoch."""
     corpus(folder / "data")
@@ -203,5 +230,67 @@ def test_alone_there_is_nothing_to_do():
     assert torch.equal(model.weight.grad, before)
     group.share_weights(model)
     assert group.gather([1, 2]) == [1, 2] and group.leads
-    group.wait()
+    assert group.led(lambda: 3) == 3
     group.leave()
+
+
+# The program under torchrun: each process in a folder of its own, as on machines that share no disk.
+APART = """
+import os
+from asr.cli.main import main
+os.makedirs(f"machine-{os.environ['RANK']}", exist_ok=True)
+os.chdir(f"machine-{os.environ['RANK']}")
+main()
+"""
+
+
+def apart(folder: Path, *planned: object) -> subprocess.CompletedProcess[str]:
+    """Two processes that do not see each other's files."""
+    (folder / "program.py").write_text(APART)
+    return torchrun(2, folder / "program.py", *planned, folder=folder)
+
+
+def test_only_the_first_process_needs_the_run_folder(tiny_yaml, tones, tmp_path, killed, whole, assert_same_runs):
+    """Also to go on: where each went on from what it found, they would add up gradients of different models."""
+    planned = [*arguments(tiny_yaml, tones, Path("run"), "train.accumulate=2"), "--resume"]
+    first = apart(tmp_path, *planned, "train.epochs=1")
+    assert first.returncode == 0, first.stderr
+    assert not (tmp_path / "machine-1" / "run").exists()
+    (tmp_path / "machine-1" / "run").mkdir()
+    (tmp_path / "machine-1" / "run" / "thesis.txt").write_text("not a run")
+    second = apart(tmp_path, *planned, "train.epochs=2")
+    assert second.returncode == 0, second.stderr
+    assert "from step 4" in second.stderr
+    assert [record["step"] for record in read_log(tmp_path / "machine-0" / "run" / "log.jsonl")][-1] == 8
+
+
+def test_what_stops_the_first_process_stops_all_in_one_line(tiny_yaml, tones, tmp_path):
+    planned = arguments(tiny_yaml, tones, Path("run"), "train.accumulate=2", "train.epochs=1")
+    (tmp_path / "machine-0" / "run").mkdir(parents=True)
+    (tmp_path / "machine-0" / "run" / "thesis.txt").write_text("not a run")
+    done = apart(tmp_path, *planned)
+    assert done.returncode != 0
+    assert done.stderr.count("asr: error: run: not empty, and not a run") == 2
+    assert not (tmp_path / "machine-1" / "run").exists()
+
+
+def test_processes_with_other_data_are_refused(tiny_yaml, corpus, tmp_path):
+    corpus(tmp_path / "machine-0" / "data")
+    corpus(tmp_path / "machine-1" / "data", ["ab", "ba", "cab", "a", "b"])
+    done = apart(tmp_path, *arguments(tiny_yaml, Path("data"), Path("run"), "train.accumulate=2"))
+    assert done.returncode != 0
+    assert done.stderr.count("have not the same training and validation sets") == 2
+    assert not (tmp_path / "machine-0" / "run").exists()
+
+
+def test_an_error_of_one_process_is_no_traceback_of_the_others(tiny_yaml, corpus, tmp_path):
+    """A recording that only the other machine cannot read."""
+    for number in range(2):
+        corpus(tmp_path / f"machine-{number}" / "data")
+    for broken in (tmp_path / "machine-1" / "data" / "audio").glob("train-*.wav"):
+        broken.write_bytes(b"RIFF")
+    more = ("train.accumulate=2", "batches.cache_mb=0")
+    start = apart(tmp_path, *arguments(tiny_yaml, Path("data"), Path("run"), *more))
+    assert start.returncode != 0
+    assert "train-" in start.stderr
+    assert "gloo" not in start.stderr

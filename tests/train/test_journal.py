@@ -89,6 +89,19 @@ def test_a_last_line_cut_short_is_passed_over(tmp_path, cut):
     assert [json.loads(line)["step"] for line in lines] == [1, 2]
 
 
+@pytest.mark.parametrize("line", [b"5", b"{}", b'{"step"', b"\xff\xfe", b'[{"step": 1}]'])
+def test_a_damaged_line_costs_no_other(tmp_path, line):
+    log_steps(tmp_path, 0, range(1, 4))
+    path = tmp_path / "log.jsonl"
+    first, *rest = path.read_bytes().splitlines()
+    path.write_bytes(b"\n".join([first, line, *rest, b""]))
+    assert [record["step"] for record in read_log(path) if record["kind"] == "step"] == [1, 2, 3]
+    before = len(read_log(path))
+    log_steps(tmp_path, 3, range(4, 5))
+    assert [json.loads(line) for line in path.read_bytes().splitlines()] == read_log(path)
+    assert len(read_log(path)) > before
+
+
 def test_plain_lines_tell_of_an_epoch(tmp_path, capsys):
     with Journal(tmp_path, 0) as journal:
         journal.say("[bold]not markup[/bold]")

@@ -7,13 +7,13 @@ import pytest
 import torch
 
 from asr.data.dataset import Batch
-from asr.data.plan import epoch_plan, plain_plan
+from asr.data.plan import epoch_plan, padding_share, plain_plan
 from asr.errors import AudioError, TrainingError
 from asr.model.file import load_model
 from asr.train import keep, loop
 from asr.train.checkpoint import load_checkpoint
 from asr.train.journal import Journal, Silence, read_log
-from asr.train.loop import Trainer, uses_bf16
+from asr.train.loop import Trainer
 from asr.train.losses import batch_losses
 from asr.train.run import train
 from asr.train.validate import Validation
@@ -93,14 +93,41 @@ def test_the_largest_batch_is_tried_first(make_trainer, settings, monkeypatch):
         fit(trainer)
     plan = epoch_plan(trainer.training.items, trainer.config, 1, 0)
     assert sizes == [max(batch.waveforms.numel() for batch in trainer.training.batches(plan, 0))]
-    assert trainer.progress.step == 0
+    assert not (trainer.folder / "checkpoints").exists()  # so that the folder takes smaller batches
+
+
+def test_the_largest_validation_batch_is_tried_too(make_trainer, settings, monkeypatch):
+    trainer = make_trainer(settings(batches={"max_utterances": 2}))
+    tried = []
+
+    def run_out(plan, epoch):
+        tried.extend(plan)
+        raise RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate 1 bytes")
+
+    monkeypatch.setattr(trainer.validation, "batches", run_out)
+
+    with pytest.raises(TrainingError, match=r"largest batch \(2 examples of up to 0\.8 s\) does not fit in memory"):
+        fit(trainer)
+    assert len(tried) == 1
+    lengths = [len(batch) * max(one.seconds for one in batch) for batch in (*tried, *trainer.validation_plan)]
+    assert lengths[0] == max(lengths)
+
+
+def test_it_says_how_much_of_the_batches_is_padding(make_trainer, plain, capsys):
+    trainer = make_trainer(plain(batches={"max_utterances": 12}, train={"epochs": 1}))
+    fit(trainer)
+    plan = epoch_plan(trainer.training.items, trainer.config, 1, 0)
+    assert f"1 batches an epoch, {100 * padding_share(plan, trainer.config):.0f} % of their frames padding" in (
+        capsys.readouterr().err
+    )
 
 
 def test_the_trial_changes_nothing(make_trainer, settings):
     ends = []
     for tried in (False, True):
         trainer = make_trainer(settings(train={"epochs": 1}))
-        trainer.tried = tried
+        if not tried:
+            trainer._try_largest = lambda journal: None
         shutil.rmtree(trainer.folder / "checkpoints", ignore_errors=True)
         (trainer.folder / "log.jsonl").unlink(missing_ok=True)
         fit(trainer)
@@ -114,6 +141,14 @@ def test_a_plateau_drops_the_rate(make_trainer, settings, monkeypatch):
     records = fit(make_trainer(settings(train={"epochs": 8} | plateau)))
     rates = {record["epoch"]: record["lr"] for record in records if record["kind"] == "step"}
     assert list(rates.values()) == [0.01, 0.01, 0.01, 0.01, 0.005, 0.005, 0.005, 0.0025]
+
+
+def test_a_plateau_is_none_while_the_rate_still_rises(make_trainer, settings, monkeypatch):
+    validations(monkeypatch, 0.5, 0.6, 0.6, 0.6, 0.6, 0.6)
+    plateau = {"schedule": "plateau", "plateau_factor": 0.5, "plateau_patience": 0, "warmup": 0.5, "lr": 0.01}
+    trainer = make_trainer(settings(train={"epochs": 5} | plateau))
+    fit(trainer)
+    assert trainer.progress.drops == 3  # after the third epoch, which half of the warm-up reaches into, and later ones
 
 
 def test_only_a_plateau_counts_what_is_no_better(make_trainer, settings, monkeypatch):
@@ -224,13 +259,6 @@ def test_an_epoch_is_saved_once_it_is_logged(make_trainer, settings, monkeypatch
     assert saved[: steps + 1] == [*((0, batch) for batch in range(steps)), (1, 0)]
 
 
-def test_bfloat16_by_setting():
-    cpu = torch.device("cpu")
-    assert uses_bf16("on", cpu) is True
-    assert uses_bf16("off", cpu) is False
-    assert uses_bf16("auto", cpu) in (True, False)
-
-
 def test_bfloat16_training_learns(tones, settings, tmp_path):
     train(settings(train={"epochs": 1, "bf16": "on"}), tones, tmp_path / "run")
     losses = [record["loss"] for record in read_log(tmp_path / "run" / "log.jsonl") if record["kind"] == "step"]
@@ -290,6 +318,16 @@ def test_a_step_without_an_unreadable_recording_weighs_what_is_left(cache_mb, co
         assert ours["loss"] == pytest.approx(theirs["loss"], rel=1e-4)
         assert ours["gradient"] == pytest.approx(theirs["gradient"], rel=1e-3)
     assert load_checkpoint(tmp_path / "with-run" / "checkpoints")[0]["progress"]["unreadable"] == ["train-2"]
+
+
+@pytest.mark.parametrize("cache_mb", [0, 100])
+def test_an_unreadable_recording_counts_once_whatever_it_is_joined_with(cache_mb, corpus, settings, tmp_path, capsys):
+    data = corpus(tmp_path / "data", ["ab", "ba", "aab", "b", "a", "bb"])
+    (data / "audio" / "train-2.wav").write_bytes(b"RIFF")
+    config = settings(batches={"cache_mb": cache_mb, "unreadable": 1}, train={"epochs": 6})
+    train(config, data, tmp_path / "run")
+    assert capsys.readouterr().err.count("left out") == 1
+    assert load_checkpoint(tmp_path / "run" / "checkpoints")[0]["progress"]["unreadable"] == ["train-2"]
 
 
 def test_a_step_of_which_nothing_could_be_read_is_a_step(make_trainer, plain):

@@ -12,6 +12,7 @@ from asr.atomic import claimed
 from asr.data.manifest import Dataset, read_manifest, write_dataset, write_manifest
 from asr.errors import AsrError, AudioError, ManifestError, TrainingError
 from asr.model.file import ModelFile, load_model, save_model
+from asr.train import loop
 from asr.train.checkpoint import checkpoints
 from asr.train.journal import read_log
 from asr.train.loop import Trainer
@@ -137,6 +138,26 @@ def test_workers_threads_and_epochs_may_change(run, tones, settings):
     assert "epochs: 3" in (run / "config.yaml").read_text()
     assert "train.epochs: 3 -> 2" in refused(TrainingError, settings(train={"epochs": 2}), tones, run, resume=True)
     assert "epochs: 3" in (run / "config.yaml").read_text()
+
+
+def test_a_run_that_lost_its_model_does_not_go_on_as_if_it_had_one(run, tones, settings):
+    (run / "model.safetensors").unlink()
+    message = refused(TrainingError, settings(train={"epochs": 3}), tones, run, resume=True)
+    assert "has lost model.safetensors" in message
+    assert "epochs: 2" in (run / "config.yaml").read_text()
+
+
+def test_a_folder_in_which_batches_did_not_fit_takes_smaller_ones(finished, tones, settings, tmp_path, monkeypatch):
+    def run_out(*_):
+        raise MemoryError
+
+    with monkeypatch.context() as patched:
+        patched.setattr(loop, "batch_losses", run_out)
+        assert "batches.max_frames" in refused(
+            TrainingError, settings(batches={"max_utterances": 4}), tones, tmp_path / "run"
+        )
+    train(settings(), tones, tmp_path / "run")
+    assert_same_end(finished, tmp_path / "run")
 
 
 def test_a_run_that_lost_its_log_is_still_a_run(run, tones, settings):
@@ -315,6 +336,13 @@ def test_start_from_another_front_end_measures_its_own_statistics(finished, sett
     assert float(weights(tmp_path / "run")["mean"].max()) < -1
 
 
+def test_start_from_other_features_of_the_same_shape_is_said(finished, settings, tones, tmp_path, capsys):
+    config = settings(features={"high_hz": 3000}, train={"init_from": str(finished), "epochs": 1, "lr": 1e-8})
+    train(config, tones, tmp_path / "run")
+    assert "; its features had high_hz" in capsys.readouterr().err
+    assert not torch.equal(weights(tmp_path / "run")["mean"], weights(finished)["mean"])
+
+
 def test_a_run_that_started_from_a_model_goes_on_without_it(finished, settings, tones, tmp_path):
     """Only its start needs it; the checkpoint has it all."""
     source = tmp_path / "source.safetensors"
@@ -330,6 +358,7 @@ def test_a_run_that_started_from_a_model_goes_on_without_it(finished, settings, 
 def test_start_from_nothing_usable(settings, tones, tmp_path):
     config = settings(train={"init_from": str(tmp_path / "none")})
     assert "none" in refused(AsrError, config, tones, tmp_path / "run")
+    assert not (tmp_path / "run").exists()
 
 
 def test_the_alphabet_is_that_of_normalised_training_texts(settings):

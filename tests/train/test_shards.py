@@ -62,6 +62,9 @@ def test_a_run_does_not_go_on_with_other_shards(packed, settings, tmp_path):
     write_dataset(tmp_path / "again", Dataset("tones", shared=("text",)))
     with pytest.raises(TrainingError, match="packed into other shards"):
         train(config, tmp_path / "again", tmp_path / "run", resume=True)
+    cached = settings(**{"batches": NOT_CACHED["batches"] | {"cache_mb": 100}}, train={"epochs": 2})
+    with pytest.raises(TrainingError, match=r"another batches\.cache_mb"):
+        train(cached, packed, tmp_path / "run", resume=True)
     packed.rename(packed.with_name("moved"))
     train(config, packed.with_name("moved"), tmp_path / "run", resume=True)
     packed.with_name("moved").rename(packed)
