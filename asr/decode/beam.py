@@ -215,7 +215,8 @@ class BeamDecoder:
             score = majority_score(probabilities, self.blank, greedy_text)
             if not math.isnan(score):
                 return [self._hypothesis(greedy_text, score)]
-        work = new_work(self.beam, len(self.tokens), fusion.start if fusion is not None else 0)
+        state = fusion.start if fusion is not None else None if hot is None else 0
+        work = new_work(self.beam, len(self.tokens), state)
         nodes, count, leaves = search(probabilities, self.blank, self._limits(hot), work, fusion, lm, hot_arrays)
         nodes, count, greedy = add_text(nodes, count, greedy_text, fusion, lm, hot_arrays)
         leaves = np.unique(np.append(leaves, greedy)).astype(np.int32)

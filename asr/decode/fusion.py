@@ -215,9 +215,9 @@ def finish_word(nodes: Nodes, node: int, fusion: Fusion, lm: Any) -> None:
 @compiled
 def set_context(nodes: Nodes, node: int, fusion: Fusion | None, lm: Any, hot: Any) -> None:
     """What a new node is to lexicon, language model and hot words, from what its parent is."""
-    nodes[node]["factor"] = 1.0
-    nodes[node]["finish"] = math.nan
     if fusion is not None or hot is not None:
+        nodes[node]["factor"] = 1.0
+        nodes[node]["finish"] = math.nan
         parent, token = int(nodes[node]["parent"]), int(nodes[node]["token"])
         if fusion is not None:
             lexeme, state = int(nodes[parent]["lexeme"]), int(nodes[parent]["state"])

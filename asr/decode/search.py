@@ -76,8 +76,8 @@ class Work(NamedTuple):
     row: Floats
 
 
-def new_work(width: int, tokens: int, state: int = 0) -> Work:
-    """Room for a search of a beam over an alphabet, from a state of the language model."""
+def new_work(width: int, tokens: int, state: int | None = None) -> Work:
+    """Room for a search of a beam over an alphabet, from a state of the language model: see `new_nodes`."""
     candidates = 4 * width + 64
     return Work(
         beam=np.zeros(width, ENTRY),
@@ -122,7 +122,7 @@ def search(
     leaves = np.zeros(1, np.int32)
     for step in range(len(probabilities)):
         listed = _list_tokens(probabilities[step], scale, blank, limits.floor, work)
-        stay_blank, stay_nonblank, candidates, best = _stay(step, beam, size, nodes, blank, work)
+        stay_blank, stay_nonblank, candidates, best = _stay(step, beam, size, nodes, blank, work, fusion, hot)
         candidates, best = _extend(step, beam, size, nodes, listed, candidates, best, limits, work, fusion, lm, hot)
         candidates = _keep(work, candidates, limits.width, best * limits.least)
         if not candidates:
@@ -151,7 +151,7 @@ def _list_tokens(probabilities: Floats, scale: float, blank: int, floor: float, 
 
 @compiled
 def _stay(
-    step: int, beam: npt.NDArray[Any], size: int, nodes: Nodes, blank: int, work: Work
+    step: int, beam: npt.NDArray[Any], size: int, nodes: Nodes, blank: int, work: Work, fusion: Fusion | None, hot: Any
 ) -> tuple[Floats, Floats, int, float]:
     """Prefixes that remain what they are, by a blank, by their last token again, or said anew from their parents.
 
@@ -173,7 +173,9 @@ def _stay(
                 source = beam[parent]["blank"]
                 if beam[parent]["last"] != last:
                     source += beam[parent]["nonblank"]
-                ends += source * nodes[beam[place]["node"]]["factor"]
+                if fusion is not None or hot is not None:
+                    source *= nodes[beam[place]["node"]]["factor"]
+                ends += source
             ends *= row[last]
         stay_blank[place], stay_nonblank[place] = rests, ends
         mass = rests + ends
