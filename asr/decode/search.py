@@ -32,6 +32,9 @@ ENTRY = np.dtype(
 )
 
 
+_BUCKETS = 128  # of masses: 32 octaves in quarters, somewhat more than the threshold leaves by default
+
+
 class Limits(NamedTuple):
     """What bounds a search.
 
@@ -58,7 +61,8 @@ class Work(NamedTuple):
         mass: (candidates,) what candidates are ranked by.
         slot: (candidates,) the place in the beam that a candidate comes from.
         token: (candidates,) what extends it; NONE where the prefix stays as it is.
-        scratch: (candidates,).
+        scratch: (candidates,) some of the masses.
+        counts: (buckets,) how many masses there are of each size: see `_edge`.
         taken: (width, tokens) the last step at which the extension was in the beam on its own account.
         listed: (tokens,) the tokens that may extend a prefix at a step.
         row: (tokens,) the scaled probabilities of a step.
@@ -71,6 +75,7 @@ class Work(NamedTuple):
     slot: Numbers
     token: Numbers
     scratch: Floats
+    counts: Numbers
     taken: Numbers
     listed: Numbers
     row: Floats
@@ -87,6 +92,7 @@ def new_work(width: int, tokens: int, state: int | None = None) -> Work:
         slot=np.empty(candidates, np.int32),
         token=np.empty(candidates, np.int32),
         scratch=np.empty(candidates),
+        counts=np.empty(_BUCKETS, np.int32),
         taken=np.full((width, tokens), NONE, np.int32),
         listed=np.empty(tokens, np.int32),
         row=np.empty(tokens),
@@ -121,7 +127,7 @@ def search(
     beam[0]["last"] = NONE
     leaves = np.zeros(1, np.int32)
     for step in range(len(probabilities)):
-        listed = _list_tokens(probabilities[step], scale, blank, limits.floor, work)
+        listed = _list_tokens(probabilities[step], scale, blank, limits.floor, work, fusion)
         stay_blank, stay_nonblank, candidates, best = _stay(step, beam, size, nodes, blank, work, fusion, hot)
         candidates, best = _extend(step, beam, size, nodes, listed, candidates, best, limits, work, fusion, lm, hot)
         candidates = _keep(work, candidates, limits.width, best * limits.least)
@@ -137,15 +143,33 @@ def search(
 
 
 @compiled
-def _list_tokens(probabilities: Floats, scale: float, blank: int, floor: float, work: Work) -> int:
-    """Scale a step's probabilities, (tokens,), and list the tokens that may extend prefixes; returns how many."""
+def _list_tokens(
+    probabilities: Floats, scale: float, blank: int, floor: float, work: Work, fusion: Fusion | None
+) -> int:
+    """Scale a step's probabilities, (tokens,), and list the tokens that may extend prefixes; returns how many.
+
+    The most probable come first, but before all others the one that ends words: it is bounded apart.
+    """
     row, listed = work.row, work.listed
     count = 0
     for token in range(len(row)):
         row[token] = probabilities[token] * scale
         if probabilities[token] >= floor and token != blank:
-            listed[count] = token
+            place, first = count, 0
+            if fusion is not None and count and listed[0] == fusion.boundary:
+                first = 1
+            if fusion is not None and token == fusion.boundary:
+                first = count if count == 0 else 0
+            while place > first and row[listed[place - 1]] < row[token]:
+                listed[place] = listed[place - 1]
+                place -= 1
+            listed[place] = token
             count += 1
+    if fusion is not None:
+        for place in range(1, count):
+            if listed[place] == fusion.boundary:
+                listed[1 : place + 1] = listed[:place].copy()
+                listed[0] = fusion.boundary
     return count
 
 
@@ -222,14 +246,17 @@ def _extend(
         both = rests + beam[place]["nonblank"]
         for number in range(listed):
             token = tokens[number]
-            if taken[place, token] == step:
-                continue
-            found = row[token] * (rests if token == last else both)
+            found = row[token] * both
             bound = found * limits.ceiling
             if fusion is not None and token == fusion.boundary:
-                bound *= fusion.lexemes[nodes[node]["lexeme"]]["most"]
-            if bound <= bar:
+                if bound * fusion.lexemes[nodes[node]["lexeme"]]["most"] <= bar:
+                    continue
+            elif bound <= bar:
+                break
+            if taken[place, token] == step:
                 continue
+            if token == last:
+                found = row[token] * rests
             if fusion is not None and fusion.boundary != NONE and token != fusion.boundary:
                 found *= spelling_factor(fusion.lexemes, int(nodes[node]["lexeme"]), token)
             elif fusion is not None:
@@ -259,26 +286,47 @@ def _keep(work: Work, count: int, width: int, least: float) -> int:
         How many are kept. Of equals at the edge the first are.
     """
     mass, slot, token = work.mass, work.slot, work.token
-    equals = width
     if count > width:
-        work.scratch[:count] = mass[:count]
-        edge = nth_largest(work.scratch, count, width)
-        least = max(least, edge)
-        if least == edge:
-            for place in range(count):
-                if mass[place] > edge:
-                    equals -= 1
+        least = max(least, _edge(mass, count, width, work.counts, work.scratch))
     kept = 0
-    for place in range(count):
-        if mass[place] < least:
-            continue
-        if mass[place] == least:
-            if not equals:
-                continue
-            equals -= 1
+    for place in range(count):  # no branch to guess wrong: what is not kept is written over
         mass[kept], slot[kept], token[kept] = mass[place], slot[place], token[place]
-        kept += 1
+        kept += mass[place] >= least
+    surplus = kept - width
+    if surplus > 0:
+        count, kept = kept, 0
+        equals = (mass[:count] == least).sum()
+        for place in range(count):
+            if mass[place] == least:
+                equals -= 1
+                if equals < surplus:
+                    continue
+            mass[kept], slot[kept], token[kept] = mass[place], slot[place], token[place]
+            kept += 1
     return kept
+
+
+@compiled
+def _edge(mass: Floats, count: int, n: int, counts: Numbers, scratch: Floats) -> float:
+    """The n-th largest of the first `count` masses.
+
+    They are counted by their first bits, which put numbers of 0 or more into order: sign, exponent and a quarter of an
+    octave. So only the few in one and the same bucket must be compared. The last bucket holds all that is smaller.
+    """
+    bits = mass[:count].view(np.int64)
+    largest, last = bits.max() >> 50, len(counts) - 1
+    counts[:] = 0
+    for place in range(count):
+        counts[min(largest - (bits[place] >> 50), last)] += 1
+    bucket = 0
+    while counts[bucket] < n:
+        n -= counts[bucket]
+        bucket += 1
+    few = 0
+    for place in range(count):
+        scratch[few] = mass[place]
+        few += min(largest - (bits[place] >> 50), last) == bucket
+    return nth_largest(scratch, few, n)
 
 
 @compiled
