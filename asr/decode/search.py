@@ -182,7 +182,7 @@ def _stay(
     Returns:
         The two parts of their masses, (prefixes,) each, how many candidates they are, and the best of their masses.
     """
-    row, taken = work.row, work.taken
+    row, taken, masses, slots, tokens = work.row, work.taken, work.mass, work.slot, work.token
     stay_blank, stay_nonblank = np.empty(size), np.empty(size)
     candidates, best = 0, 0.0
     for place in range(size):
@@ -204,9 +204,7 @@ def _stay(
         stay_blank[place], stay_nonblank[place] = rests, ends
         mass = rests + ends
         if mass > 0.0:
-            work.mass[candidates] = mass
-            work.slot[candidates] = place
-            work.token[candidates] = NONE
+            masses[candidates], slots[candidates], tokens[candidates] = mass, place, NONE
             candidates += 1
             best = max(best, mass)
     return stay_blank, stay_nonblank, candidates, best
@@ -385,15 +383,16 @@ def _move(
     hot: Any,
 ) -> int:
     """Make the kept candidates the new beam, in `other`. Returns the number of nodes in use."""
+    masses, slots, tokens = work.mass, work.slot, work.token
     for place in range(size):
         nodes[beam[place]["node"]]["slot"] = NONE
     for place in range(candidates):
-        slot, token = work.slot[place], work.token[place]
+        slot, token = slots[place], tokens[place]
         node, parent, last = beam[slot]["node"], beam[slot]["parent"], beam[slot]["last"]
         if token == NONE:
             other[place]["blank"], other[place]["nonblank"] = stay_blank[slot], stay_nonblank[slot]
         else:
-            other[place]["blank"], other[place]["nonblank"] = 0.0, work.mass[place]
+            other[place]["blank"], other[place]["nonblank"] = 0.0, masses[place]
             parent, last = node, token
             node = child_of(nodes, parent, token)
             if node == NONE:
