@@ -24,6 +24,8 @@ ENTRY = np.dtype(
     [
         ("blank", np.float64),  # mass of the alignments that end in a blank
         ("nonblank", np.float64),  # and of those that end in the prefix' last token
+        ("rests", np.float64),  # what both become at the step where the prefix stays as it is
+        ("ends", np.float64),
         ("node", np.int32),
         ("parent", np.int32),
         ("last", np.int32),
@@ -128,13 +130,13 @@ def search(
     leaves = np.zeros(1, np.int32)
     for step in range(len(probabilities)):
         listed = _list_tokens(probabilities[step], scale, blank, limits.floor, work, fusion)
-        stay_blank, stay_nonblank, candidates, best = _stay(step, beam, size, nodes, blank, work, fusion, hot)
+        candidates, best = _stay(step, beam, size, nodes, blank, work, fusion, hot)
         candidates, best = _extend(step, beam, size, nodes, listed, candidates, best, limits, work, fusion, lm, hot)
         candidates = _keep(work, candidates, limits.width, best * limits.least)
         if not candidates:
             return nodes, count, leaves[:0]
         nodes, count = _room(nodes, count, limits.width, beam, size)
-        count = _move(beam, size, other, nodes, count, candidates, stay_blank, stay_nonblank, work, fusion, lm, hot)
+        count = _move(beam, size, other, nodes, count, candidates, work, fusion, lm, hot)
         beam, other, size, scale = other, beam, candidates, 1.0 / best
     leaves = np.empty(size, np.int32)
     for place in range(size):
@@ -176,14 +178,13 @@ def _list_tokens(
 @compiled
 def _stay(
     step: int, beam: npt.NDArray[Any], size: int, nodes: Nodes, blank: int, work: Work, fusion: Fusion | None, hot: Any
-) -> tuple[Floats, Floats, int, float]:
+) -> tuple[int, float]:
     """Prefixes that remain what they are, by a blank, by their last token again, or said anew from their parents.
 
     Returns:
-        The two parts of their masses, (prefixes,) each, how many candidates they are, and the best of their masses.
+        How many candidates they are, and the best of their masses.
     """
     row, taken, masses, slots, tokens = work.row, work.taken, work.mass, work.slot, work.token
-    stay_blank, stay_nonblank = np.empty(size), np.empty(size)
     candidates, best = 0, 0.0
     for place in range(size):
         last = beam[place]["last"]
@@ -201,13 +202,13 @@ def _stay(
                     source *= nodes[beam[place]["node"]]["factor"]
                 ends += source
             ends *= row[last]
-        stay_blank[place], stay_nonblank[place] = rests, ends
+        beam[place]["rests"], beam[place]["ends"] = rests, ends
         mass = rests + ends
         if mass > 0.0:
             masses[candidates], slots[candidates], tokens[candidates] = mass, place, NONE
             candidates += 1
             best = max(best, mass)
-    return stay_blank, stay_nonblank, candidates, best
+    return candidates, best
 
 
 @compiled
@@ -375,8 +376,6 @@ def _move(
     nodes: Nodes,
     count: int,
     candidates: int,
-    stay_blank: Floats,
-    stay_nonblank: Floats,
     work: Work,
     fusion: Fusion | None,
     lm: Any,
@@ -386,21 +385,24 @@ def _move(
     masses, slots, tokens = work.mass, work.slot, work.token
     for place in range(size):
         nodes[beam[place]["node"]]["slot"] = NONE
-    for place in range(candidates):
-        slot, token = slots[place], tokens[place]
-        node, parent, last = beam[slot]["node"], beam[slot]["parent"], beam[slot]["last"]
-        if token == NONE:
-            other[place]["blank"], other[place]["nonblank"] = stay_blank[slot], stay_nonblank[slot]
-        else:
-            other[place]["blank"], other[place]["nonblank"] = 0.0, masses[place]
-            parent, last = node, token
-            node = child_of(nodes, parent, token)
-            if node == NONE:
-                node = count
-                count += 1
-                add_child(nodes, node, parent, token)
-                set_context(nodes, node, fusion, lm, hot)
-        other[place]["node"], other[place]["parent"], other[place]["last"] = node, parent, last
+    staying = 0
+    while staying < candidates and tokens[staying] == NONE:  # they come first
+        entry = beam[slots[staying]]
+        other[staying]["blank"], other[staying]["nonblank"] = entry["rests"], entry["ends"]
+        other[staying]["node"], other[staying]["parent"] = entry["node"], entry["parent"]
+        other[staying]["last"] = entry["last"]
+        nodes[entry["node"]]["slot"] = staying
+        staying += 1
+    for place in range(staying, candidates):
+        parent, token = beam[slots[place]]["node"], tokens[place]
+        node = child_of(nodes, parent, token)
+        if node == NONE:
+            node = count
+            count += 1
+            add_child(nodes, node, parent, token)
+            set_context(nodes, node, fusion, lm, hot)
+        other[place]["blank"], other[place]["nonblank"] = 0.0, masses[place]
+        other[place]["node"], other[place]["parent"], other[place]["last"] = node, parent, token
         nodes[node]["slot"] = place
     return count
 
