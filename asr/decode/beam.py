@@ -15,7 +15,7 @@ from torch import Tensor
 from asr.decode.batch import LogProbs, pack
 from asr.decode.climb import climb
 from asr.decode.fusion import Fusion, token_fusion, word_fusion
-from asr.decode.hotwords import HotWords, hot_score
+from asr.decode.hotwords import HotWords, hot_scores
 from asr.decode.hypothesis import DecodeError, Hypothesis, check_log_probs
 from asr.decode.lexicon import Lexicon
 from asr.decode.majority import best_path, majority_score
@@ -34,7 +34,8 @@ class BeamDecoder:
     What is found is scored again without any pruning, the greedy text among it: the best answer is never worse than
     greedy decoding's, by the score that hypotheses are ranked by. Without language model, lexicon and hot words it is
     then climbed from: no single token inserted, removed or replaced makes the tokens of the best answer more probable
-    (of those tokens that `token_floor` and alignments that `beam_threshold` leave).
+    (of those tokens that `token_floor` and alignments that `beam_threshold` leave). A text that has more than half of
+    all probability is that answer, and nothing is searched where it alone is asked for.
 
     Args:
         tokens: Token strings by number.
@@ -211,12 +212,13 @@ class BeamDecoder:
         hot_arrays = hot.arrays if hot else None
         probabilities = np.exp(log_probs)
         greedy_text = best_path(log_probs, self.blank)
-        if nbest == 1 and fusion is None and hot is None:
+        acoustic_only = fusion is None and hot is None
+        if acoustic_only and nbest == 1:  # the most probable text is the answer
             score = majority_score(probabilities, self.blank, greedy_text)
             if not math.isnan(score):
                 return [self._hypothesis(greedy_text, score)]
-        state = fusion.start if fusion is not None else None if hot is None else 0
-        work = new_work(self.beam, len(self.tokens), state)
+        start = fusion.start if fusion is not None else 0
+        work = new_work(self.beam, len(self.tokens), None if acoustic_only else start)
         nodes, count, leaves = search(probabilities, self.blank, self._limits(hot), work, fusion, lm, hot_arrays)
         nodes, count, greedy = add_text(nodes, count, greedy_text, fusion, lm, hot_arrays)
         leaves = np.unique(np.append(leaves, greedy)).astype(np.int32)
@@ -225,9 +227,9 @@ class BeamDecoder:
         if fusion is not None:
             leaves, lms, bonuses = whole_texts(nodes, leaves, fusion, lm)
         if hot_arrays is not None:
-            bonuses = bonuses + [hot_score(tokens_of(nodes, leaf), hot_arrays) for leaf in leaves]
+            bonuses = bonuses + hot_scores(nodes, leaves, hot_arrays)
         acoustic = exact_scores(log_probs, probabilities, self.blank, nodes, count, leaves)
-        if fusion is None and hot_arrays is None:
+        if acoustic_only:
             nodes, leaves, acoustic = self._climbed(log_probs, probabilities, nodes, count, leaves, acoustic)
             lms = bonuses = np.zeros(len(leaves))
         return self._best(nodes, leaves, acoustic, lms, bonuses, nbest)

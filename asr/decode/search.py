@@ -33,7 +33,7 @@ ENTRY = np.dtype(
     align=True,
 )
 
-
+_GAPS = (701, 301, 132, 57, 23, 10, 4, 1)  # of Shell's sort (Ciura 2001)
 _BUCKETS = 128  # of masses: 32 octaves in quarters, somewhat more than the threshold leaves by default
 
 
@@ -128,8 +128,11 @@ def search(
     beam[0]["parent"] = NONE
     beam[0]["last"] = NONE
     leaves = np.zeros(1, np.int32)
+    first = NONE
+    if fusion is not None:
+        first = fusion.boundary  # what it makes of a prefix has a bound of its own
     for step in range(len(probabilities)):
-        listed = _list_tokens(probabilities[step], scale, blank, limits.floor, work, fusion)
+        listed = _list_tokens(probabilities[step], scale, blank, limits.floor, first, work)
         candidates, best = _stay(step, beam, size, nodes, blank, work, fusion, hot)
         candidates, best = _extend(step, beam, size, nodes, listed, candidates, best, limits, work, fusion, lm, hot)
         candidates = _keep(work, candidates, limits.width, best * limits.least)
@@ -145,33 +148,28 @@ def search(
 
 
 @compiled
-def _list_tokens(
-    probabilities: Floats, scale: float, blank: int, floor: float, work: Work, fusion: Fusion | None
-) -> int:
+def _list_tokens(probabilities: Floats, scale: float, blank: int, floor: float, first: int, work: Work) -> int:
     """Scale a step's probabilities, (tokens,), and list the tokens that may extend prefixes; returns how many.
 
-    The most probable come first, but before all others the one that ends words: it is bounded apart.
+    The most probable come first, but `first` before all others (Shell's sort: most often there are a few to sort).
     """
     row, listed = work.row, work.listed
     count = 0
     for token in range(len(row)):
         row[token] = probabilities[token] * scale
         if probabilities[token] >= floor and token != blank:
-            place, first = count, 0
-            if fusion is not None and count and listed[0] == fusion.boundary:
-                first = 1
-            if fusion is not None and token == fusion.boundary:
-                first = count if count == 0 else 0
-            while place > first and row[listed[place - 1]] < row[token]:
-                listed[place] = listed[place - 1]
-                place -= 1
-            listed[place] = token
+            listed[count] = token
             count += 1
-    if fusion is not None:
-        for place in range(1, count):
-            if listed[place] == fusion.boundary:
-                listed[1 : place + 1] = listed[:place].copy()
-                listed[0] = fusion.boundary
+    for gap in _GAPS:
+        for start in range(gap, count):
+            token, place = listed[start], start
+            while place >= gap and listed[place - gap] != first:
+                before = listed[place - gap]
+                if token != first and row[before] >= row[token]:
+                    break
+                listed[place] = before
+                place -= gap
+            listed[place] = token
     return count
 
 
