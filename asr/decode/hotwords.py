@@ -16,7 +16,7 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from asr.decode.compiled import compiled
+from asr.decode.compiled import compiled, lean
 from asr.decode.hypothesis import DecodeError
 from asr.decode.prefixes import Nodes, tokens_of
 from asr.text import describe_characters
@@ -136,7 +136,7 @@ class _Trie:
         return HotArrays(boundary, swap[after][swap].astype(np.int32), won[swap], factor[swap])
 
 
-@compiled
+@lean
 def hot_score(tokens: Numbers, hot: HotArrays) -> float:
     """The boosts that a whole text has won."""
     state, total = 0, 0.0

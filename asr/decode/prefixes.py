@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from asr.decode.compiled import compiled
+from asr.decode.compiled import compiled, lean
 
 Nodes = npt.NDArray[Any]  # of NODE, or of PLAIN_NODE
 Numbers = npt.NDArray[np.int32]
@@ -53,7 +53,7 @@ def new_nodes(capacity: int, state: int | None) -> Nodes:
     return nodes
 
 
-@compiled
+@lean
 def child_of(nodes: Nodes, node: int, token: int) -> int:
     """The child of a node by a token, or NONE."""
     child = nodes[node]["child"]
@@ -62,7 +62,7 @@ def child_of(nodes: Nodes, node: int, token: int) -> int:
     return int(child)
 
 
-@compiled
+@lean
 def add_child(nodes: Nodes, new: int, parent: int, token: int) -> None:
     """Make node `new` the child of `parent` by `token`."""
     nodes[new]["parent"] = parent

@@ -14,9 +14,10 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from asr.decode.compiled import compiled
+from asr.decode.compiled import compiled, lean
 from asr.decode.fusion import Fusion, set_context, spelling_factor, word_factor
 from asr.decode.prefixes import NONE, Nodes, Numbers, add_child, child_of, new_nodes, with_room
+from asr.decode.selection import BUCKETS, edge, smallest
 
 Floats = npt.NDArray[np.float64]
 
@@ -34,7 +35,6 @@ ENTRY = np.dtype(
 )
 
 _GAPS = (701, 301, 132, 57, 23, 10, 4, 1)  # of Shell's sort (Ciura 2001)
-_BUCKETS = 128  # of masses: 32 octaves in quarters, somewhat more than the threshold leaves by default
 
 
 class Limits(NamedTuple):
@@ -64,7 +64,7 @@ class Work(NamedTuple):
         slot: (candidates,) the place in the beam that a candidate comes from.
         token: (candidates,) what extends it; NONE where the prefix stays as it is.
         scratch: (candidates,) some of the masses.
-        counts: (buckets,) how many masses there are of each size: see `_edge`.
+        counts: (buckets,) how many masses there are of each size: see `edge`.
         taken: (width, tokens) the last step at which the extension was in the beam on its own account.
         listed: (tokens,) the tokens that may extend a prefix at a step.
         row: (tokens,) the scaled probabilities of a step.
@@ -94,7 +94,7 @@ def new_work(width: int, tokens: int, state: int | None = None) -> Work:
         slot=np.empty(candidates, np.int32),
         token=np.empty(candidates, np.int32),
         scratch=np.empty(candidates),
-        counts=np.empty(_BUCKETS, np.int32),
+        counts=np.empty(BUCKETS, np.int32),
         taken=np.full((width, tokens), NONE, np.int32),
         listed=np.empty(tokens, np.int32),
         row=np.empty(tokens),
@@ -147,7 +147,7 @@ def search(
     return nodes, count, leaves
 
 
-@compiled
+@lean
 def _list_tokens(probabilities: Floats, scale: float, blank: int, floor: float, first: int, work: Work) -> int:
     """Scale a step's probabilities, (tokens,), and list the tokens that may extend prefixes; returns how many.
 
@@ -173,7 +173,7 @@ def _list_tokens(probabilities: Floats, scale: float, blank: int, floor: float, 
     return count
 
 
-@compiled
+@lean
 def _stay(
     step: int, beam: npt.NDArray[Any], size: int, nodes: Nodes, blank: int, work: Work, fusion: Fusion | None, hot: Any
 ) -> tuple[int, float]:
@@ -209,7 +209,7 @@ def _stay(
     return candidates, best
 
 
-@compiled
+@lean
 def _extend(
     step: int,
     beam: npt.NDArray[Any],
@@ -237,7 +237,7 @@ def _extend(
     mass, slot, token_of = work.mass, work.slot, work.token
     bar = best * limits.least
     if candidates >= limits.width:
-        bar = max(bar, mass[:candidates].min())
+        bar = max(bar, smallest(mass, candidates))
     for place in range(size):
         node, last, rests = int(beam[place]["node"]), beam[place]["last"], beam[place]["blank"]
         both = rests + beam[place]["nonblank"]
@@ -264,7 +264,7 @@ def _extend(
                 continue
             if candidates == len(mass):
                 candidates = _keep(work, candidates, limits.width, bar)
-                bar = max(bar, mass[:candidates].min())
+                bar = max(bar, smallest(mass, candidates))
                 if found <= bar:
                     continue
             mass[candidates], slot[candidates], token_of[candidates] = found, place, token
@@ -275,7 +275,7 @@ def _extend(
     return candidates, best
 
 
-@compiled
+@lean
 def _keep(work: Work, count: int, width: int, least: float) -> int:
     """Keep the `width` best of the candidates, in their order, and none with less mass than `least`.
 
@@ -284,7 +284,7 @@ def _keep(work: Work, count: int, width: int, least: float) -> int:
     """
     mass, slot, token = work.mass, work.slot, work.token
     if count > width:
-        least = max(least, _edge(mass, count, width, work.counts, work.scratch))
+        least = max(least, edge(mass, count, width, work.counts, work.scratch))
     kept = 0
     for place in range(count):  # no branch to guess wrong: what is not kept is written over
         mass[kept], slot[kept], token[kept] = mass[place], slot[place], token[place]
@@ -292,7 +292,9 @@ def _keep(work: Work, count: int, width: int, least: float) -> int:
     surplus = kept - width
     if surplus > 0:
         count, kept = kept, 0
-        equals = (mass[:count] == least).sum()
+        equals = 0
+        for place in range(count):
+            equals += mass[place] == least
         for place in range(count):
             if mass[place] == least:
                 equals -= 1
@@ -301,54 +303,6 @@ def _keep(work: Work, count: int, width: int, least: float) -> int:
             mass[kept], slot[kept], token[kept] = mass[place], slot[place], token[place]
             kept += 1
     return kept
-
-
-@compiled
-def _edge(mass: Floats, count: int, n: int, counts: Numbers, scratch: Floats) -> float:
-    """The n-th largest of the first `count` masses.
-
-    They are counted by their first bits, which put numbers of 0 or more into order: sign, exponent and a quarter of an
-    octave. So only the few in one and the same bucket must be compared. The last bucket holds all that is smaller.
-    """
-    bits = mass[:count].view(np.int64)
-    largest, last = bits.max() >> 50, len(counts) - 1
-    counts[:] = 0
-    for place in range(count):
-        counts[min(largest - (bits[place] >> 50), last)] += 1
-    bucket = 0
-    while counts[bucket] < n:
-        n -= counts[bucket]
-        bucket += 1
-    few = 0
-    for place in range(count):
-        scratch[few] = mass[place]
-        few += min(largest - (bits[place] >> 50), last) == bucket
-    return nth_largest(scratch, few, n)
-
-
-@compiled
-def nth_largest(values: Floats, count: int, n: int) -> float:
-    """The n-th largest of the first `count` values, which are put into another order (Hoare's selection)."""
-    low, high = 0, count - 1
-    while low < high:
-        pivot = values[(low + high) // 2]
-        left, right = low, high
-        while left <= right:
-            while values[left] > pivot:
-                left += 1
-            while values[right] < pivot:
-                right -= 1
-            if left <= right:
-                values[left], values[right] = values[right], values[left]
-                left += 1
-                right -= 1
-        if n - 1 <= right:
-            high = right
-        elif n - 1 >= left:
-            low = left
-        else:
-            break
-    return float(values[n - 1])
 
 
 @compiled
@@ -366,7 +320,7 @@ def _room(nodes: Nodes, count: int, wanted: int, beam: npt.NDArray[Any], size: i
     return nodes, count
 
 
-@compiled
+@lean
 def _move(
     beam: npt.NDArray[Any],
     size: int,
