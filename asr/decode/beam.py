@@ -15,9 +15,10 @@ from torch import Tensor
 from asr.decode.batch import LogProbs, pack
 from asr.decode.climb import climb
 from asr.decode.fusion import Fusion, token_fusion, word_fusion
-from asr.decode.hotwords import HotWords, hot_score
+from asr.decode.hotwords import HotWords, hot_scores
 from asr.decode.hypothesis import DecodeError, Hypothesis, check_log_probs
 from asr.decode.lexicon import Lexicon
+from asr.decode.majority import best_path, majority_score
 from asr.decode.ngram import NgramModel
 from asr.decode.objective import whole_texts
 from asr.decode.prefixes import Nodes, Numbers, tokens_of
@@ -33,7 +34,8 @@ class BeamDecoder:
     What is found is scored again without any pruning, the greedy text among it: the best answer is never worse than
     greedy decoding's, by the score that hypotheses are ranked by. Without language model, lexicon and hot words it is
     then climbed from: no single token inserted, removed or replaced makes the tokens of the best answer more probable
-    (of those tokens that `token_floor` and alignments that `beam_threshold` leave).
+    (of those tokens that `token_floor` and alignments that `beam_threshold` leave). A text that has more than half of
+    all probability is that answer, and nothing is searched where it alone is asked for.
 
     Args:
         tokens: Token strings by number.
@@ -209,18 +211,25 @@ class BeamDecoder:
         fusion, lm = self._fusion, self._lm
         hot_arrays = hot.arrays if hot else None
         probabilities = np.exp(log_probs)
-        work = new_work(self.beam, len(self.tokens), fusion.start if fusion is not None else 0)
+        greedy_text = best_path(log_probs, self.blank)
+        acoustic_only = fusion is None and hot is None
+        if acoustic_only and nbest == 1:  # the most probable text is the answer
+            score = majority_score(probabilities, self.blank, greedy_text)
+            if not math.isnan(score):
+                return [self._hypothesis(greedy_text, score)]
+        start = fusion.start if fusion is not None else 0
+        work = new_work(self.beam, len(self.tokens), None if acoustic_only else start)
         nodes, count, leaves = search(probabilities, self.blank, self._limits(hot), work, fusion, lm, hot_arrays)
-        nodes, count, greedy = add_text(nodes, count, self._greedy(log_probs), fusion, lm, hot_arrays)
+        nodes, count, greedy = add_text(nodes, count, greedy_text, fusion, lm, hot_arrays)
         leaves = np.unique(np.append(leaves, greedy)).astype(np.int32)
         lms = np.zeros(len(leaves))
         bonuses = np.zeros(len(leaves))
         if fusion is not None:
             leaves, lms, bonuses = whole_texts(nodes, leaves, fusion, lm)
         if hot_arrays is not None:
-            bonuses = bonuses + [hot_score(tokens_of(nodes, leaf), hot_arrays) for leaf in leaves]
+            bonuses = bonuses + hot_scores(nodes, leaves, hot_arrays)
         acoustic = exact_scores(log_probs, probabilities, self.blank, nodes, count, leaves)
-        if fusion is None and hot_arrays is None:
+        if acoustic_only:
             nodes, leaves, acoustic = self._climbed(log_probs, probabilities, nodes, count, leaves, acoustic)
             lms = bonuses = np.zeros(len(leaves))
         return self._best(nodes, leaves, acoustic, lms, bonuses, nbest)
@@ -240,13 +249,6 @@ class BeamDecoder:
         score = exact_scores(log_probs, probabilities, self.blank, nodes, count, np.array([reached], np.int32))
         return nodes, np.append(leaves, np.int32(reached)), np.append(acoustic, score)
 
-    def _greedy(self, log_probs: Floats) -> Numbers:
-        """The tokens of the single best path."""
-        path = log_probs.argmax(axis=1).astype(np.int32)
-        changes = np.diff(path, prepend=np.int32(-1)) != 0
-        merged: Numbers = path[changes & (path != self.blank)]
-        return merged
-
     def _best(
         self, nodes: Nodes, leaves: Numbers, acoustic: Floats, lms: Floats, bonuses: Floats, nbest: int
     ) -> list[Hypothesis]:
@@ -254,10 +256,15 @@ class BeamDecoder:
         scores = acoustic + lms + bonuses
         chosen: dict[str, Hypothesis] = {}
         for place in np.argsort(-scores, kind="stable"):
-            tokens = tuple(tokens_of(nodes, leaves[place]).tolist())
-            text = " ".join("".join(self.tokens[token] for token in tokens).split())
             parts = float(acoustic[place]), float(lms[place]), float(bonuses[place])
-            chosen.setdefault(text, Hypothesis(text, tokens, float(scores[place]), *parts))
+            hypothesis = self._hypothesis(tokens_of(nodes, leaves[place]), *parts)
+            chosen.setdefault(hypothesis.text, hypothesis)
             if len(chosen) == nbest:
                 break
         return list(chosen.values())
+
+    def _hypothesis(self, tokens: Numbers, acoustic: float, lm: float = 0.0, bonus: float = 0.0) -> Hypothesis:
+        """What a text is to a user: (tokens,) and the parts of its score."""
+        numbers = tuple(tokens.tolist())
+        text = " ".join("".join([self.tokens[number] for number in numbers]).split())
+        return Hypothesis(text, numbers, acoustic + lm + bonus, acoustic, lm, bonus)

@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from asr.decode.compiled import compiled
+from asr.decode.compiled import compiled, lean
 from asr.decode.prefixes import NONE, Numbers
 
 Floats = npt.NDArray[np.float64]
@@ -92,7 +92,7 @@ def climb(probabilities: Floats, blank: int, floor: float, least: float, text: N
         text = _edited(text, gains, stops, put, apart)
 
 
-@compiled
+@lean
 def _scale(
     probabilities: Floats,
     tokens: Numbers,
@@ -224,7 +224,7 @@ def _best_edits(
     return best, stops, put
 
 
-@compiled
+@lean
 def _deletion(text: Numbers, start: int, stop: int, forward: Masses, backward: Masses, weights: Floats) -> float:
     """The share of the prefix up to `start` and the suffix from `stop`, one after the other."""
     count, steps = len(text), len(weights) - 1
@@ -242,7 +242,7 @@ def _deletion(text: Numbers, start: int, stop: int, forward: Masses, backward: M
     return gain
 
 
-@compiled
+@lean
 def _insertions(
     rows: Floats,
     start: int,
@@ -281,7 +281,7 @@ def _insertions(
             after[number] = said + follows
 
 
-@compiled
+@lean
 def _insertion_by_equal(
     row: Any,
     token: int,

@@ -19,7 +19,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from asr.decode.compiled import compiled
+from asr.decode.compiled import lean
 from asr.decode.lexicon import Lexicon
 from asr.decode.ngram import NgramModel
 from asr.decode.ngram_arrays import advance
@@ -156,7 +156,7 @@ def _best_ahead(lexicon: Lexicon, scores: Floats) -> Floats:
     return best
 
 
-@compiled
+@lean
 def word_score(fusion: Fusion, lm: Any, state: int, word: int) -> tuple[float, int]:
     """What a word costs in its context, bonus included, and the language model's state after it."""
     score, after = fusion.bonus, 0
@@ -168,7 +168,7 @@ def word_score(fusion: Fusion, lm: Any, state: int, word: int) -> tuple[float, i
     return score, after
 
 
-@compiled
+@lean
 def spell(lexemes: Lexemes, lexeme: int, token: int) -> int:
     """The lexeme of a word with one more token."""
     for child in range(lexemes[lexeme]["first"], lexemes[lexeme]["end"]):
@@ -177,14 +177,14 @@ def spell(lexemes: Lexemes, lexeme: int, token: int) -> int:
     return OUTSIDE
 
 
-@compiled
+@lean
 def spelling_factor(lexemes: Lexemes, lexeme: int, token: int) -> float:
     """What the mass of a prefix is multiplied by where a token goes on with its word; 0: no word is spelled so."""
     after = spell(lexemes, lexeme, token)
     return float(lexemes[lexeme]["leave"] if after == OUTSIDE else lexemes[after]["enter"])
 
 
-@compiled
+@lean
 def word_factor(nodes: Nodes, node: int, token: int, fusion: Fusion, lm: Any) -> float:
     """The same where a token ends the prefix' word, or is a word itself; 0: the word may not end there."""
     if fusion.boundary < 0:
@@ -195,7 +195,7 @@ def word_factor(nodes: Nodes, node: int, token: int, fusion: Fusion, lm: Any) ->
     return float(nodes[node]["finish"])
 
 
-@compiled
+@lean
 def finish_word(nodes: Nodes, node: int, fusion: Fusion, lm: Any) -> None:
     """Find out what it costs to end a prefix' word, unless that is known."""
     if not math.isnan(nodes[node]["finish"]):
@@ -212,12 +212,12 @@ def finish_word(nodes: Nodes, node: int, fusion: Fusion, lm: Any) -> None:
     nodes[node]["finish_state"] = after
 
 
-@compiled
+@lean
 def set_context(nodes: Nodes, node: int, fusion: Fusion | None, lm: Any, hot: Any) -> None:
     """What a new node is to lexicon, language model and hot words, from what its parent is."""
-    nodes[node]["factor"] = 1.0
-    nodes[node]["finish"] = math.nan
     if fusion is not None or hot is not None:
+        nodes[node]["factor"] = 1.0
+        nodes[node]["finish"] = math.nan
         parent, token = int(nodes[node]["parent"]), int(nodes[node]["token"])
         if fusion is not None:
             lexeme, state = int(nodes[parent]["lexeme"]), int(nodes[parent]["state"])

@@ -16,8 +16,9 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from asr.decode.compiled import compiled
+from asr.decode.compiled import compiled, lean
 from asr.decode.hypothesis import DecodeError
+from asr.decode.prefixes import Nodes, tokens_of
 from asr.text import describe_characters
 
 Numbers = npt.NDArray[np.int32]
@@ -135,7 +136,7 @@ class _Trie:
         return HotArrays(boundary, swap[after][swap].astype(np.int32), won[swap], factor[swap])
 
 
-@compiled
+@lean
 def hot_score(tokens: Numbers, hot: HotArrays) -> float:
     """The boosts that a whole text has won."""
     state, total = 0, 0.0
@@ -145,3 +146,12 @@ def hot_score(tokens: Numbers, hot: HotArrays) -> float:
     if hot.boundary >= 0:
         total += hot.won[state, hot.boundary]
     return float(total)
+
+
+@compiled
+def hot_scores(nodes: Nodes, leaves: Numbers, hot: HotArrays) -> Floats:
+    """(texts,) the same for each of the texts that `leaves` stand for, numbers of nodes in a trie of prefixes."""
+    scores = np.empty(len(leaves))
+    for number in range(len(leaves)):
+        scores[number] = hot_score(tokens_of(nodes, leaves[number]), hot)
+    return scores

@@ -15,7 +15,7 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from asr.decode.compiled import compiled
+from asr.decode.compiled import compiled, lean
 from asr.decode.ngram_table import Ids, Logs
 
 ROOT = 0  # the node of the empty history
@@ -41,7 +41,7 @@ class NgramArrays(NamedTuple):
     state: Ids
 
 
-@compiled
+@lean
 def advance(arrays: NgramArrays, state: int, word: int) -> tuple[float, int]:
     """One word on: its log-probability after the history that a state stands for, and the state after it.
 

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from asr.decode.compiled import compiled
+from asr.decode.compiled import compiled, lean
 from asr.decode.fusion import START, Fusion, finish_word
 from asr.decode.ngram_arrays import advance
 from asr.decode.prefixes import Nodes, Numbers
@@ -47,7 +47,7 @@ def whole_texts(nodes: Nodes, leaves: Numbers, fusion: Fusion, lm: Any) -> tuple
     return kept, lms, bonuses
 
 
-@compiled
+@lean
 def _ended(nodes: Nodes, node: int, fusion: Fusion, lm: Any) -> tuple[float, float]:
     """The language model's score of a text and the bonus of its words; -inf where the vocabulary does not allow it."""
     score, words, state = float(nodes[node]["score"]), int(nodes[node]["words"]), int(nodes[node]["state"])

@@ -14,9 +14,10 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from asr.decode.compiled import compiled
+from asr.decode.compiled import compiled, lean
 from asr.decode.fusion import Fusion, set_context, spelling_factor, word_factor
 from asr.decode.prefixes import NONE, Nodes, Numbers, add_child, child_of, new_nodes, with_room
+from asr.decode.selection import BUCKETS, edge, smallest
 
 Floats = npt.NDArray[np.float64]
 
@@ -24,12 +25,16 @@ ENTRY = np.dtype(
     [
         ("blank", np.float64),  # mass of the alignments that end in a blank
         ("nonblank", np.float64),  # and of those that end in the prefix' last token
+        ("rests", np.float64),  # what both become at the step where the prefix stays as it is
+        ("ends", np.float64),
         ("node", np.int32),
         ("parent", np.int32),
         ("last", np.int32),
     ],
     align=True,
 )
+
+_GAPS = (701, 301, 132, 57, 23, 10, 4, 1)  # of Shell's sort (Ciura 2001)
 
 
 class Limits(NamedTuple):
@@ -58,7 +63,8 @@ class Work(NamedTuple):
         mass: (candidates,) what candidates are ranked by.
         slot: (candidates,) the place in the beam that a candidate comes from.
         token: (candidates,) what extends it; NONE where the prefix stays as it is.
-        scratch: (candidates,).
+        scratch: (candidates,) some of the masses.
+        counts: (buckets,) how many masses there are of each size: see `edge`.
         taken: (width, tokens) the last step at which the extension was in the beam on its own account.
         listed: (tokens,) the tokens that may extend a prefix at a step.
         row: (tokens,) the scaled probabilities of a step.
@@ -71,13 +77,14 @@ class Work(NamedTuple):
     slot: Numbers
     token: Numbers
     scratch: Floats
+    counts: Numbers
     taken: Numbers
     listed: Numbers
     row: Floats
 
 
-def new_work(width: int, tokens: int, state: int = 0) -> Work:
-    """Room for a search of a beam over an alphabet, from a state of the language model."""
+def new_work(width: int, tokens: int, state: int | None = None) -> Work:
+    """Room for a search of a beam over an alphabet, from a state of the language model: see `new_nodes`."""
     candidates = 4 * width + 64
     return Work(
         beam=np.zeros(width, ENTRY),
@@ -87,6 +94,7 @@ def new_work(width: int, tokens: int, state: int = 0) -> Work:
         slot=np.empty(candidates, np.int32),
         token=np.empty(candidates, np.int32),
         scratch=np.empty(candidates),
+        counts=np.empty(BUCKETS, np.int32),
         taken=np.full((width, tokens), NONE, np.int32),
         listed=np.empty(tokens, np.int32),
         row=np.empty(tokens),
@@ -120,15 +128,18 @@ def search(
     beam[0]["parent"] = NONE
     beam[0]["last"] = NONE
     leaves = np.zeros(1, np.int32)
+    first = NONE
+    if fusion is not None:
+        first = fusion.boundary  # what it makes of a prefix has a bound of its own
     for step in range(len(probabilities)):
-        listed = _list_tokens(probabilities[step], scale, blank, limits.floor, work)
-        stay_blank, stay_nonblank, candidates, best = _stay(step, beam, size, nodes, blank, work)
+        listed = _list_tokens(probabilities[step], scale, blank, limits.floor, first, work)
+        candidates, best = _stay(step, beam, size, nodes, blank, work, fusion, hot)
         candidates, best = _extend(step, beam, size, nodes, listed, candidates, best, limits, work, fusion, lm, hot)
         candidates = _keep(work, candidates, limits.width, best * limits.least)
         if not candidates:
             return nodes, count, leaves[:0]
         nodes, count = _room(nodes, count, limits.width, beam, size)
-        count = _move(beam, size, other, nodes, count, candidates, stay_blank, stay_nonblank, work, fusion, lm, hot)
+        count = _move(beam, size, other, nodes, count, candidates, work, fusion, lm, hot)
         beam, other, size, scale = other, beam, candidates, 1.0 / best
     leaves = np.empty(size, np.int32)
     for place in range(size):
@@ -136,9 +147,12 @@ def search(
     return nodes, count, leaves
 
 
-@compiled
-def _list_tokens(probabilities: Floats, scale: float, blank: int, floor: float, work: Work) -> int:
-    """Scale a step's probabilities, (tokens,), and list the tokens that may extend prefixes; returns how many."""
+@lean
+def _list_tokens(probabilities: Floats, scale: float, blank: int, floor: float, first: int, work: Work) -> int:
+    """Scale a step's probabilities, (tokens,), and list the tokens that may extend prefixes; returns how many.
+
+    The most probable come first, but `first` before all others (Shell's sort: most often there are a few to sort).
+    """
     row, listed = work.row, work.listed
     count = 0
     for token in range(len(row)):
@@ -146,20 +160,29 @@ def _list_tokens(probabilities: Floats, scale: float, blank: int, floor: float, 
         if probabilities[token] >= floor and token != blank:
             listed[count] = token
             count += 1
+    for gap in _GAPS:
+        for start in range(gap, count):
+            token, place = listed[start], start
+            while place >= gap and listed[place - gap] != first:
+                before = listed[place - gap]
+                if token != first and row[before] >= row[token]:
+                    break
+                listed[place] = before
+                place -= gap
+            listed[place] = token
     return count
 
 
-@compiled
+@lean
 def _stay(
-    step: int, beam: npt.NDArray[Any], size: int, nodes: Nodes, blank: int, work: Work
-) -> tuple[Floats, Floats, int, float]:
+    step: int, beam: npt.NDArray[Any], size: int, nodes: Nodes, blank: int, work: Work, fusion: Fusion | None, hot: Any
+) -> tuple[int, float]:
     """Prefixes that remain what they are, by a blank, by their last token again, or said anew from their parents.
 
     Returns:
-        The two parts of their masses, (prefixes,) each, how many candidates they are, and the best of their masses.
+        How many candidates they are, and the best of their masses.
     """
-    row, taken = work.row, work.taken
-    stay_blank, stay_nonblank = np.empty(size), np.empty(size)
+    row, taken, masses, slots, tokens = work.row, work.taken, work.mass, work.slot, work.token
     candidates, best = 0, 0.0
     for place in range(size):
         last = beam[place]["last"]
@@ -173,20 +196,20 @@ def _stay(
                 source = beam[parent]["blank"]
                 if beam[parent]["last"] != last:
                     source += beam[parent]["nonblank"]
-                ends += source * nodes[beam[place]["node"]]["factor"]
+                if fusion is not None or hot is not None:
+                    source *= nodes[beam[place]["node"]]["factor"]
+                ends += source
             ends *= row[last]
-        stay_blank[place], stay_nonblank[place] = rests, ends
+        beam[place]["rests"], beam[place]["ends"] = rests, ends
         mass = rests + ends
         if mass > 0.0:
-            work.mass[candidates] = mass
-            work.slot[candidates] = place
-            work.token[candidates] = NONE
+            masses[candidates], slots[candidates], tokens[candidates] = mass, place, NONE
             candidates += 1
             best = max(best, mass)
-    return stay_blank, stay_nonblank, candidates, best
+    return candidates, best
 
 
-@compiled
+@lean
 def _extend(
     step: int,
     beam: npt.NDArray[Any],
@@ -214,20 +237,23 @@ def _extend(
     mass, slot, token_of = work.mass, work.slot, work.token
     bar = best * limits.least
     if candidates >= limits.width:
-        bar = max(bar, mass[:candidates].min())
+        bar = max(bar, smallest(mass, candidates))
     for place in range(size):
         node, last, rests = int(beam[place]["node"]), beam[place]["last"], beam[place]["blank"]
         both = rests + beam[place]["nonblank"]
         for number in range(listed):
             token = tokens[number]
-            if taken[place, token] == step:
-                continue
-            found = row[token] * (rests if token == last else both)
+            found = row[token] * both
             bound = found * limits.ceiling
             if fusion is not None and token == fusion.boundary:
-                bound *= fusion.lexemes[nodes[node]["lexeme"]]["most"]
-            if bound <= bar:
+                if bound * fusion.lexemes[nodes[node]["lexeme"]]["most"] <= bar:
+                    continue
+            elif bound <= bar:
+                break
+            if taken[place, token] == step:
                 continue
+            if token == last:
+                found = row[token] * rests
             if fusion is not None and fusion.boundary != NONE and token != fusion.boundary:
                 found *= spelling_factor(fusion.lexemes, int(nodes[node]["lexeme"]), token)
             elif fusion is not None:
@@ -238,7 +264,7 @@ def _extend(
                 continue
             if candidates == len(mass):
                 candidates = _keep(work, candidates, limits.width, bar)
-                bar = max(bar, mass[:candidates].min())
+                bar = max(bar, smallest(mass, candidates))
                 if found <= bar:
                     continue
             mass[candidates], slot[candidates], token_of[candidates] = found, place, token
@@ -249,7 +275,7 @@ def _extend(
     return candidates, best
 
 
-@compiled
+@lean
 def _keep(work: Work, count: int, width: int, least: float) -> int:
     """Keep the `width` best of the candidates, in their order, and none with less mass than `least`.
 
@@ -257,51 +283,26 @@ def _keep(work: Work, count: int, width: int, least: float) -> int:
         How many are kept. Of equals at the edge the first are.
     """
     mass, slot, token = work.mass, work.slot, work.token
-    equals = width
     if count > width:
-        work.scratch[:count] = mass[:count]
-        edge = nth_largest(work.scratch, count, width)
-        least = max(least, edge)
-        if least == edge:
-            for place in range(count):
-                if mass[place] > edge:
-                    equals -= 1
+        least = max(least, edge(mass, count, width, work.counts, work.scratch))
     kept = 0
-    for place in range(count):
-        if mass[place] < least:
-            continue
-        if mass[place] == least:
-            if not equals:
-                continue
-            equals -= 1
+    for place in range(count):  # no branch to guess wrong: what is not kept is written over
         mass[kept], slot[kept], token[kept] = mass[place], slot[place], token[place]
-        kept += 1
+        kept += mass[place] >= least
+    surplus = kept - width
+    if surplus > 0:
+        count, kept = kept, 0
+        equals = 0
+        for place in range(count):
+            equals += mass[place] == least
+        for place in range(count):
+            if mass[place] == least:
+                equals -= 1
+                if equals < surplus:
+                    continue
+            mass[kept], slot[kept], token[kept] = mass[place], slot[place], token[place]
+            kept += 1
     return kept
-
-
-@compiled
-def nth_largest(values: Floats, count: int, n: int) -> float:
-    """The n-th largest of the first `count` values, which are put into another order (Hoare's selection)."""
-    low, high = 0, count - 1
-    while low < high:
-        pivot = values[(low + high) // 2]
-        left, right = low, high
-        while left <= right:
-            while values[left] > pivot:
-                left += 1
-            while values[right] < pivot:
-                right -= 1
-            if left <= right:
-                values[left], values[right] = values[right], values[left]
-                left += 1
-                right -= 1
-        if n - 1 <= right:
-            high = right
-        elif n - 1 >= left:
-            low = left
-        else:
-            break
-    return float(values[n - 1])
 
 
 @compiled
@@ -319,7 +320,7 @@ def _room(nodes: Nodes, count: int, wanted: int, beam: npt.NDArray[Any], size: i
     return nodes, count
 
 
-@compiled
+@lean
 def _move(
     beam: npt.NDArray[Any],
     size: int,
@@ -327,31 +328,33 @@ def _move(
     nodes: Nodes,
     count: int,
     candidates: int,
-    stay_blank: Floats,
-    stay_nonblank: Floats,
     work: Work,
     fusion: Fusion | None,
     lm: Any,
     hot: Any,
 ) -> int:
     """Make the kept candidates the new beam, in `other`. Returns the number of nodes in use."""
+    masses, slots, tokens = work.mass, work.slot, work.token
     for place in range(size):
         nodes[beam[place]["node"]]["slot"] = NONE
-    for place in range(candidates):
-        slot, token = work.slot[place], work.token[place]
-        node, parent, last = beam[slot]["node"], beam[slot]["parent"], beam[slot]["last"]
-        if token == NONE:
-            other[place]["blank"], other[place]["nonblank"] = stay_blank[slot], stay_nonblank[slot]
-        else:
-            other[place]["blank"], other[place]["nonblank"] = 0.0, work.mass[place]
-            parent, last = node, token
-            node = child_of(nodes, parent, token)
-            if node == NONE:
-                node = count
-                count += 1
-                add_child(nodes, node, parent, token)
-                set_context(nodes, node, fusion, lm, hot)
-        other[place]["node"], other[place]["parent"], other[place]["last"] = node, parent, last
+    staying = 0
+    while staying < candidates and tokens[staying] == NONE:  # they come first
+        entry = beam[slots[staying]]
+        other[staying]["blank"], other[staying]["nonblank"] = entry["rests"], entry["ends"]
+        other[staying]["node"], other[staying]["parent"] = entry["node"], entry["parent"]
+        other[staying]["last"] = entry["last"]
+        nodes[entry["node"]]["slot"] = staying
+        staying += 1
+    for place in range(staying, candidates):
+        parent, token = beam[slots[place]]["node"], tokens[place]
+        node = child_of(nodes, parent, token)
+        if node == NONE:
+            node = count
+            count += 1
+            add_child(nodes, node, parent, token)
+            set_context(nodes, node, fusion, lm, hot)
+        other[place]["blank"], other[place]["nonblank"] = 0.0, masses[place]
+        other[place]["node"], other[place]["parent"], other[place]["last"] = node, parent, token
         nodes[node]["slot"] = place
     return count
 

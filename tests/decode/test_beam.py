@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from asr.decode import BeamDecoder, DecodeError, GreedyDecoder, forward_score
-from asr.decode.search import Limits, new_work, nth_largest, search
+from asr.decode.search import Limits, new_work, search
 
 LETTERS = ("<blank>", "a", "b", "c")
 EXHAUSTIVE = {"beam": 4000, "beam_threshold": math.inf, "token_floor": -math.inf}
@@ -176,9 +176,3 @@ def test_lengths_and_counts_are_checked():
         decoder.decode_batch(random_log_probs(1, 3, 4)[None], [4])
     with pytest.raises(DecodeError, match="nbest"):
         decoder.decode(random_log_probs(1, 3, 4), nbest=0)
-
-
-@given(st.lists(st.floats(0, 1), min_size=1, max_size=60), st.data())
-def test_selection(values, data):
-    n = data.draw(st.integers(1, len(values)))
-    assert nth_largest(np.array(values), len(values), n) == sorted(values, reverse=True)[n - 1]

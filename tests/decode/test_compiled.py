@@ -4,7 +4,11 @@ import os
 import subprocess
 import sys
 
-from asr.decode.compiled import cache_folder
+import numpy as np
+import pytest
+from numba.core.errors import NumbaError
+
+from asr.decode.compiled import cache_folder, lean
 
 ADD = """
 import sys
@@ -56,3 +60,13 @@ def test_who_waits_for_the_compiler_is_told_once_and_only_then(tmp_path):
         run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=environment, check=True)
         lines = run.stdout.splitlines()
         assert len(lines) == len(told) and all(word in line for word, line in zip(told, lines, strict=True))
+
+
+def test_a_lean_function_keeps_and_loses_no_array_and_makes_none():
+    values = np.arange(3.0)
+    total = lean(lambda array: array[0] + array[2])
+    before = sys.getrefcount(values)
+    assert [total(values) for _ in range(100)] == [2.0] * 100
+    assert sys.getrefcount(values) == before
+    with pytest.raises(NumbaError, match="NRT"):
+        lean(lambda count: np.zeros(count))(3)
