@@ -57,7 +57,7 @@ def operations(valid_steps: int, inputs: int, hidden: int) -> float:
     return sum(3 * 2 * 2 * valid_steps * 4 * hidden * (width + hidden) for width in widths)
 
 
-def measure(batch: int, longest: int, hidden: int, threads: int) -> dict[str, float]:
+def measure(batch: int, longest: int, hidden: int) -> dict[str, float]:
     """Median seconds of the three contestants on one shape, and our float32 and bfloat16 operations a second."""
     generator = torch.Generator().manual_seed(1)
     lengths = torch.randint(longest // 2, longest + 1, (batch,), generator=generator).sort(descending=True).values
@@ -91,7 +91,7 @@ def main() -> None:
     print(f"{'batch x steps x hidden':>24} " + " ".join(f"{name:>9}" for name in header))
     faster32, faster16, shares = [], [], []
     for shape in SHAPES:
-        result = measure(*shape, threads)
+        result = measure(*shape)
         faster32.append(result["packed"] / result["float32"])
         faster16.append(result["packed"] / result["bfloat16"])
         shares.append(result["rate32"] / peak32)
