@@ -39,7 +39,8 @@ class BeamDecoder:
 
     Args:
         tokens: Token strings by number.
-        word_boundary: The token between words; None: each token is a word, as in languages without spaces.
+        word_boundary: The token between words; None: each token is a word, as in languages without spaces; "": each
+            text is one word, as where single words were recorded, so that no model has learnt where one ends.
         beam: Prefixes kept at each step.
         lm: Language model: of words, or of tokens where each is a word.
         lm_weight: What its natural logarithms are multiplied by.
@@ -87,6 +88,8 @@ class BeamDecoder:
             raise DecodeError("beam_threshold must be above 0 and token_floor not above it; inf and -inf prune nothing")
         self.tokens = tuple(tokens)
         self.word_boundary = word_boundary
+        # One word a text: the boundary is a token more, which no step gives any probability.
+        self._searched = (*self.tokens, " ") if word_boundary == "" else self.tokens
         self.blank = blank
         self.beam = beam
         self.lm = lm
@@ -161,8 +164,10 @@ class BeamDecoder:
         if packed is None:
             return []
         check_log_probs(packed, len(self.tokens))
-        hot = HotWords.build(hotwords, self.tokens, self._boundary) if hotwords else None
+        hot = HotWords.build(hotwords, self._searched, self._boundary) if hotwords else None
         values = packed.detach().cpu().to(torch.float64).contiguous().numpy()
+        if len(self._searched) > len(self.tokens):
+            values = np.pad(values, ((0, 0), (0, 1)), constant_values=-np.inf)
         rows = np.split(values, np.cumsum(sizes)[:-1])
         if threads == 1:
             return [self._decode(row, nbest, hot) for row in rows]
@@ -174,10 +179,12 @@ class BeamDecoder:
         """The number of the token between words; -1 where each token is a word."""
         if self.word_boundary is None:
             return -1
+        if self.word_boundary == "":
+            return len(self.tokens)
         if self.word_boundary not in self.tokens:
             raise DecodeError(
                 f"the model has no token {self.word_boundary!r} to end a word with; "
-                "word_boundary=None takes each token for a word"
+                'word_boundary=None takes each token for a word, and "" each text'
             )
         return self.tokens.index(self.word_boundary)
 
@@ -186,7 +193,7 @@ class BeamDecoder:
             return None
         if self._boundary < 0:
             if self.lm is None or self._words is not None:
-                raise DecodeError("a lexicon needs a token between words, and word_boundary is None")
+                raise DecodeError("a lexicon needs words: word_boundary is None, which takes each token for one")
             fusion = token_fusion(self.tokens, self.lm, self.lm_weight, self.word_bonus, self.unknown_penalty)
             if (np.delete(fusion.words, self.blank) == self.lm.unknown).all():
                 raise DecodeError("the language model knows none of the tokens: is it one of words?")
@@ -218,7 +225,7 @@ class BeamDecoder:
             if not math.isnan(score):
                 return [self._hypothesis(greedy_text, score)]
         start = fusion.start if fusion is not None else 0
-        work = new_work(self.beam, len(self.tokens), None if acoustic_only else start)
+        work = new_work(self.beam, len(self._searched), None if acoustic_only else start)
         nodes, count, leaves = search(probabilities, self.blank, self._limits(hot), work, fusion, lm, hot_arrays)
         nodes, count, greedy = add_text(nodes, count, greedy_text, fusion, lm, hot_arrays)
         leaves = np.unique(np.append(leaves, greedy)).astype(np.int32)

@@ -74,7 +74,7 @@ class _Teller(event.Listener):  # type: ignore[misc]
         say, self._say = self._say, None
         if say:
             kept = (
-                "once: ten seconds or more"
+                "the first time only: ten seconds or more"
                 if _FOLDER
                 else "each time, as no folder can be written: see NUMBA_CACHE_DIR"
             )

@@ -6,7 +6,7 @@ import errno
 import hashlib
 import math
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -180,6 +180,12 @@ def _beam(options: DecodingOptions, tokenizer: Tokenizer, profile: DecodingProfi
     words = read_words(options.lexicon) if options.lexicon else None
     tuned = profile if profile and profile.lm == (lm.model_id if lm else "") else None
     notes = []
+    boundary = word_boundary(tokenizer, lm, words)
+    if boundary == "":
+        notes.append(
+            "no transcript that this model learnt from holds a space, so each recording is taken for one word; a "
+            "language without spaces takes a language model of characters (`asr lm train --characters`)"
+        )
     if lm and lm.characters and tokenizer.word_boundary:
         notes.append("the language model is of characters, and this model's texts have spaces: it takes one of words")
     if tuned:
@@ -191,7 +197,7 @@ def _beam(options: DecodingOptions, tokenizer: Tokenizer, profile: DecodingProfi
     bonus = _first(options.word_bonus, tuned.word_bonus if tuned else None, WORD_BONUS if lm else 0.0)
     decoder = BeamDecoder(
         tokenizer.tokens,
-        word_boundary=tokenizer.word_boundary,
+        word_boundary=boundary,
         beam=int(_first(options.beam, tuned.beam if tuned else None, BEAM)),
         lm=lm,
         lm_weight=weight if lm else 0.0,
@@ -203,6 +209,16 @@ def _beam(options: DecodingOptions, tokenizer: Tokenizer, profile: DecodingProfi
         notes.append(f"{len(decoder.unspellable):,} words of the lexicon cannot be written by this model: {named}")
     hotwords = read_hotwords(options.hotwords) if options.hotwords else {}
     return Chosen(decoder, options.nbest, hotwords, tuned, tuple(notes), options.threads)
+
+
+def word_boundary(tokenizer: Tokenizer, lm: NgramModel | None, words: Sequence[str] | None) -> str | None:
+    """What `BeamDecoder` takes for the token between words, for a model with a language model or lexicon.
+
+    An alphabet without a space is that of a language without spaces, or of recordings of single words. A lexicon, or a
+    language model of words, tells which.
+    """
+    one_word = words is not None or (lm is not None and not lm.characters)
+    return "" if tokenizer.word_boundary is None and one_word else tokenizer.word_boundary
 
 
 def _not_as_tuned(options: DecodingOptions, words: Iterable[str] | None, tuned: DecodingProfile) -> list[str]:

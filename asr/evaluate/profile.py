@@ -14,7 +14,7 @@ from asr.decode.confidence import confidences, evidence, fit
 from asr.decode.greedy import GreedyDecoder
 from asr.decode.hypothesis import Hypothesis
 from asr.decode.ngram import NgramModel
-from asr.decode.options import read_words, words_id
+from asr.decode.options import read_words, word_boundary, words_id
 from asr.decode.profile import NBEST, Calibration, DecodingProfile
 from asr.errors import AsrError
 from asr.evaluate.pictures import draw_reliability, draw_surface
@@ -85,7 +85,7 @@ def tune_model(
     make = partial(
         BeamDecoder,
         recognizer.tokenizer.tokens,
-        word_boundary=recognizer.tokenizer.word_boundary,
+        word_boundary=word_boundary(recognizer.tokenizer, language, words),
         lm=language,
         lexicon=words,
     )

@@ -77,6 +77,8 @@ class Trainer:
         settings = self.config.train
         if not self._ended():
             self._try_largest(journal)
+        elif self.progress.epoch >= settings.epochs:
+            journal.say(f"all {settings.epochs} epochs are done; a larger train.epochs goes on")
         if self.progress.step == 0:
             self._save(journal)  # shows that there is room for one, and a run without any is known to have lost them
         while not self._ended():
@@ -198,7 +200,7 @@ class Trainer:
         """
         plan = epoch_plan(self.training.items, self.config, self.config.train.seed, self.progress.epoch)
         padding = 100 * padding_share(plan, self.config)
-        journal.say(f"{len(plan)} batches an epoch, {padding:.0f} % of their frames padding")
+        journal.say(f"{len(plan)} batches in the epoch, {padding:.0f} % of their frames padding")
         largest = largest_batch(plan, self.config)
         try:
             for batch in self.training.batches([largest], self.progress.epoch):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -184,13 +185,19 @@ def new_model(
     if config.train.init_from:
         start = initialise_from(model, tokenizer, config.train.init_from)
         say(
-            f"{len(start.taken)} tensors from {config.train.init_from}; new: {', '.join(start.left) or 'none'}"
+            f"{len(start.taken)} tensors from {config.train.init_from}; {len(start.left)} new"
+            + (f" (of {', '.join(_parts(start.left))}: not there, or of another size)" if start.left else "")
             + (f"; new letters: {' '.join(start.new_tokens)}" if start.new_tokens else "")
             + (f"; its features had {', '.join(start.features)}" if start.features else "")
         )
     if "mean" not in start.taken:  # else the weights expect the statistics that they came with
         measure_statistics(model, training)
     return model, start
+
+
+def _parts(names: Sequence[str]) -> list[str]:
+    """The parts of a model that some of its tensors are in, as `train.freeze` calls them: `layers.0`, `output`."""
+    return list(dict.fromkeys(re.sub(r"^(\w+(?:\.\d+)?).*", r"\1", name) for name in names))
 
 
 @torch.inference_mode()

@@ -161,7 +161,7 @@ def test_pitfall_what_is_not_log_probabilities_is_refused(values, message):
         ({"lm_weight": -0.5}, "lm_weight must be 0 or more"),
         ({"lexicon": []}, "lexicon is empty"),
         ({"lexicon": ["ab"]}, "no token ' '"),
-        ({"lexicon": ["ab"], "word_boundary": None}, "needs a token between words"),
+        ({"lexicon": ["ab"], "word_boundary": None}, "a lexicon needs words"),
         ({"lexicon": ["XY"], "word_boundary": "c"}, "no word can be spelled"),
     ],
 )

@@ -151,6 +151,38 @@ def test_exact_with_a_model_of_tokens(characters, seed, steps, weight, bonus):
     check(random_log_probs(seed, steps, 4), decoder, objective)
 
 
+@settings(max_examples=100)
+@given(case, st.sampled_from([None, {"ab": 1.5, "b": -0.5}]))
+def test_a_text_is_one_word_where_no_token_parts_them(words, case, hot):
+    seed, steps, weight, bonus, closed = case
+    lexicon = ["a", "ab", "ba"] if closed else None
+    letters = ("<blank>", "a", "b")
+    values = random_log_probs(seed, steps, 3)
+    wanted = {}
+    for tokens, acoustic in all_texts(values).items():
+        text = "".join(letters[token] for token in tokens)
+        if not text or lexicon is None or text in lexicon:
+            word = [text] if text else []
+            unknown = UNKNOWN * sum(words.id(one) == words.unknown for one in word)
+            wanted[text] = (
+                acoustic + weight * words.score(word) + unknown + bonus * len(word) + (hot or {}).get(text, 0)
+            )
+    decoder = BeamDecoder(
+        letters,
+        "",
+        lm=words,
+        lm_weight=weight,
+        word_bonus=bonus,
+        lexicon=lexicon,
+        unknown_penalty=UNKNOWN,
+        **EXHAUSTIVE,
+    )
+    found = decoder.decode(values, nbest=10_000, hotwords=hot)
+    assert {hypothesis.text: hypothesis.score for hypothesis in found} == pytest.approx(wanted, abs=1e-5)
+    (batched,) = decoder.decode_batch(values[None], [len(values)], hotwords=hot)
+    assert batched[0] == found[0]
+
+
 @settings(max_examples=50)
 @given(st.integers(0, 10**9), st.integers(1, 6), st.booleans())
 def test_a_narrow_beam_scores_exactly_what_it_finds(words, seed, beam, closed):

@@ -116,6 +116,19 @@ def test_a_language_model_of_characters_is_told_where_it_takes_words(tokenizer, 
     assert "of characters" in choose_decoder(DecodingOptions(lm=lm), tokenizer, None).notes[0]
 
 
+def test_a_model_of_single_words_is_given_words_as_whole_texts(lm, tmp_path):
+    (tmp_path / "words").write_text("one\ntwo\n")
+    single = Tokenizer.build(["one", "two"])
+    for asked in ({"lm": lm}, {"lexicon": tmp_path / "words"}):
+        chosen = choose_decoder(DecodingOptions(**asked), single, None)
+        assert chosen.decoder.word_boundary == ""
+        assert "each recording is taken for one word" in chosen.notes[0]
+    lm.write_text(ARPA.replace("one", "o").replace("two", "t"))
+    for asked in ({"lm": lm}, {"beam": 4}):
+        chosen = choose_decoder(DecodingOptions(**asked), single, None)
+        assert (chosen.decoder.word_boundary, chosen.notes) == (None, ())
+
+
 def test_a_lexicon_takes_the_first_word_of_a_line(tmp_path):
     (tmp_path / "words").write_text("\ufeffone W AH N\r\n\ntwo\tT UW\r\n", encoding="utf-8")
     assert read_words(tmp_path / "words") == ["one", "two"]

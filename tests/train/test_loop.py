@@ -117,7 +117,7 @@ def test_it_says_how_much_of_the_batches_is_padding(make_trainer, plain, capsys)
     trainer = make_trainer(plain(batches={"max_utterances": 12}, train={"epochs": 1}))
     fit(trainer)
     plan = epoch_plan(trainer.training.items, trainer.config, 1, 0)
-    assert f"1 batches an epoch, {100 * padding_share(plan, trainer.config):.0f} % of their frames padding" in (
+    assert f"1 batches in the epoch, {100 * padding_share(plan, trainer.config):.0f} % of their frames padding" in (
         capsys.readouterr().err
     )
 
