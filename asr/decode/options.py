@@ -30,6 +30,11 @@ LM_WEIGHT = 0.5
 HOT = 3.0  # what a hot word adds to a score, where its line names no boost
 WORD_BONUS = 1.0  # with a language model, which would else prefer few words
 
+ONE_WORD = (
+    "no transcript that this model learnt from holds a space, so each recording is taken for one word; a language "
+    "without spaces takes a language model of characters (`asr lm train --characters`)"
+)
+
 
 @dataclass(frozen=True)
 class DecodingOptions:
@@ -182,10 +187,7 @@ def _beam(options: DecodingOptions, tokenizer: Tokenizer, profile: DecodingProfi
     notes = []
     boundary = word_boundary(tokenizer, lm, words)
     if boundary == "":
-        notes.append(
-            "no transcript that this model learnt from holds a space, so each recording is taken for one word; a "
-            "language without spaces takes a language model of characters (`asr lm train --characters`)"
-        )
+        notes.append(ONE_WORD)
     if lm and lm.characters and tokenizer.word_boundary:
         notes.append("the language model is of characters, and this model's texts have spaces: it takes one of words")
     if tuned:

@@ -14,7 +14,7 @@ from asr.decode.confidence import confidences, evidence, fit
 from asr.decode.greedy import GreedyDecoder
 from asr.decode.hypothesis import Hypothesis
 from asr.decode.ngram import NgramModel
-from asr.decode.options import read_words, word_boundary, words_id
+from asr.decode.options import ONE_WORD, read_words, word_boundary, words_id
 from asr.decode.profile import NBEST, Calibration, DecodingProfile
 from asr.errors import AsrError
 from asr.evaluate.pictures import draw_reliability, draw_surface
@@ -82,10 +82,13 @@ def tune_model(
         raise AsrError(f"{split.manifest}: no words to tune on")
     language = NgramModel.load(lm)
     words = read_words(lexicon) if lexicon else None
+    boundary = word_boundary(recognizer.tokenizer, language, words)
+    if boundary == "":
+        say(ONE_WORD)
     make = partial(
         BeamDecoder,
         recognizer.tokenizer.tokens,
-        word_boundary=word_boundary(recognizer.tokenizer, language, words),
+        word_boundary=boundary,
         lm=language,
         lexicon=words,
     )
