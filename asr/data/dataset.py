@@ -6,6 +6,7 @@ import os
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass, field
 from types import TracebackType
 from typing import NamedTuple
@@ -15,6 +16,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, get_worker_info
+from torch.utils.data.dataloader import _MultiProcessingDataLoaderIter
 
 from asr.archive import parse
 from asr.audio import read_audio
@@ -239,10 +241,14 @@ class SpeechData(Dataset[Batch | AsrError]):
             worker_init_fn=_start_worker,
             pin_memory=device is not None and device.type == "cuda",
         )
-        for batch in loader:
-            if isinstance(batch, AsrError):
-                raise batch
-            yield batch
+        batches = iter(loader)
+        try:
+            for batch in batches:
+                if isinstance(batch, AsrError):
+                    raise batch
+                yield batch
+        finally:
+            _end_workers(batches)
 
     def __getitem__(self, key: tuple[list[Example], int | None]) -> Batch | AsrError:
         """The batch of some examples, for an epoch.
@@ -350,6 +356,17 @@ def _shard(utterance: Utterance) -> str | None:
     """The archive that an utterance lies in, if it does."""
     member = parse(utterance.audio)
     return member.shard if member else None
+
+
+def _end_workers(batches: object) -> None:
+    """End a loader's workers now, and pass over one that has died.
+
+    torch would end them when the iterator is freed. What it noticed there would be printed with its traceback beside
+    the one line of the error that frees it; and once batches are no longer wanted, nobody misses a worker.
+    """
+    if isinstance(batches, _MultiProcessingDataLoaderIter):
+        with suppress(RuntimeError):
+            batches._shutdown_workers()
 
 
 def _start_worker(worker: int) -> None:

@@ -24,6 +24,8 @@ from asr.text import describe_characters
 Numbers = npt.NDArray[np.int32]
 Floats = npt.NDArray[np.float64]
 
+LARGEST_BOOST = 100.0  # outweighs any audio, and its exponential leaves room for others in a float64
+
 
 class HotArrays(NamedTuple):
     """The automaton; state 0 is that at the beginning of a text.
@@ -57,14 +59,24 @@ class HotWords:
             boundary: The token between words; -1: each token is a word, and a phrase is found anywhere.
 
         Raises:
-            DecodeError: A phrase that is empty or holds what is no token, or a boost that is no number.
+            DecodeError: A phrase that is empty or holds what is no token, or a boost that is no number from
+                -LARGEST_BOOST to LARGEST_BOOST; or phrases that end at once add up to more than twice that.
         """
         trie = _Trie()
         for phrase, boost in boosts.items():
             if not math.isfinite(boost):
                 raise DecodeError(f"hot word {phrase!r}: its boost must be a number, not {boost}")
+            if abs(boost) > LARGEST_BOOST:
+                raise DecodeError(
+                    f"hot word {phrase!r}: a boost of {boost:g} is beyond {LARGEST_BOOST:g}; 2 to 10 is usual"
+                )
             trie.add(_spelled(phrase, tokens, boundary), boost, boundary)
-        return cls(trie.automaton(len(tokens), boundary))
+        arrays = trie.automaton(len(tokens), boundary)
+        if np.abs(arrays.won).max() > 2 * LARGEST_BOOST:
+            raise DecodeError(
+                f"hot words that end in one another add up to a boost of {np.abs(arrays.won).max():g}; 2 to 10 is usual"
+            )
+        return cls(arrays)
 
 
 def _spelled(phrase: str, tokens: Sequence[str], boundary: int) -> list[int]:

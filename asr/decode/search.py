@@ -264,7 +264,8 @@ def _extend(
                 continue
             if candidates == len(mass):
                 candidates = _keep(work, candidates, limits.width, bar)
-                bar = max(bar, smallest(mass, candidates))
+                if candidates == limits.width:  # fewer: the others fell behind the best, and there is room again
+                    bar = max(bar, smallest(mass, candidates))
                 if found <= bar:
                     continue
             mass[candidates], slot[candidates], token_of[candidates] = found, place, token

@@ -1,5 +1,6 @@
 """Batches: the same bits whoever reads the audio, targets that are the texts, errors that name the file."""
 
+import gc
 import os
 import signal
 import sys
@@ -262,6 +263,26 @@ class Dying(SpeechData):
 def test_a_dead_worker_does_not_hang_the_run(utterances):
     with pytest.raises(RuntimeError, match="DataLoader worker"):
         epoch(make(utterances, settings(workers=2), kind=Dying))
+
+
+def test_a_worker_that_dies_when_it_is_no_longer_wanted_is_passed_over(utterances, monkeypatch):
+    """torch, told by a signal at whatever line, would raise within a destructor, which Python can only print."""
+    unheard, kind = [], dataset._MultiProcessingDataLoaderIter
+    monkeypatch.setattr(sys, "unraisablehook", unheard.append)
+    end = kind._shutdown_workers
+
+    def noticed(loader) -> None:
+        if not loader._shutdown:
+            end(loader)
+            raise RuntimeError("DataLoader worker (pid 1) is killed by signal: Killed.")
+
+    monkeypatch.setattr(kind, "_shutdown_workers", noticed)
+    data = make(utterances, settings(workers=2))
+    batches = data.batches(epoch_plan(data.items, data.config, 1, 0), 0)
+    assert next(batches).ids
+    del batches
+    gc.collect()
+    assert unheard == []
 
 
 def test_a_worker_is_silent_about_a_training_process_that_is_gone(capsys, monkeypatch):

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from asr.decode import BeamDecoder, DecodeError
 from asr.decode.hotwords import HotWords, hot_score
+from asr.decode.search import Limits, new_work, search
 
 TOKENS = ("<blank>", " ", "a", "b")
 
@@ -69,6 +70,29 @@ def test_a_boost_holds_for_one_call():
     assert decoder.decode(values) == before
 
 
+def test_the_largest_boosts_lose_no_precision():
+    values = random_log_probs(3, 40, 4)
+    boosts = {"ab": 100.0, "b ab": 100.0, "ba": -100.0}
+    (best,) = BeamDecoder(TOKENS).decode(values, hotwords=boosts)
+    assert best.bonus == pytest.approx(boost_of(best.text, boosts)) and best.bonus >= 1000
+    assert best.score == pytest.approx(best.acoustic + best.bonus)
+
+
+def test_what_falls_behind_a_boosted_token_leaves_its_place_to_others():
+    """The room for candidates fills up within a step, and the best of them has left most of the others far behind."""
+    width, tokens = 20, 200
+    row = np.linspace(2.0, 1.0, tokens)
+    hot = HotWords.build({chr(0x4E00 + token): 40.0 for token in range(140, 170)}, alphabet(tokens), -1)
+    limits = Limits(width, math.exp(-20), 0.0, float(hot.arrays.factor.max()))
+    work = new_work(width, tokens, 0)
+    nodes, _, leaves = search((row / row.sum())[None], 0, limits, work, None, None, hot.arrays)
+    assert sorted(nodes[leaves]["token"]) == list(range(140, 160))
+
+
+def alphabet(tokens):
+    return ["<blank>", *(chr(0x4E00 + token) for token in range(1, tokens))]
+
+
 def test_without_word_boundaries_phrases_are_found_anywhere():
     tokens = ("<blank>", "七", "八", "九")
     values = random_log_probs(4, 7, 4)
@@ -82,6 +106,9 @@ def test_without_word_boundaries_phrases_are_found_anywhere():
         ({"abé": 1.0}, r"hot word 'abé': not in the model's alphabet: 'é' U\+00E9"),
         ({" ": 1.0}, "empty"),
         ({"ab": math.nan}, "boost must be a number"),
+        ({"ab": 101.0}, "'ab': a boost of 101 is beyond 100"),
+        ({"ab": -1e6}, "'ab': a boost of -1e.06 is beyond 100"),
+        ({"a": 90.0, "b a": 90.0, "a b a": 90.0}, "add up to a boost of 270"),
     ],
 )
 def test_bad_hot_words_are_refused(hotwords, message):
