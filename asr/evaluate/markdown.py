@@ -10,11 +10,12 @@ from rich.cells import cell_len  # columns on a screen: two for a Chinese charac
 
 from asr.evaluate.report import Result
 from asr.score import Counts, Pair, UtteranceScore
+from asr.wording import how_long
 
 _RATES = ("WER % (95 % interval)", "CER %", "CER % without spaces", "SER %")
 _WORST = 10
 _FREQUENT = 10
-_SPEAKERS = 50
+_GROUPS = 50
 _COLUMNS = 100  # of an aligned line
 _NONE = "*"  # fills the place of a word that is not there
 
@@ -37,8 +38,8 @@ def summary(report: dict[str, Any]) -> str:
     lines = []
     for name, split in report["splits"].items():
         bounds = split["wer_ci95"]
-        interval = f", 95 % interval {_percent(bounds[0])} – {_percent(bounds[1])}" if bounds else ""
-        lines.append(f"{name}: {kaldi(split)}{interval}, CER {_percent(split['cer'])}")
+        interval = f", 95 % interval {percent(bounds[0])} – {percent(bounds[1])}" if bounds else ""
+        lines.append(f"{name}: {kaldi(split)}{interval}, CER {percent(split['cer'])}")
     return "\n".join(lines)
 
 
@@ -67,28 +68,26 @@ def aligned(pairs: Iterable[Pair], columns: int = _COLUMNS) -> list[str]:
 
 
 def _summary(name: str, split: dict[str, Any]) -> list[str]:
-    wer = f"**{_percent(split['wer'])}**"
+    wer = f"**{percent(split['wer'])}**"
     if split["wer_ci95"]:
-        wer += f" ({_percent(split['wer_ci95'][0])} – {_percent(split['wer_ci95'][1])})"
-    seconds = split["decode_seconds"]
+        wer += f" ({percent(split['wer_ci95'][0])} – {percent(split['wer_ci95'][1])})"
+    audio, seconds = split["audio_seconds"], split["decode_seconds"]
     return [
         name,
         wer,
-        *(_percent(split[rate]) for rate in ("cer", "cer_no_space", "ser")),
+        *(percent(split[rate]) for rate in ("cer", "cer_no_space", "ser")),
         f"{split['words']:,}",
         f"{split['utterances']:,}",
-        f"{split['audio_seconds'] / 60:.1f} min",
-        f"{split['audio_seconds'] / seconds:.0f} × real time" if seconds else "",
+        "" if audio is None else how_long(audio),
+        f"{audio / seconds:.0f} × real time" if audio and seconds else "",
     ]
 
 
 def _provenance(report: dict[str, Any]) -> list[str]:
     normalizer = report["normalizer"]
     options = ", ".join(f"{key} {value!r}" for key, value in normalizer["options"].items())
-    decoding = ", ".join(f"{key} {value}" for key, value in report["decoding"].items())
     return [
-        f"- model `{report['model_id']}`, trained on {report['model']['training'].get('dataset') or 'unknown data'}",
-        f"- {decoding}; batches of at most {report['batch_frames']:,} frames, on {report['device']}",
+        *(_of_others(report["hypotheses"]) if report["hypotheses"] else _of_ours(report)),
         f"- both sides normalised by {normalizer['name']} version {normalizer['version']} ({options})",
         "- counts are pooled over utterances; an utterance that cannot be read counts as deleted",
         "- " + ", ".join(f"{package} {number}" for package, number in report["versions"].items()),
@@ -96,16 +95,28 @@ def _provenance(report: dict[str, Any]) -> list[str]:
     ]
 
 
+def _of_ours(report: dict[str, Any]) -> list[str]:
+    decoding = ", ".join(f"{key} {value}" for key, value in report["decoding"].items())
+    return [
+        f"- model `{report['model_id']}`, trained on {report['model']['training'].get('dataset') or 'unknown data'}",
+        f"- {decoding}; batches of at most {report['batch_frames']:,} frames, on {report['device']}",
+    ]
+
+
+def _of_others(hypotheses: dict[str, Any]) -> list[str]:
+    return [f"- hypotheses from `{hypotheses['file']}` (SHA-256 {hypotheses['sha256'][:16]}…), recognised elsewhere"]
+
+
 def _section(split: dict[str, Any], result: Result) -> list[str]:
     """Everything about one split."""
     lines = ["    " + kaldi(split), "", f"Interval: {split['ci_method']}; over speakers: "]
     bounds = split["wer_ci95_by_speaker"]
     if bounds:
-        lines[-1] += f"{_percent(bounds[0])} – {_percent(bounds[1])} % ({split['ci_by_speaker_method']})."
+        lines[-1] += f"{percent(bounds[0])} – {percent(bounds[1])} % ({split['ci_by_speaker_method']})."
     else:
         lines[-1] += f"{split['ci_by_speaker_method']}."
     if split["oracle_wer"] is not None:
-        lines += ["", f"Had the best of each list of readings been chosen: WER {_percent(split['oracle_wer'])} %."]
+        lines += ["", f"Had the best of each list of readings been chosen: WER {percent(split['oracle_wer'])} %."]
     if found := split["confidence"]:
         named = (f"{key.upper()} {found[key]:.3f}" for key in ("ece", "auroc", "nce") if found[key] is not None)
         lines += ["", f"Confidence of {found['words']:,} words: {', '.join(named)}."]
@@ -119,7 +130,10 @@ def _section(split: dict[str, Any], result: Result) -> list[str]:
     if split["unreadable"]:
         lines += ["", f"**{len(split['unreadable'])} utterances could not be read**, and count as deleted:", ""]
         lines += [f"- {item['id']}: {item['error']}" for item in split["unreadable"]]
-    return lines + _errors(split["frequent_errors"]) + _worst(result) + _speakers(split["speakers"])
+    lines += _errors(split["frequent_errors"]) + _worst(result) + _groups("Speaker", "speaker", split["speakers"])
+    for field, parts in split["groups"].items():
+        lines += _groups(f"By {field}", "value", parts)
+    return lines
 
 
 def _errors(errors: dict[str, list[list[Any]]]) -> list[str]:
@@ -149,20 +163,22 @@ def _described(item: UtteranceScore) -> str:
     return f"{item.words.errors} errors in {item.words.length} words"
 
 
-def _speakers(speakers: Sequence[dict[str, Any]]) -> list[str]:
-    if all(speaker["speaker"] is None for speaker in speakers):
+def _groups(title: str, key: str, parts: Sequence[dict[str, Any]]) -> list[str]:
+    """A table of the groups of a split; nothing where the manifest names none."""
+    if all(part[key] is None for part in parts):
         return []
     rows = [
         [
-            "(unknown)" if speaker["speaker"] is None else speaker["speaker"],
-            _percent(speaker["wer"]),
-            *(f"{speaker[key]:,}" for key in ("errors", "words", "utterances")),
+            "(unknown)" if part[key] is None else part[key],
+            percent(part["wer"]),
+            " – ".join(map(percent, part["wer_ci95"] or [])),
+            *(f"{part[name]:,}" for name in ("errors", "words", "utterances")),
         ]
-        for speaker in speakers[:_SPEAKERS]
+        for part in parts[:_GROUPS]
     ]
-    left = len(speakers) - len(rows)
-    table = _table(["speaker", "WER %", "errors", "words", "utterances"], rows)
-    return ["", "### Speakers", "", *table, *(["", f"and {left} more, in report.json"] if left else [])]
+    left = len(parts) - len(rows)
+    table = _table([title.lower(), "WER %", "95 % interval", "errors", "words", "utterances"], rows)
+    return ["", f"### {title}", "", *table, *(["", f"and {left} more, in report.json"] if left else [])]
 
 
 def _table(header: Sequence[str], rows: Iterable[Sequence[str]], align: str = "---:") -> list[str]:
@@ -175,5 +191,6 @@ def _cell(text: str) -> str:
     return text.replace("|", "\\|")
 
 
-def _percent(rate: float | None) -> str:
+def percent(rate: float | None) -> str:
+    """A rate for people; n/a where there is none."""
     return "n/a" if rate is None else f"{100 * rate:.2f}"

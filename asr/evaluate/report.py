@@ -5,8 +5,8 @@ from __future__ import annotations
 import datetime
 import json
 import platform
-from collections import Counter, defaultdict
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -14,9 +14,10 @@ from typing import Any
 
 import asr
 from asr.atomic import replacing
+from asr.evaluate.groups import grouped, groups, value_of, word_fields
+from asr.evaluate.origin import Origin
 from asr.evaluate.splits import Split
-from asr.recognizer import Recognizer
-from asr.score import Counts, Score, UtteranceScore, wer_interval
+from asr.score import Counts, Score, wer_interval
 from asr.score.calibration import Reliability
 from asr.score.wer import pooled
 
@@ -36,8 +37,8 @@ class Result:
         reliability: How far its words' confidences can be trusted; None where no word was recognised.
         oracle: Word errors if of each n-best list the best reading had been chosen; None without such lists.
         unreadable: Messages by the ids of the utterances that could not be read, scored as deleted.
-        audio_seconds: Length of the audio that was recognised.
-        decode_seconds: Time that took, from the file to the text.
+        audio_seconds: Length of the audio that was recognised; None where that is not known.
+        decode_seconds: Time that took, from the file to the text; None where others did it.
     """
 
     split: Split
@@ -45,39 +46,42 @@ class Result:
     oracle: Counts | None
     reliability: Reliability | None
     unreadable: dict[str, str]
-    audio_seconds: float
-    decode_seconds: float
+    audio_seconds: float | None
+    decode_seconds: float | None
 
 
 def build_report(
-    recognizer: Recognizer, results: Sequence[Result], batch_frames: int, command: str | None
+    origin: Origin, results: Sequence[Result], command: str | None, by: Sequence[str] = ()
 ) -> dict[str, Any]:
-    """The content of report.json; rates are fractions, and null where there is no reference word."""
+    """The content of report.json; rates are fractions, and null where there is no reference word.
+
+    Args:
+        origin: Who recognised.
+        results: The splits.
+        command: What the report says it was made by.
+        by: Fields of the manifests to group utterances by.
+    """
     return {
         "format": FORMAT,
         "created": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
         "command": command,
-        "model_id": recognizer.model_id,
-        "model": {"name": recognizer.file.config.name, "training": recognizer.file.training},
-        "normalizer": recognizer.normalizer.to_json(),
-        "decoding": recognizer.decoding.settings,
-        "batch_frames": batch_frames,
-        "device": str(recognizer.device),
+        **origin.fields,
         "versions": {
             "asr": asr.__version__,
             "python": platform.python_version(),
             **{package: version(package) for package in _PACKAGES},
         },
-        "splits": {result.split.name: _split(result, recognizer) for result in results},
+        "splits": {result.split.name: _split(result, origin.unknown, by) for result in results},
     }
 
 
-def write_report(out: Path, report: dict[str, Any], text: str, results: Sequence[Result]) -> None:
+def write_report(
+    out: Path, report: dict[str, Any], text: str, results: Sequence[Result], by: Sequence[str] = ()
+) -> None:
     """Write report.json, report.md and hypotheses.jsonl into a folder, each in one step."""
     out.mkdir(parents=True, exist_ok=True)
-    lines = (
-        json.dumps(record, ensure_ascii=False) + "\n" for result in results for record in hypothesis_records(result)
-    )
+    records = (record for result in results for record in hypothesis_records(result, by))
+    lines = (json.dumps(record, ensure_ascii=False) + "\n" for record in records)
     contents = {
         "hypotheses.jsonl": "".join(lines),
         "report.md": text,
@@ -88,28 +92,30 @@ def write_report(out: Path, report: dict[str, Any], text: str, results: Sequence
             aside.write_text(content, encoding="utf-8", newline="\n")
 
 
-def hypothesis_records(result: Result) -> list[dict[str, Any]]:
+def hypothesis_records(result: Result, by: Sequence[str] = ()) -> list[dict[str, Any]]:
     """The lines of hypotheses.jsonl for one split: enough to score, compare and look at without the model."""
-    speakers = {utterance.id: utterance.speaker for utterance in result.split.utterances}
+    utterances = {utterance.id: utterance for utterance in result.split.utterances}
     records = []
     for item in result.score.per_utterance:
-        record = {
+        record: dict[str, Any] = {
             "id": item.id,
             "split": result.split.name,
-            "speaker": speakers[item.id],
+            "speaker": utterances[item.id].speaker,
             "reference": item.reference,
             "hypothesis": item.hypothesis,
-            **_word_fields(item.words),
+            **word_fields(item.words),
             "characters": item.characters.length,
             "character_errors": item.characters.errors,
         }
+        if by:
+            record["by"] = {field: value_of(utterances[item.id], field) for field in by}
         if item.id in result.unreadable:
             record["error"] = result.unreadable[item.id]
         records.append(record)
     return records
 
 
-def _split(result: Result, recognizer: Recognizer) -> dict[str, Any]:
+def _split(result: Result, unknown: Callable[[str], set[str]] | None, by: Sequence[str]) -> dict[str, Any]:
     score, dataset = result.score, result.split.dataset
     return {
         "wer": score.wer,
@@ -119,11 +125,11 @@ def _split(result: Result, recognizer: Recognizer) -> dict[str, Any]:
         "ser": score.ser,
         "oracle_wer": result.oracle.rate if result.oracle else None,
         "confidence": _confidence(result.reliability),
-        **_word_fields(score.word_counts),
+        **word_fields(score.word_counts),
         "characters": score.character_counts.length,
         "utterances": score.utterances,
-        "audio_seconds": round(result.audio_seconds, 3),
-        "decode_seconds": round(result.decode_seconds, 3),
+        "audio_seconds": _rounded(result.audio_seconds),
+        "decode_seconds": _rounded(result.decode_seconds),
         "manifest": str(result.split.manifest),
         "dataset": {
             "name": dataset.name,
@@ -132,26 +138,21 @@ def _split(result: Result, recognizer: Recognizer) -> dict[str, Any]:
             "shared": list(dataset.shared),
         },
         "overlaps": list(result.split.overlaps),
-        "outside_alphabet": _outside_alphabet(score, recognizer),
+        "outside_alphabet": _outside_alphabet(score, unknown),
         "unreadable": [{"id": key, "error": message} for key, message in result.unreadable.items()],
         "frequent_errors": _frequent_errors(score),
-        "speakers": [_speaker(name, items) for name, items in _by_speaker(result)],
+        "speakers": groups(result.split, score, "speaker", name="speaker"),
+        "groups": {field: groups(result.split, score, field) for field in by},
     }
+
+
+def _rounded(seconds: float | None) -> float | None:
+    return seconds if seconds is None else round(seconds, 3)
 
 
 def _confidence(found: Reliability | None) -> dict[str, Any] | None:
     """What confidences are worth; see `asr.score.calibration`."""
     return found and {"words": found.words, "ece": found.ece, "auroc": found.auroc, "nce": found.nce}
-
-
-def _word_fields(counts: Counts) -> dict[str, int]:
-    return {
-        "words": counts.length,
-        "errors": counts.errors,
-        "substitutions": counts.substitutions,
-        "insertions": counts.insertions,
-        "deletions": counts.deletions,
-    }
 
 
 def _intervals(result: Result) -> dict[str, Any]:
@@ -164,25 +165,13 @@ def _intervals(result: Result) -> dict[str, Any]:
         "wer_ci95_by_speaker": None,
         "ci_by_speaker_method": "too few speakers",
     }
-    speakers = [pooled(item.words for item in items) for name, items in _by_speaker(result) if name is not None]
+    names = {utterance.id: utterance.speaker for utterance in result.split.utterances}
+    parts = grouped(result.score.per_utterance, lambda item: names[item.id])
+    speakers = [pooled(item.words for item in items) for name, items in parts.items() if name is not None]
     if len(speakers) >= _MIN_SPEAKERS and result.score.words:
         interval = wer_interval([c.errors for c in speakers], [c.length for c in speakers], units="speakers")
         fields |= {"wer_ci95_by_speaker": [interval.low, interval.high], "ci_by_speaker_method": interval.method}
     return fields
-
-
-def _by_speaker(result: Result) -> list[tuple[str | None, list[UtteranceScore]]]:
-    """Utterances of each speaker, None where the manifest names none; highest WER first."""
-    speakers = {utterance.id: utterance.speaker for utterance in result.split.utterances}
-    groups: dict[str | None, list[UtteranceScore]] = defaultdict(list)
-    for item in result.score.per_utterance:
-        groups[speakers[item.id]].append(item)
-    return sorted(groups.items(), key=lambda group: (-(pooled(i.words for i in group[1]).rate or 0.0), group[0] or ""))
-
-
-def _speaker(name: str | None, items: Sequence[UtteranceScore]) -> dict[str, Any]:
-    counts = pooled(item.words for item in items)
-    return {"speaker": name, "utterances": len(items), "wer": counts.rate, **_word_fields(counts)}
 
 
 def _frequent_errors(score: Score) -> dict[str, list[list[Any]]]:
@@ -197,8 +186,10 @@ def _frequent_errors(score: Score) -> dict[str, list[list[Any]]]:
     return {kind: found[:_TOP] for kind, found in kinds.items()}
 
 
-def _outside_alphabet(score: Score, recognizer: Recognizer) -> dict[str, int]:
-    """Characters of the references that the model cannot write, each with the number of times it occurs."""
+def _outside_alphabet(score: Score, unknown: Callable[[str], set[str]] | None) -> dict[str, int]:
+    """Characters of the references that the recogniser cannot write, each with the number of times it occurs."""
+    if unknown is None:
+        return {}
     counts = Counter(character for item in score.per_utterance for character in item.reference)
-    unknown = recognizer.tokenizer.unknown("".join(counts))
-    return {character: count for character, count in counts.most_common() if character in unknown}
+    strange = unknown("".join(counts))
+    return {character: count for character, count in counts.most_common() if character in strange}

@@ -8,7 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from asr.errors import AudioError
+from asr.evaluate.groups import check_fields
 from asr.evaluate.markdown import markdown
+from asr.evaluate.origin import by_recognizer
 from asr.evaluate.report import Result, build_report, write_report
 from asr.evaluate.splits import Split
 from asr.recognizer import BATCH_FRAMES, Recognizer
@@ -25,6 +27,7 @@ def evaluate(
     batch_frames: int = BATCH_FRAMES,
     command: str | None = None,
     progress: Progress = lambda split, done, total: None,
+    by: Sequence[str] = (),
 ) -> dict[str, Any]:
     """Measure a recognizer on any number of splits.
 
@@ -38,13 +41,18 @@ def evaluate(
         batch_frames: Most frames in a batch; changes the speed, not the result.
         command: What the report says it was made by.
         progress: Called with a split's name and its audio seconds done and in all.
+        by: Fields of the manifests, for each of whose values the report gives rates too.
 
     Returns:
         The content of report.json.
+
+    Raises:
+        ManifestError: No utterance of a split has a field of `by`.
     """
+    check_fields(by, splits)
     results = [_recognise(recognizer, split, batch_frames, progress) for split in splits]
-    report = build_report(recognizer, results, batch_frames, command)
-    write_report(Path(out), report, markdown(report, results), results)
+    report = build_report(by_recognizer(recognizer, batch_frames), results, command, by)
+    write_report(Path(out), report, markdown(report, results), results, by)
     return report
 
 

@@ -17,11 +17,11 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-_LEVEL = 0.95
-_Z = NormalDist().inv_cdf((1 + _LEVEL) / 2)
+LEVEL = 0.95
+_Z = NormalDist().inv_cdf((1 + LEVEL) / 2)
 _RESAMPLES = 4000
 _MIN_ERRORS = 20  # below either, resamples without any error are frequent enough to spoil the bootstrap's quantiles
-_MIN_UNITS = 8  # units that have an error
+MIN_UNITS = 8  # units that have an error
 # Smallest intra-utterance correlation assumed where there are too few errors to see one. At 1 % WER and a true 0.2,
 # intervals that assume 0 cover 90 % of the time, with this 94 %.
 _CORRELATION = 0.07
@@ -54,15 +54,36 @@ def wer_interval(errors: npt.ArrayLike, words: npt.ArrayLike, seed: int = 0, uni
     total_errors, total_words = data.sum(axis=1)
     if total_words == 0:
         return Interval(math.nan, math.nan, "no reference words")
-    if total_errors >= _MIN_ERRORS and np.count_nonzero(data[0]) >= _MIN_UNITS:
-        bounds = _bootstrap_t(data[0], data[1], seed)
-        if bounds:
-            return Interval(*bounds, f"bootstrap-t over {data.shape[1]:,} {units}, {_RESAMPLES:,} resamples")
-    return _wilson(data[0], data[1])
+    enough = total_errors >= _MIN_ERRORS and np.count_nonzero(data[0]) >= MIN_UNITS
+    if enough and (found := studentised(data[0], data[1], seed)):
+        low, high = np.quantile(found.t, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
+        # The quantiles change sides: where resamples came out too high, the truth is likely to be below the estimate.
+        bounds = max(0.0, found.rate - float(high) * found.spread), found.rate - float(low) * found.spread
+        return Interval(*bounds, bootstrap_method(data.shape[1], units))
+    return wilson(data[0], data[1])
 
 
-def _bootstrap_t(errors: Array, words: Array, seed: int) -> tuple[float, float] | None:
-    """Bootstrap-t bounds of the ratio; None where the units do not differ, so that there is nothing to draw."""
+def bootstrap_method(count: int, units: str) -> str:
+    """What a bootstrap over so many units is called in a report."""
+    return f"bootstrap-t over {count:,} {units}, {_RESAMPLES:,} resamples"
+
+
+class Studentised(NamedTuple):
+    """A ratio of sums over units, and how far resampling moves it.
+
+    Attributes:
+        rate: The ratio.
+        spread: Its standard error.
+        t: (resamples,) how far each resample's ratio is from `rate`, in standard errors of its own.
+    """
+
+    rate: float
+    spread: float
+    t: Array
+
+
+def studentised(errors: Array, words: Array, seed: int) -> Studentised | None:
+    """Resample sum(errors) / sum(words), (units,) each; None where units do not differ, so there is nothing to draw."""
     moments = _moments(errors, words)
     rate, spread = _ratio(moments.sum(axis=0), len(errors))
     if spread == 0:
@@ -71,17 +92,15 @@ def _bootstrap_t(errors: Array, words: Array, seed: int) -> tuple[float, float] 
     draws = draws[draws[:, 1] > 0]  # at least one word
     rates, spreads = _ratio(draws, len(errors))
     usable = spreads > 0
-    t = (rates[usable] - rate) / spreads[usable]
-    low, high = np.quantile(t, [(1 - _LEVEL) / 2, (1 + _LEVEL) / 2])
-    # The quantiles change sides: where resamples came out too high, the truth is likely to be below the estimate.
-    return max(0.0, float(rate - high * spread)), float(rate - low * spread)
+    return Studentised(float(rate), float(spread), (rates[usable] - rate) / spreads[usable])
 
 
-def _wilson(errors: Array, words: Array) -> Interval:
-    """Score interval: all rates r that are within z standard errors of the estimate, judged by r's own variance.
+def wilson(errors: Array, words: Array) -> Interval:
+    """Score interval for (units,) errors and words: all rates r within z standard errors of the estimate, by r's own.
 
-    The variance of r is taken as effect x r / words (Poisson's, where Wilson has the binomial's r(1 - r)): insertions
-    make more errors than words possible. With n = words / effect the bounds solve (rate - r)^2 = z^2 r / n.
+    There must be a word. The variance of r is taken as effect x r / words (Poisson's, where Wilson has the binomial's
+    r(1 - r)): insertions make more errors than words possible. With n = words / effect the bounds solve
+    (rate - r)^2 = z^2 r / n.
     """
     units, total = len(errors), float(words.sum())
     rate, spread = _ratio(_moments(errors, words).sum(axis=0), units)

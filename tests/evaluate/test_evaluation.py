@@ -108,7 +108,8 @@ def test_report_fields(parrot, tmp_path):
     }
     assert "%WER 50.00 [ 2 / 4, 1 ins, 1 del, 0 sub ]" in text
     assert "The splits of this data set share speaker" in text
-    assert "| ann | 50.00 | 1 | 2 | 1 |" in text
+    low, high = (100 * bound for bound in split["speakers"][0]["wer_ci95"])
+    assert f"| ann | 50.00 | {low:.2f} – {high:.2f} | 1 | 2 | 1 |" in text
     assert "REF  abc DE\n    HYP  abc **\n             D\n" in text
     assert summary(report).startswith("test: %WER 50.00 [ 2 / 4, 1 ins, 1 del, 0 sub ], 95 % interval ")
 
