@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from asr.cli.options import BatchFrames, Device, Model, say_notes, with_decoding
+from asr.cli.options import BatchFrames, By, Device, Model, say_notes, with_decoding
 
 if TYPE_CHECKING:
     from asr.decode.options import DecodingOptions
@@ -24,6 +24,7 @@ def evaluate(
     out: Annotated[Path, typer.Option("--out", help="Folder for report.json, report.md, hypotheses.jsonl.")],
     device: Device = "auto",
     batch_frames: BatchFrames = 24_000,
+    by: By = None,
     *,
     decoding: DecodingOptions,
 ) -> None:
@@ -34,14 +35,16 @@ def evaluate(
     from asr.cli.progress import progress
     from asr.evaluate import evaluate as run
     from asr.evaluate import read_splits
+    from asr.evaluate.groups import check_fields
     from asr.evaluate.markdown import summary
     from asr.recognizer import Recognizer
 
     splits = read_splits(manifests)
+    check_fields(by or (), splits)  # before a model is loaded
     recognizer = Recognizer.load(model, device, decoding)
     say_notes(recognizer.decoding.notes)
     with progress() as advance:
-        report = run(recognizer, splits, out, batch_frames, shlex.join(["asr", *sys.argv[1:]]), advance)
+        report = run(recognizer, splits, out, batch_frames, shlex.join(["asr", *sys.argv[1:]]), advance, by or ())
     unreadable = [(name, item) for name, split in report["splits"].items() for item in split["unreadable"]]
     for name, item in unreadable:
         typer.echo(f"asr: {name}: {item['id']}: {item['error']}", err=True)

@@ -7,12 +7,11 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from asr.cli.options import say_compiling
+from asr.cli.options import NormalizerOf, normalizer_of, say_compiling
 from asr.errors import LanguageModelError
 
 if TYPE_CHECKING:
     from asr.decode.kneser_ney import Estimate
-    from asr.text import Normalizer
 
 app = typer.Typer(
     help="Make n-gram language models from text, and see how well they predict another.",
@@ -23,14 +22,6 @@ app = typer.Typer(
 Texts = Annotated[
     list[Path],
     typer.Argument(metavar="TEXT...", help="UTF-8, one sentence a line; manifests, .jsonl, for their texts; .gz too."),
-]
-NormalizerOf = Annotated[
-    Path | None,
-    typer.Option(
-        "--normalizer",
-        metavar="MODEL",
-        help="Normalise the text as this acoustic model's transcripts were; else basic.",
-    ),
 ]
 
 
@@ -65,7 +56,7 @@ def train(
 
     out.parent.mkdir(parents=True, exist_ok=True)
     with progress() as advance:
-        sentences = read_sentences(texts, _normalizer(normalizer), characters, partial(advance, "reading"))
+        sentences = read_sentences(texts, normalizer_of(normalizer), characters, partial(advance, "reading"))
         found = estimate(sentences, order, vocabulary, min_count)
     model = NgramModel.from_table(found.table)
     model.save(out)
@@ -95,7 +86,7 @@ def perplexity(
 
     model = NgramModel.load(lm)
     with progress() as advance:
-        sentences = read_sentences(texts, _normalizer(normalizer), model.characters, partial(advance, "reading"))
+        sentences = read_sentences(texts, normalizer_of(normalizer), model.characters, partial(advance, "reading"))
         measured = model.perplexity(sentences)
     if not measured.sentences:
         raise LanguageModelError(f"no sentences in {', '.join(map(str, texts))}")
@@ -116,18 +107,6 @@ def _check_files(*files: Path, normalizer: Path | None) -> None:
     if normalizer is not None and not normalizer.is_dir():
         check_file(normalizer)
     say_compiling()
-
-
-def _normalizer(model: Path | None) -> Normalizer:
-    """That of an acoustic model, or the default."""
-    if model is not None:
-        from asr.model.file import load_model
-
-        return load_model(model).normalizer
-    from asr.config import TextConfig
-    from asr.text import Normalizer
-
-    return Normalizer.from_config(TextConfig())
 
 
 def _show(found: Estimate, unit: str) -> None:

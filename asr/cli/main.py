@@ -12,7 +12,22 @@ import typer
 from typer.core import TyperGroup
 
 import asr
-from asr.cli import align, augment, check, config, demo, evaluate, info, lm, prepare, train, transcribe, tune
+from asr.cli import (
+    align,
+    augment,
+    check,
+    compare,
+    config,
+    demo,
+    evaluate,
+    info,
+    lm,
+    prepare,
+    score,
+    train,
+    transcribe,
+    tune,
+)
 from asr.errors import AsrError
 from asr.wording import complaint
 
@@ -63,6 +78,8 @@ app.command("check")(check.check)
 app.command("augment")(augment.augment)
 app.command("train")(train.train)
 app.command("evaluate")(evaluate.evaluate)
+app.command("score")(score.score)
+app.command("compare")(compare.compare)
 app.command("transcribe")(transcribe.transcribe)
 app.command("align")(align.align)
 app.command("tune")(tune.tune)

@@ -12,6 +12,7 @@ import typer
 
 if TYPE_CHECKING:
     from asr.decode.options import DecodingOptions
+    from asr.text import Normalizer
 
 Model = Annotated[Path, typer.Argument(metavar="MODEL", help="Model file, or the folder of a run.")]
 Device = Annotated[str, typer.Option("--device", help="cpu, cuda, cuda:1, ...; auto: cuda where there is one.")]
@@ -23,6 +24,31 @@ Threads = Annotated[
     int | None,
     typer.Option("--threads", min=1, help="Of the beam search, all cores if not said; results do not depend on it."),
 ]
+
+NormalizerOf = Annotated[
+    Path | None,
+    typer.Option(
+        "--normalizer",
+        metavar="MODEL",
+        help="Normalise the text as this acoustic model's transcripts were; else basic.",
+    ),
+]
+By = Annotated[
+    list[str] | None,
+    typer.Option("--by", metavar="FIELD", help="Rates for each value of a field of the manifests; may be repeated."),
+]
+
+
+def normalizer_of(model: Path | None) -> Normalizer:
+    """That of an acoustic model, or the default."""
+    if model is not None:
+        from asr.model.file import load_model
+
+        return load_model(model).normalizer
+    from asr.config import TextConfig
+    from asr.text import Normalizer
+
+    return Normalizer.from_config(TextConfig())
 
 
 def _decoding(

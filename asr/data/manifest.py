@@ -64,7 +64,7 @@ def parse_line(line: bytes, folder: Path) -> Utterance:
     Raises:
         ManifestError: The line is not a JSON object with the needed fields of the right types.
     """
-    record = _parse_record(line)
+    record = parse_record(line)
     for key in ("id", "audio", "text"):
         value = record.get(key)
         if not isinstance(value, str):
@@ -92,7 +92,7 @@ def parse_line(line: bytes, folder: Path) -> Utterance:
     )
 
 
-def _parse_record(line: bytes) -> dict[str, Any]:
+def parse_record(line: bytes) -> dict[str, Any]:
     """A line's JSON object, with NeMo's names replaced by ours."""
     try:
         record = json.loads(line.decode("utf-8"))

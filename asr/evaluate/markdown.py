@@ -23,7 +23,7 @@ _NONE = "*"  # fills the place of a word that is not there
 def markdown(report: dict[str, Any], results: Sequence[Result]) -> str:
     """The report as Markdown."""
     lines = [f"# Evaluation of {report['model']['name']}", ""]
-    lines += _table(
+    lines += table(
         ["split", *_RATES, "words", "utterances", "audio", "speed"],
         [_summary(name, split) for name, split in report["splits"].items()],
     )
@@ -145,7 +145,7 @@ def _errors(errors: dict[str, list[list[Any]]]) -> list[str]:
     rows = list(zip_longest(*(column[:_FREQUENT] for column in columns), fillvalue=""))
     if not rows:
         return []
-    return ["", "### Most frequent errors", "", *_table(["substituted", "deleted", "inserted"], rows, align="---")]
+    return ["", "### Most frequent errors", "", *table(["substituted", "deleted", "inserted"], rows, align="---")]
 
 
 def _worst(result: Result) -> list[str]:
@@ -177,11 +177,11 @@ def _groups(title: str, key: str, parts: Sequence[dict[str, Any]]) -> list[str]:
         for part in parts[:_GROUPS]
     ]
     left = len(parts) - len(rows)
-    table = _table([title.lower(), "WER %", "95 % interval", "errors", "words", "utterances"], rows)
-    return ["", f"### {title}", "", *table, *(["", f"and {left} more, in report.json"] if left else [])]
+    rates = table([title.lower(), "WER %", "95 % interval", "errors", "words", "utterances"], rows)
+    return ["", f"### {title}", "", *rates, *(["", f"and {left} more, in report.json"] if left else [])]
 
 
-def _table(header: Sequence[str], rows: Iterable[Sequence[str]], align: str = "---:") -> list[str]:
+def table(header: Sequence[str], rows: Iterable[Sequence[str]], align: str = "---:") -> list[str]:
     """A Markdown table; the first column to the left, the others as `align` says."""
     rule = ["---", *[align] * (len(header) - 1)]
     return ["| " + " | ".join(row) + " |" for row in (header, rule, *([_cell(text) for text in row] for row in rows))]

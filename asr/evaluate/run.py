@@ -1,4 +1,4 @@
-"""One evaluation from its manifests to its report: recognise every utterance, score, write."""
+"""One evaluation from its manifests, or from texts, to its report: recognise every utterance, score, write."""
 
 from __future__ import annotations
 
@@ -10,12 +10,13 @@ from typing import Any
 from asr.errors import AudioError
 from asr.evaluate.groups import check_fields
 from asr.evaluate.markdown import markdown
-from asr.evaluate.origin import by_recognizer
+from asr.evaluate.origin import Origin, by_recognizer
 from asr.evaluate.report import Result, build_report, write_report
 from asr.evaluate.splits import Split
 from asr.recognizer import BATCH_FRAMES, Recognizer
 from asr.score import Score, oracle_counts, score
 from asr.score.calibration import Reliability, reliability
+from asr.text import Normalizer
 
 Progress = Callable[[str, float, float], None]
 
@@ -53,6 +54,47 @@ def evaluate(
     results = [_recognise(recognizer, split, batch_frames, progress) for split in splits]
     report = build_report(by_recognizer(recognizer, batch_frames), results, command, by)
     write_report(Path(out), report, markdown(report, results), results, by)
+    return report
+
+
+def score_texts(
+    references: Split,
+    hypotheses: Mapping[str, str],
+    origin: Origin,
+    out: str | Path,
+    normalizer: Normalizer,
+    command: str | None = None,
+    by: Sequence[str] = (),
+) -> dict[str, Any]:
+    """The same report for texts that were recognised elsewhere.
+
+    Args:
+        references: What was said.
+        hypotheses: What was recognised, by id.
+        origin: Who recognised it: see `by_others`.
+        out: As for `evaluate`.
+        normalizer: Applied to both.
+        command: As for `evaluate`.
+        by: As for `evaluate`.
+
+    Raises:
+        ScoreError: The ids differ.
+        ManifestError: No reference has a field of `by`.
+    """
+    check_fields(by, [references])
+    texts = {utterance.id: utterance.text for utterance in references.utterances}
+    durations = [utterance.duration for utterance in references.utterances]
+    result = Result(
+        split=references,
+        score=score(texts, hypotheses, normalizer),
+        oracle=None,
+        reliability=None,
+        unreadable={},
+        audio_seconds=sum(durations) if all(durations) else None,
+        decode_seconds=None,
+    )
+    report = build_report(origin, [result], command, by)
+    write_report(Path(out), report, markdown(report, [result]), [result], by)
     return report
 
 

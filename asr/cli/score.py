@@ -1,0 +1,47 @@
+"""`asr score`: the word error rate of texts that any recogniser has written."""
+
+from __future__ import annotations
+
+import shlex
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from asr.cli.options import By, NormalizerOf, normalizer_of
+
+
+def score(
+    references: Annotated[Path, typer.Argument(metavar="REFERENCES", help="What was said.")],
+    hypotheses: Annotated[Path, typer.Argument(metavar="HYPOTHESES", help="What was recognised, by the same ids.")],
+    out: Annotated[Path, typer.Option("--out", help="Folder for report.json, report.md, hypotheses.jsonl.")],
+    name: Annotated[
+        str | None, typer.Option("--name", help="What the report calls the recogniser; else the file of HYPOTHESES.")
+    ] = None,
+    normalizer: NormalizerOf = None,
+    raw: Annotated[bool, typer.Option("--raw", help="Compare the texts as they are, but for white space.")] = False,
+    by: By = None,
+) -> None:
+    """Measure the word error rate of texts from any recogniser: the report of `asr evaluate`.
+
+    Each file is JSON lines (.jsonl: a manifest, NeMo's too, or a hypotheses.jsonl), .trn (words, then the id in
+    parentheses), .tsv (id, tabulator, text) or .txt (Kaldi: id, then words).
+
+    Example: asr score data/own/test.jsonl other/test.trn --name other --out other/report
+    """
+    from asr.evaluate import score_texts
+    from asr.evaluate.markdown import summary
+    from asr.evaluate.origin import by_others
+    from asr.evaluate.texts import read_hypotheses, read_references
+    from asr.text import Normalizer
+
+    if raw and normalizer:
+        raise typer.BadParameter("the texts as they are, or normalised: not both", param_hint="--raw")
+    said, recognised = read_references(references), read_hypotheses(hypotheses)
+    chosen = Normalizer("none") if raw else normalizer_of(normalizer)
+    origin = by_others(name or str(hypotheses), hypotheses, chosen)
+    command = shlex.join(["asr", *sys.argv[1:]])
+    report = score_texts(said, recognised, origin, out, chosen, command, by or ())
+    typer.echo(summary(report))
+    typer.echo(f"report: {out / 'report.md'}")

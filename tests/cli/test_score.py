@@ -1,0 +1,75 @@
+"""`asr score` and `asr compare`: from other recognisers' files to a report, and two reports side by side."""
+
+import json
+
+import pytest
+
+REFERENCES = """{"id": "u1", "audio": "u1.wav", "text": "One, two three!", "duration": 2.0, "accent": "north"}
+{"id": "u2", "audio": "u2.wav", "text": "four", "duration": 1.0, "accent": "south"}
+"""
+
+
+@pytest.fixture
+def files(tmp_path):
+    (tmp_path / "test.jsonl").write_text(REFERENCES, encoding="utf-8")
+    (tmp_path / "a.trn").write_text("one too three (u1)\nfour (u2)\n", encoding="utf-8")
+    (tmp_path / "b.txt").write_text("u1 one two three\nu2 for four\n", encoding="utf-8")
+    return tmp_path
+
+
+def test_a_report_of_texts_from_elsewhere(run_asr, files):
+    out = files / "out"
+    run = run_asr("score", files / "test.jsonl", files / "a.trn", "--out", out, "--name", "theirs", "--by", "accent")
+    assert run.status == 0, run.err
+    assert run.out.startswith("test: %WER 25.00 [ 1 / 4, 0 ins, 0 del, 1 sub ], 95 % interval ")
+    report = json.loads((out / "report.json").read_text(encoding="utf-8"))
+    assert report["model"]["name"] == "theirs" and report["model_id"] is None
+    assert len(report["hypotheses"]["sha256"]) == 64
+    split = report["splits"]["test"]
+    assert (split["audio_seconds"], split["decode_seconds"]) == (3.0, None)
+    assert [(group["value"], group["wer"]) for group in split["groups"]["accent"]] == [
+        ("north", pytest.approx(1 / 3)),
+        ("south", 0.0),
+    ]
+    text = (out / "report.md").read_text(encoding="utf-8")
+    assert "# Evaluation of theirs" in text and "### By accent" in text and "recognised elsewhere" in text
+    assert json.loads((out / "hypotheses.jsonl").read_text().splitlines()[0])["by"] == {"accent": "north"}
+
+
+def test_texts_as_they_are(run_asr, files):
+    run = run_asr("score", files / "test.jsonl", files / "a.trn", "--out", files / "out", "--raw")
+    assert run.out.startswith("test: %WER 75.00 [ 3 / 4, 0 ins, 0 del, 3 sub ]")
+    assert run_asr("score", files / "a.trn", files / "a.trn", "--out", "x", "--raw", "--normalizer", "m").status == 2
+
+
+def test_two_reports_side_by_side(run_asr, files):
+    for name in ("a.trn", "b.txt"):
+        assert run_asr("score", files / "test.jsonl", files / name, "--out", files / name[0]).status == 0
+    run = run_asr("compare", files / "a", files / "b" / "report.json", "--out", files / "c.json")
+    assert run.status == 0, run.err
+    assert "**The difference may well be luck.** B − A: +0.00 points" in run.out
+    found = json.loads((files / "c.json").read_text(encoding="utf-8"))
+    assert found["splits"]["test"]["fewer_errors"] == [1, 1]
+    assert run_asr("compare", files / "a", files / "b", "--out", files / "c.md").out == (files / "c.md").read_text()
+    assert "must end in .json or .md" in run_asr("compare", files / "a", files / "b", "--out", "c.txt").err
+
+
+@pytest.mark.parametrize(
+    ("lines", "message"),
+    [
+        ("one (u1)\n", "no hypothesis for id u2"),
+        ("one (u1)\ntwo (u2)\nthree (u3)\n", "no reference for id u3"),
+        ("one (u1)\ntwo (u1)\n", "line 2: id u1 is also that of line 1"),
+    ],
+)
+def test_ids_that_do_not_match_are_named_and_nothing_is_written(run_asr, files, lines, message):
+    (files / "a.trn").write_text(lines, encoding="utf-8")
+    run = run_asr("score", files / "test.jsonl", files / "a.trn", "--out", files / "out")
+    assert run.status == 2 and message in run.err and len(run.err.splitlines()) == 1
+    assert not (files / "out").exists()
+
+
+def test_a_field_that_no_utterance_has(run_asr, files):
+    run = run_asr("score", files / "test.jsonl", files / "a.trn", "--out", files / "out", "--by", "acent")
+    assert run.status == 2 and "no utterance has a field acent to group by" in run.err and "accent" in run.err
+    assert not (files / "out").exists()

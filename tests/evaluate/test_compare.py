@@ -1,0 +1,134 @@
+"""Two evaluations side by side: the same words or nothing, and what is said of them."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from asr.config import TextConfig
+from asr.errors import ScoreError
+from asr.evaluate import score_texts
+from asr.evaluate.compare import compare, comparison, read_evaluation
+from asr.evaluate.origin import by_others
+from asr.evaluate.texts import read_references
+from asr.text import Normalizer
+
+SENTENCES = [f"{' '.join('abcdefgh'[: 2 + n % 7])} end" for n in range(60)]
+
+
+@pytest.fixture
+def evaluation(tmp_path):
+    """A function that writes the evaluation of some texts, by number, against others, and reads it again."""
+
+    def make(
+        name: str,
+        hypotheses: dict[int, str] | None = None,
+        references: list[str] = SENTENCES,
+        normalizer: Normalizer | None = None,
+        by: tuple[str, ...] = (),
+        split: str = "test",
+    ):
+        said = tmp_path / name / f"{split}.jsonl"
+        said.parent.mkdir()
+        rows = [
+            {"id": f"u{n}", "text": text, "speaker": f"s{n % 3}", "room": "wide" if n % 2 else "small"}
+            for n, text in enumerate(references)
+        ]
+        said.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+        texts = {f"u{n}": (hypotheses or {}).get(n, text) for n, text in enumerate(references)}
+        normalizer = normalizer or Normalizer("none")
+        out = tmp_path / name / "report"
+        score_texts(read_references(said), texts, by_others(name, said, normalizer), out, normalizer, by=by)
+        return read_evaluation(out)
+
+    return make
+
+
+def test_a_difference_and_where_it_lies(evaluation):
+    spoilt = {n: SENTENCES[n].replace("a b", "x y") for n in range(0, 60, 2)}
+    first, second = evaluation("first", spoilt, by=("room",)), evaluation("second", {13: "a"}, by=("room",))
+    found = compare(first, second, examples=3)
+    split = found["splits"]["test"]
+    words = sum(len(text.split()) for text in SENTENCES)
+    left_out = len(SENTENCES[13].split()) - 1
+    assert split["words"] == words and split["utterances"] == 60
+    assert split["wer"] == [60 / words, left_out / words]
+    assert split["difference"] == pytest.approx((left_out - 60) / words)
+    low, high = split["difference_ci95"]
+    assert low < split["difference"] < high < 0 and split["p"] < 0.01
+    assert split["fewer_errors"] == [1, 30]
+    assert split["matched_pairs"]["segments"] == 31 and split["matched_pairs"]["p"] < 0.001
+    rooms = {group["value"]: group for group in split["groups"]["room"]}
+    assert rooms["small"]["fewer_errors"] == [0, 30] and rooms["wide"]["fewer_errors"] == [1, 0]
+    assert {group["value"] for group in split["groups"]["speaker"]} == {"s0", "s1", "s2"}
+    assert split["changed"][0]["id"] == "u13" and split["changed"][0]["errors"] == [0, left_out]
+    assert len(split["changed"]) == 3
+    json.dumps(found, allow_nan=False)
+
+    text = comparison(found)
+    assert "**B has fewer errors, and it is unlikely to be luck.**" in text
+    assert "### By room" in text and "| small | " in text
+    assert "    A REF  A B" in text
+    assert "**A has fewer" in comparison(compare(second, first))
+
+
+def test_luck_is_called_luck(evaluation):
+    first, second = evaluation("first", {3: "a"}), evaluation("second", {4: "a", 5: "b"})
+    found = compare(first, second)
+    split = found["splits"]["test"]
+    assert split["p"] >= 0.25 and split["method"] == "exact: 3 utterances differ"
+    assert "**The difference may well be luck.**" in comparison(found)
+    assert "**Each utterance has as many errors in A as in B.**" in comparison(compare(first, first))
+
+
+def test_other_words_are_refused_and_named(evaluation, tmp_path):
+    first = evaluation("first")
+    with pytest.raises(ScoreError, match=r"references are not the same for 1 utterance \(u5\)"):
+        compare(first, evaluation("text", references=[*SENTENCES[:5], "other", *SENTENCES[6:]]))
+    with pytest.raises(ScoreError, match=r"fewer.*split test lacks 10 utterances \(u50, u51, u52 and 7 more\)"):
+        compare(evaluation("fewer", references=SENTENCES[:50]), first)
+    with pytest.raises(ScoreError, match=r"normalised differently: .*none.*basic"):
+        compare(first, evaluation("normal", normalizer=Normalizer.from_config(TextConfig())))
+    with pytest.raises(ScoreError, match=r"has no split test, only valid; .*--split"):
+        compare(first, evaluation("splits", split="valid"))
+    with pytest.raises(ScoreError, match=r"has no split dev, only test"):
+        compare(first, first, split="dev")
+
+
+def test_what_is_no_evaluation_is_named(evaluation, tmp_path):
+    with pytest.raises(ScoreError, match=r"report.json: no such file; `asr evaluate`"):
+        read_evaluation(tmp_path)
+    first = evaluation("first")
+    for name, content in (
+        ("hypotheses.jsonl", '{"id": "u1"}\n'),
+        ("hypotheses.jsonl", "{"),
+        ("hypotheses.jsonl", ""),
+        ("report.json", '{"splits": {}}'),
+        ("report.json", "[]"),
+    ):
+        whole = (first.path / name).read_text(encoding="utf-8")
+        (first.path / name).write_text(content, encoding="utf-8")
+        with pytest.raises(ScoreError, match=r"not what `asr evaluate` writes|not of the same evaluation"):
+            read_evaluation(first.path / "report.json")
+        (first.path / name).write_text(whole, encoding="utf-8")
+
+
+def test_no_reference_word_has_no_rate_to_compare(evaluation):
+    empty = ["", ""]
+    found = compare(evaluation("first", {0: "a"}, empty), evaluation("second", {}, empty))
+    assert found["splits"]["test"]["wer"] is None
+    assert "no reference word" in comparison(found)
+    json.dumps(found, allow_nan=False)
+
+
+def test_every_utterance_changed_alike(evaluation):
+    """No spread at all: MAPSSWE's z is infinite, which JSON cannot hold."""
+    rows = ["a b c d"] * 30
+    found = compare(evaluation("first", {}, rows), evaluation("second", dict.fromkeys(range(30), "a b c x"), rows))
+    assert found["splits"]["test"]["matched_pairs"] == {"segments": 30, "mean": 1.0, "z": None, "p": 0.0}
+    assert "z infinite" in comparison(found)
+
+
+def test_the_folder_is_known_by_its_report(evaluation):
+    first = evaluation("first")
+    assert read_evaluation(Path(first.path) / "report.json") == first

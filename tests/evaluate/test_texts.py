@@ -1,0 +1,72 @@
+"""Texts from the files of other recognisers: each format read, and each way to be wrong named with its line."""
+
+import pytest
+
+from asr.errors import ScoreError
+from asr.evaluate.texts import read_hypotheses, read_references
+
+ROWS = {"u1": "one two", "u-2": "", "u3": "drei (vier)"}
+FILES = {
+    "a.jsonl": '{"id": "u1", "pred_text": "one two"}\n{"id": "u-2", "hypothesis": ""}\n\n'
+    '{"id": "u3", "text": "drei (vier)"}\n',
+    "nemo.json": '{"audio_filepath": "u1.wav", "text": "no", "pred_text": "one two"}\n'
+    '{"audio_filepath": "u-2.flac", "pred_text": ""}\n{"audio_filepath": "u3.wav", "pred_text": "drei (vier)"}',
+    "a.trn": "one two (u1)\n(u-2)\ndrei (vier) (u3)\n",
+    "a.tsv": "id\ttext\nu1\tone two\nu-2\t\nu3\tdrei (vier)\n",
+    "bare.tsv": "u1\tone two\nu-2\t\nu3\tdrei (vier)\n",
+    "a.txt": "u1 one two\nu-2\nu3\tdrei (vier)\n",
+    "text": "u1  one two\nu-2 \nu3 drei (vier)\n",
+}
+
+
+@pytest.mark.parametrize("name", FILES)
+@pytest.mark.parametrize("form", ["plain", "windows"])
+def test_every_format_gives_the_same_texts(name, form, tmp_path):
+    content = FILES[name].encode()
+    if form == "windows":
+        content = b"\xef\xbb\xbf" + content.replace(b"\n", b"\r\n")
+    (tmp_path / name).write_bytes(content)
+    assert read_hypotheses(tmp_path / name) == ROWS
+
+
+def test_a_manifest_keeps_what_it_knows_of_its_utterances(tmp_path):
+    path = tmp_path / "test.jsonl"
+    path.write_text(
+        '{"id": "u1", "audio": "u1.wav", "text": "One", "duration": 1.5, "speaker": "ann", "accent": "x"}\n'
+    )
+    split = read_references(path)
+    (utterance,) = split.utterances
+    assert (split.name, utterance.text, utterance.duration, utterance.speaker) == ("test", "One", 1.5, "ann")
+    assert utterance.extra["accent"] == "x"
+
+
+def test_other_line_breaks_of_unicode_do_not_end_a_line(tmp_path):
+    (tmp_path / "a.tsv").write_text("u1\tone\u2028two\x0bthree\n", encoding="utf-8")
+    assert read_hypotheses(tmp_path / "a.tsv") == {"u1": "one\u2028two\x0bthree"}
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "message"),
+    [
+        ("a.jsonl", b'{"id": "u1", "text": "a"}\n{"id": "u1", "text": "b"}', r"line 2: id u1 is also that of line 1"),
+        ("a.jsonl", b'{"id": "u1"}', r'line 1: no field "hypothesis" or "pred_text" or "text"'),
+        ("a.jsonl", b'{"text": "u1"}', r'line 1: no field "id"'),
+        ("a.jsonl", b'{"id": "u1", "text": 3}', r'line 1: field "text" is not text'),
+        ("a.jsonl", b"[1]", r"line 1: not a JSON object"),
+        ("a.jsonl", b'{"id": "u1", "te', r"line 1: not JSON"),
+        ("a.trn", b"one (u1)\ntwo u2\n", r"line 2: does not end in an id in parentheses"),
+        ("a.tsv", b"u1 one\n", r"line 1: has no tabulator"),
+        ("a.txt", b"u1 one\nu2 \xff\n", r"line 2: not UTF-8"),
+        ("a.txt", b"\n \n", r"a.txt: holds no text"),
+        ("a.csv", b"u1,one", r"ends in .jsonl, .trn, .tsv or .txt"),
+    ],
+)
+def test_what_is_wrong_is_named_with_its_line(name, content, message, tmp_path):
+    (tmp_path / name).write_bytes(content)
+    with pytest.raises(ScoreError, match=message):
+        read_hypotheses(tmp_path / name)
+
+
+def test_a_file_that_is_not_there(tmp_path):
+    with pytest.raises(ScoreError, match=r"none.trn: no such file"):
+        read_references(tmp_path / "none.trn")
