@@ -232,6 +232,9 @@ class TrainConfig(Section):
     threads: int = Field(0, ge=0, description="processor threads; 0: as many as PyTorch takes, one a core")
     checkpoint_steps: int = Field(200, ge=1, description="a checkpoint every so many steps, and after each epoch")
     patience: int = Field(0, ge=0, description="stop after so many epochs without a better validation; 0: never")
+    remember: bool = Field(
+        True, description="keep fingerprints of what was heard in the model file, so that evaluations know it again"
+    )
     init_from: str | None = Field(None, description="a model file to start the weights from; null: random")
     freeze: tuple[str, ...] = Field((), description="parts that keep their weights, such as subsample and layers.0")
 

@@ -6,7 +6,7 @@ Computed in float32, without autocast or TF32: what is recognised does not depen
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Self
@@ -134,22 +134,28 @@ class Recognizer:
         return self._transcript(name, duration, [said], self.words(said, log_probs, duration))
 
     def transcribe_many(
-        self, sources: Iterable[Source], batch_frames: int = BATCH_FRAMES
+        self,
+        sources: Iterable[Source],
+        batch_frames: int = BATCH_FRAMES,
+        listen: Callable[[int, Waveform], None] | None = None,
     ) -> Iterator[Transcript | AudioError]:
         """Transcripts of many recordings, in their order, each as soon as its part of them is done.
 
         Args:
             sources: As for `transcribe`; read a few batches ahead, never all at once.
             batch_frames: Most frames in a batch, padding included. A longer recording makes a batch of its own.
+            listen: Called with the number of each source that can be read, from 0, and its waveform, (samples,).
 
         Yields:
             A transcript, or the error of a recording that cannot be read.
         """
         window: list[tuple[str | None, Waveform | AudioError]] = []
         frames = 0
-        for source in sources:
+        for number, source in enumerate(sources):
             name = str(source) if isinstance(source, str | Path) else None
             audio = self._read(source)
+            if listen and not isinstance(audio, AudioError):
+                listen(number, audio)
             window.append((name, audio))
             frames += 0 if isinstance(audio, AudioError) else self._frames(audio)
             if frames >= _WINDOW * batch_frames:

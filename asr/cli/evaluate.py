@@ -25,6 +25,9 @@ def evaluate(
     device: Device = "auto",
     batch_frames: BatchFrames = 24_000,
     by: By = None,
+    strict: Annotated[
+        bool, typer.Option("--strict", help="Report nothing where the model has heard some of it in its making.")
+    ] = False,
     *,
     decoding: DecodingOptions,
 ) -> None:
@@ -44,7 +47,9 @@ def evaluate(
     recognizer = Recognizer.load(model, device, decoding)
     say_notes(recognizer.decoding.notes)
     with progress() as advance:
-        report = run(recognizer, splits, out, batch_frames, shlex.join(["asr", *sys.argv[1:]]), advance, by or ())
+        report = run(
+            recognizer, splits, out, batch_frames, shlex.join(["asr", *sys.argv[1:]]), advance, by or (), strict
+        )
     unreadable = [(name, item) for name, split in report["splits"].items() for item in split["unreadable"]]
     for name, item in unreadable:
         typer.echo(f"asr: {name}: {item['id']}: {item['error']}", err=True)

@@ -31,6 +31,7 @@ def info(model: Model) -> None:
         "normaliser": f"{file.normalizer.name} version {file.normalizer.version} ({options})",
         **_training(file.training),
         **_decoding(file.decoding),
+        "remembers": _remembers(file.heard),
     }
     for label, fact in facts.items():
         typer.echo(f"{label + ':':<14}{fact}")
@@ -49,6 +50,14 @@ def _decoding(facts: dict[str, Any]) -> dict[str, str]:
     name = f"{profile.lm_name} ({profile.lm})" if profile.lm_name else profile.lm
     lexicon = "" if profile.lexicon is None else f", {profile.lexicon_facts}"
     return {"tuned with": f"language model {name}{lexicon}: {settings}; {measured}"}
+
+
+def _remembers(heard: dict[str, dict[str, str]]) -> str:
+    """How many recordings a model file has fingerprints of, by what they were for."""
+    from asr.data.prints import from_json
+
+    counts = [f"{len(from_json(record)[0]):,} ({name})" for name, record in heard.items()]
+    return f"recordings: {', '.join(counts)}" if counts else "no recordings"
 
 
 def _training(facts: dict[str, Any]) -> dict[str, str]:

@@ -9,6 +9,7 @@ from typing import Any
 from rich.cells import cell_len  # columns on a screen: two for a Chinese character, none for a combining mark
 
 from asr.evaluate.report import Result
+from asr.evaluate.seen import warnings
 from asr.score import Counts, Pair, UtteranceScore
 from asr.wording import how_long
 
@@ -28,8 +29,9 @@ def markdown(report: dict[str, Any], results: Sequence[Result]) -> str:
         [_summary(name, split) for name, split in report["splits"].items()],
     )
     lines += ["", *_provenance(report)]
+    others = report["hypotheses"] is not None
     for result in results:
-        lines += ["", f"## {result.split.name}", "", *_section(report["splits"][result.split.name], result)]
+        lines += ["", f"## {result.split.name}", "", *_section(report["splits"][result.split.name], result, others)]
     return "\n".join(lines) + "\n"
 
 
@@ -40,6 +42,7 @@ def summary(report: dict[str, Any]) -> str:
         bounds = split["wer_ci95"]
         interval = f", 95 % interval {percent(bounds[0])} – {percent(bounds[1])}" if bounds else ""
         lines.append(f"{name}: {kaldi(split)}{interval}, CER {percent(split['cer'])}")
+        lines += [f"{name}: {warning}" for warning in warnings(split)]
     return "\n".join(lines)
 
 
@@ -107,9 +110,10 @@ def _of_others(hypotheses: dict[str, Any]) -> list[str]:
     return [f"- hypotheses from `{hypotheses['file']}` (SHA-256 {hypotheses['sha256'][:16]}…), recognised elsewhere"]
 
 
-def _section(split: dict[str, Any], result: Result) -> list[str]:
+def _section(split: dict[str, Any], result: Result, others: bool) -> list[str]:
     """Everything about one split."""
-    lines = ["    " + kaldi(split), "", f"Interval: {split['ci_method']}; over speakers: "]
+    lines = [line for warning in warnings(split) for line in (f"**{warning}.**", "")]
+    lines += ["    " + kaldi(split), "", f"Interval: {split['ci_method']}; over speakers: "]
     bounds = split["wer_ci95_by_speaker"]
     if bounds:
         lines[-1] += f"{percent(bounds[0])} – {percent(bounds[1])} % ({split['ci_by_speaker_method']})."
@@ -120,6 +124,8 @@ def _section(split: dict[str, Any], result: Result) -> list[str]:
     if found := split["confidence"]:
         named = (f"{key.upper()} {found[key]:.3f}" for key in ("ece", "auroc", "nce") if found[key] is not None)
         lines += ["", f"Confidence of {found['words']:,} words: {', '.join(named)}."]
+    if split["heard"] is None and not others:
+        lines += ["", "What this model has heard before, it does not remember: an overlap would not show."]
     if shared := split["dataset"]["shared"]:
         lines += ["", f"**The splits of this data set share {' and '.join(shared)}**, as its dataset.yaml declares."]
     if split["overlaps"]:

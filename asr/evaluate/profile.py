@@ -9,6 +9,8 @@ from pathlib import Path
 
 import numpy as np
 
+from asr.audio import read_audio
+from asr.data.prints import make_print, speaker_hashes, to_json
 from asr.decode.beam import BeamDecoder
 from asr.decode.confidence import confidences, evidence, fit
 from asr.decode.greedy import GreedyDecoder
@@ -117,8 +119,16 @@ def tune_model(
         lexicon_words=len(set(words or ())),
     )
     recognizer.file.decoding = profile.to_json()
+    recognizer.file.heard = recognizer.file.heard | {"tune": _remembered(split, recognizer)}
     save_model(path, recognizer.file)
     return Tuned(profile, greedy.wer or 0.0, path, folder)
+
+
+def _remembered(split: Split, recognizer: Recognizer) -> dict[str, str]:
+    """The fingerprints of what was tuned on."""
+    rate = recognizer.sample_rate
+    prints = [make_print(item.id, read_audio(item.audio, rate), rate) for item in split.utterances]
+    return to_json(np.concatenate(prints), speaker_hashes(split.dataset.name, split.utterances))
 
 
 def _scored(nbests: Sequence[Sequence[Hypothesis]], split: Split, recognizer: Recognizer) -> Score:

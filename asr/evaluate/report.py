@@ -39,6 +39,7 @@ class Result:
         unreadable: Messages by the ids of the utterances that could not be read, scored as deleted.
         audio_seconds: Length of the audio that was recognised; None where that is not known.
         decode_seconds: Time that took, from the file to the text; None where others did it.
+        heard: What the recogniser has heard of it before: see `asr.evaluate.seen`.
     """
 
     split: Split
@@ -48,6 +49,7 @@ class Result:
     unreadable: dict[str, str]
     audio_seconds: float | None
     decode_seconds: float | None
+    heard: dict[str, Any] | None
 
 
 def build_report(
@@ -138,6 +140,7 @@ def _split(result: Result, unknown: Callable[[str], set[str]] | None, by: Sequen
             "shared": list(dataset.shared),
         },
         "overlaps": list(result.split.overlaps),
+        "heard": result.heard,
         "outside_alphabet": _outside_alphabet(score, unknown),
         "unreadable": [{"id": key, "error": message} for key, message in result.unreadable.items()],
         "frequent_errors": _frequent_errors(score),

@@ -7,11 +7,13 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from asr.errors import AudioError
+from asr.data.prints import Prints, Waveform, make_print
+from asr.errors import AudioError, ScoreError
 from asr.evaluate.groups import check_fields
 from asr.evaluate.markdown import markdown
 from asr.evaluate.origin import Origin, by_recognizer
 from asr.evaluate.report import Result, build_report, write_report
+from asr.evaluate.seen import heard_again, seen
 from asr.evaluate.splits import Split
 from asr.recognizer import BATCH_FRAMES, Recognizer
 from asr.score import Score, oracle_counts, score
@@ -29,6 +31,7 @@ def evaluate(
     command: str | None = None,
     progress: Progress = lambda split, done, total: None,
     by: Sequence[str] = (),
+    strict: bool = False,
 ) -> dict[str, Any]:
     """Measure a recognizer on any number of splits.
 
@@ -43,16 +46,22 @@ def evaluate(
         command: What the report says it was made by.
         progress: Called with a split's name and its audio seconds done and in all.
         by: Fields of the manifests, for each of whose values the report gives rates too.
+        strict: Refuse to report on what the model has heard before.
 
     Returns:
         The content of report.json.
 
     Raises:
         ManifestError: No utterance of a split has a field of `by`.
+        ScoreError: The model has heard some of it before, and `strict` is asked for.
     """
     check_fields(by, splits)
     results = [_recognise(recognizer, split, batch_frames, progress) for split in splits]
     report = build_report(by_recognizer(recognizer, batch_frames), results, command, by)
+    if strict and (lines := heard_again(report)):
+        raise ScoreError(
+            "; ".join(f"{name}: {line}" for name, line in lines) + "; so, being strict, nothing is reported"
+        )
     write_report(Path(out), report, markdown(report, results), results, by)
     return report
 
@@ -92,6 +101,7 @@ def score_texts(
         unreadable={},
         audio_seconds=sum(durations) if all(durations) else None,
         decode_seconds=None,
+        heard=None,
     )
     report = build_report(origin, [result], command, by)
     write_report(Path(out), report, markdown(report, [result]), [result], by)
@@ -107,8 +117,13 @@ def _recognise(recognizer: Recognizer, split: Split, batch_frames: int, progress
     sure: dict[str, list[float]] = {}
     unreadable: dict[str, str] = {}
     heard = done = 0.0
+    prints: dict[str, Prints] = {}
+
+    def listen(place: int, waveform: Waveform) -> None:
+        prints[order[place].id] = make_print(order[place].id, waveform, recognizer.sample_rate)
+
     start = time.perf_counter()
-    transcripts = recognizer.transcribe_many((utterance.audio for utterance in order), batch_frames)
+    transcripts = recognizer.transcribe_many((utterance.audio for utterance in order), batch_frames, listen)
     for utterance, result in zip(order, transcripts, strict=True):
         if isinstance(result, AudioError):
             unreadable[utterance.id] = str(result)
@@ -131,6 +146,7 @@ def _recognise(recognizer: Recognizer, split: Split, batch_frames: int, progress
         unreadable={item.id: unreadable[item.id] for item in split.utterances if item.id in unreadable},
         audio_seconds=heard,
         decode_seconds=seconds,
+        heard=seen(recognizer.file.heard, split, prints),
     )
 
 

@@ -1,8 +1,8 @@
 """The model file: one `model.safetensors` that holds everything needed to transcribe.
 
 Tensors are the weights; under the one metadata key `asr` stands canonical JSON: format version, config, tokenizer,
-normaliser, feature statistics, what the model was trained on, and how its decoding was
-tuned. Reading a stranger's file runs no code.
+normaliser, feature statistics, what the model was trained on, how its decoding was tuned, and fingerprints of the
+recordings that it has heard. Reading a stranger's file runs no code.
 """
 
 from __future__ import annotations
@@ -44,6 +44,8 @@ class ModelFile:
         model_id: Hash of tensors, tokenizer and the settings that recognition uses; equal ids give equal
             log-probabilities.
         decoding: The tuned decoding profile (`asr.decode.profile`), empty where nothing was tuned; not in `model_id`.
+        heard: Fingerprints (`asr.data.prints.to_json`) of the recordings that it was made with, by what for: `train`,
+            `valid` and `tune`; empty where it does not remember. Not in `model_id`.
     """
 
     model: AcousticModel
@@ -52,6 +54,7 @@ class ModelFile:
     training: dict[str, Any] = field(default_factory=dict)
     model_id: str = ""
     decoding: dict[str, Any] = field(default_factory=dict)
+    heard: dict[str, dict[str, str]] = field(default_factory=dict)
 
     @property
     def config(self) -> Config:
@@ -73,6 +76,7 @@ def save_model(path: str | Path, content: ModelFile) -> str:
         "features": statistics,
         "training": content.training,
         "decoding": content.decoding,
+        "heard": content.heard,
     }
     header["model_id"] = _identify(state, header)
     with replacing(path) as aside:
@@ -109,7 +113,7 @@ def load_model(path: str | Path, device: str = "cpu") -> ModelFile:
             raise ModelFileError("damaged: its content is not what its model_id says")
     except (AsrError, ValidationError, AttributeError, KeyError, TypeError, RuntimeError, ValueError) as error:
         raise ModelFileError(f"{path}: not a usable model: {' '.join(str(error).split())[:300]}") from None
-    told = {key: header.get(key, {}) for key in ("training", "decoding")}
+    told = {key: header.get(key, {}) for key in ("training", "decoding", "heard")}
     return ModelFile(model.to(device).eval(), tokenizer, normalizer, model_id=header["model_id"], **told)
 
 
@@ -140,6 +144,7 @@ class Start:
         new_tokens: Tokens that it does not know, whose rows of the output layer kept their random start.
         features: Settings of its features that are other than ours, so that its mean and standard deviation say nothing
             and are not taken, each as `name value instead of ours`.
+        heard: What that model remembers: see `ModelFile`.
     """
 
     model_id: str = ""
@@ -147,6 +152,7 @@ class Start:
     left: tuple[str, ...] = ()
     new_tokens: tuple[str, ...] = ()
     features: tuple[str, ...] = ()
+    heard: dict[str, dict[str, str]] = field(default_factory=dict)
 
 
 def initialise_from(model: AcousticModel, tokenizer: Tokenizer, path: str | Path) -> Start:
@@ -177,7 +183,7 @@ def initialise_from(model: AcousticModel, tokenizer: Tokenizer, path: str | Path
     left = [name for name in own if name not in taken]
     new = [token for token, is_known in zip(tokenizer.tokens, known, strict=True) if not is_known]
     new = new if "output.weight" in taken else []
-    return Start(source.model_id, tuple(taken), tuple(left), tuple(new), tuple(features))
+    return Start(source.model_id, tuple(taken), tuple(left), tuple(new), tuple(features), source.heard)
 
 
 def _header(path: Path, metadata: Mapping[str, str]) -> dict[str, Any]:

@@ -34,6 +34,7 @@ from asr.train.going_on import refuse_changes, refuse_other_run, refuse_unlike_p
 from asr.train.group import Group
 from asr.train.journal import Journal, Silence
 from asr.train.loop import Trainer
+from asr.train.remember import Heard, remember
 from asr.train.schedule import make_optimizer
 from asr.train.selection import select
 from asr.train.stop import stops_told
@@ -244,12 +245,13 @@ def _set_up(
     training = SpeechData(selection.kept, config, normalizer, tokenizer, data.sounds, tolerated)
     validation = SpeechData(data.valid, config, normalizer, None, data.sounds)
 
+    before: Heard | None = None
     if state:
         model = AcousticModel(config, len(tokenizer))
         model.load_state_dict(state["model"])
     else:
         model, start = new_model(config, tokenizer, training, journal.say)
-        progress.started_from = start.model_id
+        progress.started_from, before = start.model_id, start.heard
     model.to(group.device)
     group.share_weights(model)  # other processors may draw and measure others, by their last bits
     optimizer = make_optimizer(model, config.train)
@@ -269,7 +271,8 @@ def _set_up(
         "validation": {"utterances": len(data.valid)},
         "versions": {"asr": asr.__version__, "torch": torch.__version__},
     }
-    content = ModelFile(model, tokenizer, normalizer, facts)
+    heard = remember(out, training, validation, data.dataset.name, before, group) if config.train.remember else {}
+    content = ModelFile(model, tokenizer, normalizer, facts, heard=heard)
     audio = how_long(sum(utterance.duration for utterance in selection.kept))
     weights = sum(parameter.numel() for parameter in model.parameters())
     journal.say(

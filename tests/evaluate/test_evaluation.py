@@ -21,7 +21,7 @@ class Parrot(Recognizer):
 
     says: dict[str, str]
 
-    def transcribe_many(self, sources, batch_frames=24_000):
+    def transcribe_many(self, sources, batch_frames=24_000, listen=None):
         for source in sources:
             text = self.says.get(Path(source).stem)
             if text is None:

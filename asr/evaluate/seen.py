@@ -1,0 +1,63 @@
+"""What a model has heard before of the recordings that it is measured on: see `asr.data.prints`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from asr.data.prints import Prints, from_json, known, speaker_hashes
+from asr.evaluate.splits import Split
+
+_LISTED = 100  # ids in report.json
+# What it means for the rate that is measured, by what the model heard them for.
+MEANING = {
+    "train": "heard in training, or sound just like recordings that were: on new recordings it makes more errors",
+    "valid": "in the validation set that chose this model: on new recordings it makes a few more errors",
+    "tune": "in the set that its decoding was tuned on: on new recordings that makes a few more errors",
+}
+
+
+def seen(heard: Mapping[str, Mapping[str, str]], split: Split, prints: Mapping[str, Prints]) -> dict[str, Any] | None:
+    """Which utterances of a split a model has heard, and how many speakers, by what for.
+
+    Args:
+        heard: What it remembers; empty: nothing, so nothing can be said.
+        split: What it is measured on.
+        prints: The fingerprints of the split's recordings by utterance id, (1,) each.
+
+    Returns:
+        `{"train": {"utterances", "ids", "speakers"}, ...}`, ids at most 100; None where it does not remember.
+    """
+    if not heard:
+        return None
+    ids = [utterance.id for utterance in split.utterances if utterance.id in prints]
+    rows = np.concatenate([prints[id] for id in ids]) if ids else None
+    voices = speaker_hashes(split.dataset.name, split.utterances)
+    found = {}
+    for name, record in heard.items():
+        recordings, speakers = from_json(record)
+        again = [] if rows is None else [id for id, one in zip(ids, known(rows, recordings), strict=True) if one]
+        found[name] = {"utterances": len(again), "ids": again[:_LISTED], "speakers": len(voices & speakers)}
+    return found
+
+
+def warnings(split: Mapping[str, Any]) -> list[str]:
+    """What a reader of a split's rates must know, a line each, gravest first; of a split of report.json."""
+    lines = []
+    for name, meaning in MEANING.items():
+        count = ((split["heard"] or {}).get(name) or {}).get("utterances", 0)
+        if count:
+            ids = split["heard"][name]["ids"]
+            examples = f" ({', '.join(ids[:3])}{', ...' if count > 3 else ''})"
+            lines.append(f"{count:,} of {split['utterances']:,} utterances were {meaning}{examples}")
+    speakers = ((split["heard"] or {}).get("train") or {}).get("speakers", 0)
+    if speakers and "speaker" not in split["dataset"]["shared"]:
+        lines.append(f"{speakers:,} of its speakers were heard in training")
+    return lines
+
+
+def heard_again(report: Mapping[str, Any]) -> Sequence[tuple[str, str]]:
+    """All warnings of a report, as (split, line)."""
+    return [(name, line) for name, split in report["splits"].items() for line in warnings(split)]

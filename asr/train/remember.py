@@ -1,0 +1,93 @@
+"""What a model remembers of the recordings that it was made with, so that evaluations can tell that it has heard them.
+
+The fingerprints are taken once, before the first step, by all processes together, and kept in the run folder: a run
+that goes on need not read all audio again, nor have the model at hand that it started from.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+
+from asr.atomic import replacing
+from asr.data.dataset import SpeechData
+from asr.data.prints import PRINT, Prints, from_json, make_print, speaker_hashes, to_json
+from asr.errors import AudioError, TrainingError
+from asr.train.group import Group
+
+Heard = dict[str, dict[str, str]]
+FILE = "heard.json"
+
+
+def remember(
+    folder: Path,
+    training: SpeechData,
+    validation: SpeechData,
+    dataset: str,
+    before: Heard | None,
+    group: Group,
+) -> Heard:
+    """The fingerprints of a run's recordings, for its model files.
+
+    Args:
+        folder: The run folder.
+        training: The training set.
+        validation: The validation set.
+        dataset: Name of the data set, whose speakers they are.
+        before: What the model that the run starts from remembers: all of it counts as heard in training. None: the run
+            goes on, and what the folder holds is taken as it is.
+        group: The processes of the run.
+
+    Raises:
+        TrainingError: The folder's file is damaged.
+    """
+    kept: Heard | None = group.led(lambda: _read(folder / FILE) if before is None else None)
+    if kept is not None:
+        return kept
+    heard = {}
+    for name, data, earlier in (("train", training, (before or {}).values()), ("valid", validation, ())):
+        recordings, speakers = [take(data, group)], speaker_hashes(dataset, data.waveforms.utterances)
+        for record in earlier:
+            older, voices = from_json(record)
+            recordings, speakers = [*recordings, older], speakers | voices
+        heard[name] = to_json(np.concatenate(recordings), speakers)
+    group.led(lambda: _write(folder / FILE, heard))
+    return heard
+
+
+def take(data: SpeechData, group: Group) -> Prints:
+    """The fingerprints of a set, each process taking its share; recordings that cannot be read have none."""
+    rate = data.config.features.sample_rate
+
+    def one(place: int) -> Prints:
+        try:
+            return make_print(data.items[place].id, data.waveforms[place], rate)
+        except AudioError:
+            return np.zeros(0, PRINT)
+
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        mine = list(pool.map(one, range(group.rank, len(data.items), group.size)))
+    return np.concatenate([np.zeros(0, PRINT), *group.gather(mine)])
+
+
+def _read(file: Path) -> Heard | None:
+    try:
+        heard: Heard = json.loads(file.read_text(encoding="utf-8"))
+        for record in heard.values():
+            from_json(record)
+    except FileNotFoundError:
+        return None
+    except (ValueError, AttributeError):
+        raise TrainingError(
+            f"{file}: damaged; without it, the recordings are read again when the run goes on"
+        ) from None
+    return heard
+
+
+def _write(file: Path, heard: Heard) -> None:
+    with replacing(file) as aside:
+        aside.write_text(json.dumps(heard, sort_keys=True) + "\n", encoding="utf-8")

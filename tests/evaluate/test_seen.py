@@ -1,0 +1,95 @@
+"""A model that is measured on what it has heard: every report says so."""
+
+import json
+
+import pytest
+import soundfile
+
+from asr.audio import read_audio
+from asr.data.manifest import Dataset, Utterance, write_dataset, write_manifest
+from asr.data.prints import from_json
+from asr.errors import ScoreError
+from asr.evaluate import evaluate, read_splits
+from asr.evaluate.markdown import summary
+from asr.model.file import load_model
+from asr.recognizer import Recognizer
+from asr.train.run import train
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory, write_split):
+    """A model trained on twenty recordings of a voice, and splits of its data."""
+    from asr.config_file import parse_config
+
+    folder = tmp_path_factory.mktemp("seen")
+    for name, count in (("train", 20), ("valid", 4), ("test", 12)):
+        write_split(folder, name, [f"{name} {number} words" for number in range(count)])
+    write_dataset(folder, Dataset("babble"))
+    config = parse_config(
+        {
+            "features": {"sample_rate": 8000, "mels": 16},
+            "model": {"subsample": [{"channels": 8, "kernel": 3, "stride": 2}], "layers": 1, "hidden": 8},
+            "train": {"epochs": 1, "threads": 1, "bf16": "off"},
+        }
+    )
+    train(config, folder, folder / "run")
+    return folder
+
+
+def report_of(folder, *manifests, **options):
+    recognizer = Recognizer.load(folder / "run")
+    return evaluate(recognizer, read_splits(map(str, manifests)), folder / "report", **options)
+
+
+def test_new_recordings_raise_no_alarm(folder):
+    report = report_of(folder, folder / "test.jsonl", strict=True)
+    assert report["splits"]["test"]["heard"] == {
+        name: {"utterances": 0, "ids": [], "speakers": 0} for name in ("train", "valid")
+    }
+    assert "heard in training" not in summary(report) + (folder / "report/report.md").read_text()
+
+
+def test_ten_of_the_training_set_slipped_in_renamed_and_in_another_format(folder):
+    rows = [json.loads(line) for line in (folder / "test.jsonl").read_text().splitlines()]
+    mixed = [Utterance(row["id"], str(folder / row["audio"]), row["text"], row["duration"], "x") for row in rows]
+    for number in range(2, 12):
+        waveform = read_audio(folder / f"audio/train-{number}.wav", 8000)
+        path = folder / "audio" / f"new-{number}.mp3"
+        soundfile.write(path, waveform, 8000, format="MP3")
+        mixed.insert(
+            3 * number % 7, Utterance(f"new-{number}", str(path), "words", len(waveform) / 8000, "someone else")
+        )
+    write_manifest(folder / "mixed.jsonl", mixed)
+    report = report_of(folder, folder / "mixed.jsonl")
+    found = report["splits"]["mixed"]["heard"]["train"]
+    assert found["utterances"] == 10 and sorted(found["ids"]) == sorted(f"new-{number}" for number in range(2, 12))
+    line = "10 of 22 utterances were heard in training"
+    assert f"mixed: {line}" in summary(report)
+    text = (folder / "report/report.md").read_text(encoding="utf-8")
+    assert text.index(f"**{line}") < text.index("%WER")
+    before = (folder / "report/report.json").read_bytes()
+    with pytest.raises(ScoreError, match=rf"mixed: {line}.*being strict, nothing is reported"):
+        report_of(folder, folder / "mixed.jsonl", strict=True)
+    assert (folder / "report/report.json").read_bytes() == before
+
+
+def test_the_validation_set_is_told_from_the_training_set(folder):
+    report = report_of(folder, folder / "train.jsonl", folder / "valid.jsonl")
+    lines = summary(report)
+    assert "train: 20 of 20 utterances were heard in training" in lines
+    assert "valid: 4 of 4 utterances were in the validation set that chose this model" in lines
+    assert "train: 1 of its speakers were heard in training" in lines
+
+
+def test_a_model_that_does_not_remember_says_so(folder, tiny_model):
+    recognizer = Recognizer.load(tiny_model)
+    report = evaluate(recognizer, read_splits([str(folder / "test.jsonl")]), folder / "tiny")
+    assert report["splits"]["test"]["heard"] is None
+    assert "it does not remember" in (folder / "tiny/report.md").read_text(encoding="utf-8")
+
+
+def test_the_model_file_tells_nobody_who_was_heard(folder):
+    content = (folder / "run/model.safetensors").read_bytes()
+    assert b"train-3" not in content and b"train speaker" not in content
+    recordings, speakers = from_json(load_model(folder / "run").heard["train"])
+    assert len(recordings) == 20 and len(speakers) == 1
