@@ -10,6 +10,7 @@ from typing import Any
 from asr.config_file import load_config
 from asr.corpora import digits
 from asr.evaluate import evaluate, read_splits
+from asr.evaluate.report import Extras
 from asr.recognizer import Recognizer
 from asr.train.run import train
 from asr.wording import how_long
@@ -50,7 +51,7 @@ def demo(out: Path, settings: list[str], say: Callable[[str], None], command: st
     stage("evaluating: the test voices were never heard, neither in training nor in choosing the model")
     recognizer = Recognizer.load(run)
     splits = read_splits([str(data / f"{name}.jsonl") for name in SPLITS])
-    report = evaluate(recognizer, splits, out / "report", command=command)
+    report = evaluate(recognizer, splits, out / "report", extras=Extras(command))
     sample = spoken["test"][0]
     stage(f"transcribing {sample.audio}")
     say(f"  said:  {sample.text}")

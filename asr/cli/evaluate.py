@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import shlex
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from asr.cli.options import BatchFrames, By, Device, Model, say_notes, with_decoding
+from asr.cli.options import BatchFrames, By, Device, Model, Trn, VocabularyFile, extras_of, say_notes, with_decoding
 
 if TYPE_CHECKING:
     from asr.decode.options import DecodingOptions
@@ -25,6 +23,8 @@ def evaluate(
     device: Device = "auto",
     batch_frames: BatchFrames = 24_000,
     by: By = None,
+    vocabulary: VocabularyFile = None,
+    trn: Trn = False,
     strict: Annotated[
         bool, typer.Option("--strict", help="Report nothing where the model has heard some of it in its making.")
     ] = False,
@@ -46,10 +46,9 @@ def evaluate(
     check_fields(by or (), splits)  # before a model is loaded
     recognizer = Recognizer.load(model, device, decoding)
     say_notes(recognizer.decoding.notes)
+    extras = extras_of(by, vocabulary, trn, recognizer.normalizer)
     with progress() as advance:
-        report = run(
-            recognizer, splits, out, batch_frames, shlex.join(["asr", *sys.argv[1:]]), advance, by or (), strict
-        )
+        report = run(recognizer, splits, out, batch_frames, advance, extras, strict)
     unreadable = [(name, item) for name, split in report["splits"].items() for item in split["unreadable"]]
     for name, item in unreadable:
         typer.echo(f"asr: {name}: {item['id']}: {item['error']}", err=True)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import functools
 import inspect
+import shlex
+import sys
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -12,6 +14,7 @@ import typer
 
 if TYPE_CHECKING:
     from asr.decode.options import DecodingOptions
+    from asr.evaluate.report import Extras
     from asr.text import Normalizer
 
 Model = Annotated[Path, typer.Argument(metavar="MODEL", help="Model file, or the folder of a run.")]
@@ -37,6 +40,27 @@ By = Annotated[
     list[str] | None,
     typer.Option("--by", metavar="FIELD", help="Rates for each value of a field of the manifests; may be repeated."),
 ]
+
+VocabularyFile = Annotated[
+    Path | None,
+    typer.Option(
+        "--vocabulary",
+        metavar="FILE",
+        help="Count errors on the words of this list, text or manifest apart from those on others (OOV).",
+    ),
+]
+Trn = Annotated[
+    bool, typer.Option("--trn", help="Write the texts for NIST's sclite too, NAME.ref.trn and NAME.hyp.trn.")
+]
+
+
+def extras_of(by: list[str] | None, vocabulary: Path | None, trn: bool, normalizer: Normalizer) -> Extras:
+    """What a report is to have beside its rates, made by the command that was typed."""
+    from asr.evaluate.report import Extras
+    from asr.evaluate.vocabulary import read_vocabulary
+
+    words = read_vocabulary(vocabulary, normalizer) if vocabulary else None
+    return Extras(shlex.join(["asr", *sys.argv[1:]]), tuple(by or ()), words, trn)
 
 
 def normalizer_of(model: Path | None) -> Normalizer:

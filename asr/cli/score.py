@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import shlex
-import sys
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from asr.cli.options import By, NormalizerOf, normalizer_of
+from asr.cli.options import By, NormalizerOf, Trn, VocabularyFile, extras_of, normalizer_of
 
 
 def score(
@@ -22,6 +20,8 @@ def score(
     normalizer: NormalizerOf = None,
     raw: Annotated[bool, typer.Option("--raw", help="Compare the texts as they are, but for white space.")] = False,
     by: By = None,
+    vocabulary: VocabularyFile = None,
+    trn: Trn = False,
 ) -> None:
     """Measure the word error rate of texts from any recogniser: the report of `asr evaluate`.
 
@@ -41,7 +41,6 @@ def score(
     said, recognised = read_references(references), read_hypotheses(hypotheses)
     chosen = Normalizer("none") if raw else normalizer_of(normalizer)
     origin = by_others(name or str(hypotheses), hypotheses, chosen)
-    command = shlex.join(["asr", *sys.argv[1:]])
-    report = score_texts(said, recognised, origin, out, chosen, command, by or ())
+    report = score_texts(said, recognised, origin, out, chosen, extras_of(by, vocabulary, trn, chosen))
     typer.echo(summary(report))
     typer.echo(f"report: {out / 'report.md'}")

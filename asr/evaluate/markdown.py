@@ -136,10 +136,30 @@ def _section(split: dict[str, Any], result: Result, others: bool) -> list[str]:
     if split["unreadable"]:
         lines += ["", f"**{len(split['unreadable'])} utterances could not be read**, and count as deleted:", ""]
         lines += [f"- {item['id']}: {item['error']}" for item in split["unreadable"]]
+    if found := split["vocabulary"]:
+        lines += ["", *_vocabulary(found)]
     lines += _errors(split["frequent_errors"]) + _worst(result) + _groups("Speaker", "speaker", split["speakers"])
     for field, parts in split["groups"].items():
         lines += _groups(f"By {field}", "value", parts)
     return lines
+
+
+def _vocabulary(found: dict[str, Any]) -> list[str]:
+    """Reference words that a vocabulary holds, and those that it lacks."""
+    rows = [
+        [f"{where} the {found['size']:,} words of {found['file']}", percent(part["rate"]), *_counts(part)]
+        for where, part in (("among", found["inside"]), ("not among", found["outside"]))
+    ]
+    lines = table(["reference words", "wrong %", "wrong", "words"], rows)
+    return [
+        *lines,
+        "",
+        f"{percent(found['oov_rate'])} % of the words are not among them; insertions are of neither kind.",
+    ]
+
+
+def _counts(part: dict[str, Any]) -> list[str]:
+    return [f"{part['errors']:,}", f"{part['words']:,}"]
 
 
 def _errors(errors: dict[str, list[list[Any]]]) -> list[str]:

@@ -17,6 +17,7 @@ from asr.atomic import replacing
 from asr.evaluate.groups import grouped, groups, value_of, word_fields
 from asr.evaluate.origin import Origin
 from asr.evaluate.splits import Split
+from asr.evaluate.vocabulary import Vocabulary, in_and_out
 from asr.score import Counts, Score, wer_interval
 from asr.score.calibration import Reliability
 from asr.score.wer import pooled
@@ -52,42 +53,52 @@ class Result:
     heard: dict[str, Any] | None
 
 
-def build_report(
-    origin: Origin, results: Sequence[Result], command: str | None, by: Sequence[str] = ()
-) -> dict[str, Any]:
-    """The content of report.json; rates are fractions, and null where there is no reference word.
+@dataclass(frozen=True)
+class Extras:
+    """What a report is to have beside the rates of its splits and speakers.
 
-    Args:
-        origin: Who recognised.
-        results: The splits.
-        command: What the report says it was made by.
-        by: Fields of the manifests to group utterances by.
+    Attributes:
+        command: What it says it was made by.
+        by: Fields of the manifests, for each of whose values there are rates too.
+        vocabulary: Words in and outside of which errors are counted apart.
+        trn: Whether texts are written for NIST's sclite too, `NAME.ref.trn` and `NAME.hyp.trn` for each split.
     """
+
+    command: str | None = None
+    by: tuple[str, ...] = ()
+    vocabulary: Vocabulary | None = None
+    trn: bool = False
+
+
+PLAIN = Extras()
+
+
+def build_report(origin: Origin, results: Sequence[Result], extras: Extras) -> dict[str, Any]:
+    """The content of report.json; rates are fractions, and null where there is no reference word."""
     return {
         "format": FORMAT,
         "created": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
-        "command": command,
+        "command": extras.command,
         **origin.fields,
         "versions": {
             "asr": asr.__version__,
             "python": platform.python_version(),
             **{package: version(package) for package in _PACKAGES},
         },
-        "splits": {result.split.name: _split(result, origin.unknown, by) for result in results},
+        "splits": {result.split.name: _split(result, origin.unknown, extras) for result in results},
     }
 
 
-def write_report(
-    out: Path, report: dict[str, Any], text: str, results: Sequence[Result], by: Sequence[str] = ()
-) -> None:
+def write_report(out: Path, report: dict[str, Any], text: str, results: Sequence[Result], extras: Extras) -> None:
     """Write report.json, report.md and hypotheses.jsonl into a folder, each in one step."""
     out.mkdir(parents=True, exist_ok=True)
-    records = (record for result in results for record in hypothesis_records(result, by))
+    records = (record for result in results for record in hypothesis_records(result, extras.by))
     lines = (json.dumps(record, ensure_ascii=False) + "\n" for record in records)
     contents = {
         "hypotheses.jsonl": "".join(lines),
         "report.md": text,
         "report.json": json.dumps(report, ensure_ascii=False, indent=2, allow_nan=False) + "\n",
+        **(_trn(results) if extras.trn else {}),
     }
     for name, content in contents.items():
         with replacing(out / name) as aside:
@@ -117,7 +128,17 @@ def hypothesis_records(result: Result, by: Sequence[str] = ()) -> list[dict[str,
     return records
 
 
-def _split(result: Result, unknown: Callable[[str], set[str]] | None, by: Sequence[str]) -> dict[str, Any]:
+def _trn(results: Sequence[Result]) -> dict[str, str]:
+    """Files for sclite by name: the texts as they were compared, each with its id in parentheses."""
+    files = {}
+    for result in results:
+        for side, kind in (("reference", "ref"), ("hypothesis", "hyp")):
+            lines = (f"{getattr(item, side)} ({item.id})\n" for item in result.score.per_utterance)
+            files[f"{result.split.name}.{kind}.trn"] = "".join(lines)
+    return files
+
+
+def _split(result: Result, unknown: Callable[[str], set[str]] | None, extras: Extras) -> dict[str, Any]:
     score, dataset = result.score, result.split.dataset
     return {
         "wer": score.wer,
@@ -145,7 +166,8 @@ def _split(result: Result, unknown: Callable[[str], set[str]] | None, by: Sequen
         "unreadable": [{"id": key, "error": message} for key, message in result.unreadable.items()],
         "frequent_errors": _frequent_errors(score),
         "speakers": groups(result.split, score, "speaker", name="speaker"),
-        "groups": {field: groups(result.split, score, field) for field in by},
+        "groups": {field: groups(result.split, score, field) for field in extras.by},
+        "vocabulary": in_and_out(score, extras.vocabulary) if extras.vocabulary else None,
     }
 
 

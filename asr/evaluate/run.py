@@ -12,7 +12,7 @@ from asr.errors import AudioError, ScoreError
 from asr.evaluate.groups import check_fields
 from asr.evaluate.markdown import markdown
 from asr.evaluate.origin import Origin, by_recognizer
-from asr.evaluate.report import Result, build_report, write_report
+from asr.evaluate.report import PLAIN, Extras, Result, build_report, write_report
 from asr.evaluate.seen import heard_again, seen
 from asr.evaluate.splits import Split
 from asr.recognizer import BATCH_FRAMES, Recognizer
@@ -28,9 +28,8 @@ def evaluate(
     splits: Sequence[Split],
     out: str | Path,
     batch_frames: int = BATCH_FRAMES,
-    command: str | None = None,
     progress: Progress = lambda split, done, total: None,
-    by: Sequence[str] = (),
+    extras: Extras = PLAIN,
     strict: bool = False,
 ) -> dict[str, Any]:
     """Measure a recognizer on any number of splits.
@@ -43,26 +42,25 @@ def evaluate(
         splits: What it is measured on.
         out: Folder for report.json, report.md and hypotheses.jsonl.
         batch_frames: Most frames in a batch; changes the speed, not the result.
-        command: What the report says it was made by.
         progress: Called with a split's name and its audio seconds done and in all.
-        by: Fields of the manifests, for each of whose values the report gives rates too.
+        extras: What the report is to have beside the rates.
         strict: Refuse to report on what the model has heard before.
 
     Returns:
         The content of report.json.
 
     Raises:
-        ManifestError: No utterance of a split has a field of `by`.
+        ManifestError: No utterance of a split has a field to group by.
         ScoreError: The model has heard some of it before, and `strict` is asked for.
     """
-    check_fields(by, splits)
+    check_fields(extras.by, splits)
     results = [_recognise(recognizer, split, batch_frames, progress) for split in splits]
-    report = build_report(by_recognizer(recognizer, batch_frames), results, command, by)
+    report = build_report(by_recognizer(recognizer, batch_frames), results, extras)
     if strict and (lines := heard_again(report)):
         raise ScoreError(
             "; ".join(f"{name}: {line}" for name, line in lines) + "; so, being strict, nothing is reported"
         )
-    write_report(Path(out), report, markdown(report, results), results, by)
+    write_report(Path(out), report, markdown(report, results), results, extras)
     return report
 
 
@@ -72,8 +70,7 @@ def score_texts(
     origin: Origin,
     out: str | Path,
     normalizer: Normalizer,
-    command: str | None = None,
-    by: Sequence[str] = (),
+    extras: Extras = PLAIN,
 ) -> dict[str, Any]:
     """The same report for texts that were recognised elsewhere.
 
@@ -83,14 +80,13 @@ def score_texts(
         origin: Who recognised it: see `by_others`.
         out: As for `evaluate`.
         normalizer: Applied to both.
-        command: As for `evaluate`.
-        by: As for `evaluate`.
+        extras: As for `evaluate`.
 
     Raises:
         ScoreError: The ids differ.
-        ManifestError: No reference has a field of `by`.
+        ManifestError: No reference has a field to group by.
     """
-    check_fields(by, [references])
+    check_fields(extras.by, [references])
     texts = {utterance.id: utterance.text for utterance in references.utterances}
     durations = [utterance.duration for utterance in references.utterances]
     result = Result(
@@ -103,8 +99,8 @@ def score_texts(
         decode_seconds=None,
         heard=None,
     )
-    report = build_report(origin, [result], command, by)
-    write_report(Path(out), report, markdown(report, [result]), [result], by)
+    report = build_report(origin, [result], extras)
+    write_report(Path(out), report, markdown(report, [result]), [result], extras)
     return report
 
 

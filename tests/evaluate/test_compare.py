@@ -10,6 +10,7 @@ from asr.errors import ScoreError
 from asr.evaluate import score_texts
 from asr.evaluate.compare import compare, comparison, read_evaluation
 from asr.evaluate.origin import by_others
+from asr.evaluate.report import Extras
 from asr.evaluate.texts import read_references
 from asr.text import Normalizer
 
@@ -38,7 +39,7 @@ def evaluation(tmp_path):
         texts = {f"u{n}": (hypotheses or {}).get(n, text) for n, text in enumerate(references)}
         normalizer = normalizer or Normalizer("none")
         out = tmp_path / name / "report"
-        score_texts(read_references(said), texts, by_others(name, said, normalizer), out, normalizer, by=by)
+        score_texts(read_references(said), texts, by_others(name, said, normalizer), out, normalizer, Extras(by=by))
         return read_evaluation(out)
 
     return make

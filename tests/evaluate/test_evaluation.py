@@ -8,9 +8,11 @@ import pytest
 
 import asr
 from asr.data.manifest import Dataset, Utterance, write_dataset, write_manifest
-from asr.errors import AudioError
+from asr.errors import AudioError, ManifestError
 from asr.evaluate import evaluate, read_splits
 from asr.evaluate.markdown import aligned, summary
+from asr.evaluate.report import Extras
+from asr.evaluate.vocabulary import read_vocabulary
 from asr.recognizer import Recognizer
 from asr.score import Pair, score
 from asr.transcript import Alternative, Transcript, Word
@@ -49,8 +51,8 @@ def corpus(folder: Path, split: str, rows: list[tuple[str, str, str | None]]) ->
     return folder / f"{split}.jsonl"
 
 
-def run(recognizer, out: Path, *manifests) -> tuple[dict, str, list[dict]]:
-    report = evaluate(recognizer, read_splits(map(str, manifests)), out, command="asr evaluate ...")
+def run(recognizer, out: Path, *manifests, extras=Extras("asr evaluate ...")) -> tuple[dict, str, list[dict]]:  # noqa: B008
+    report = evaluate(recognizer, read_splits(map(str, manifests)), out, extras=extras)
     assert json.loads((out / "report.json").read_text(encoding="utf-8")) == report
     lines = (out / "hypotheses.jsonl").read_text(encoding="utf-8").splitlines()
     return report, (out / "report.md").read_text(encoding="utf-8"), [json.loads(line) for line in lines]
@@ -194,3 +196,46 @@ def test_table_cells_are_escaped(parrot, tmp_path):
     parrot.says = {"u1": "a"}
     _, text, _ = run(parrot, tmp_path / "out", test)
     assert "| left\\|right |" in text
+
+
+def test_words_in_and_out_of_a_vocabulary(parrot, tmp_path):
+    (tmp_path / "train.txt").write_text("Abc de\nABC!\n", encoding="utf-8")
+    test = corpus(tmp_path, "test", [("u1", "abc de fg", None), ("u2", "fg abc", None)])
+    parrot.says = {"u1": "abc de x y", "u2": "abc abc"}
+    vocabulary = read_vocabulary(tmp_path / "train.txt", parrot.normalizer)
+    report, text, _ = run(parrot, tmp_path / "out", test, extras=Extras(vocabulary=vocabulary))
+    assert report["splits"]["test"]["vocabulary"] == {
+        "file": str(tmp_path / "train.txt"),
+        "size": 2,
+        "oov_rate": 2 / 5,
+        "outside": {"words": 2, "errors": 2, "rate": 1.0},
+        "inside": {"words": 3, "errors": 0, "rate": 0.0},  # the inserted y counts for neither
+    }
+    assert "| 100.00 | 2 | 2 |" in text and "40.00 % of the words are not among them" in text
+
+
+def test_texts_for_sclite(parrot, tmp_path):
+    test = corpus(tmp_path, "test", [("u1", "Abc, de", None), ("u2", "", None), ("lost", "a", None)])
+    parrot.says = {"u1": "", "u2": "b c"}
+    run(parrot, tmp_path / "out", test, extras=Extras(trn=True))
+    assert (tmp_path / "out/test.ref.trn").read_text(encoding="utf-8") == "abc de (u1)\n (u2)\na (lost)\n"
+    assert (tmp_path / "out/test.hyp.trn").read_text(encoding="utf-8") == " (u1)\nb c (u2)\n (lost)\n"
+
+
+def test_groups_by_any_field_of_the_manifest(parrot, tmp_path):
+    rows = [Utterance(f"u{n}", str(tmp_path / f"u{n}.wav"), "a b", 1.0, None, {"room": n % 2}) for n in range(4)]
+    write_manifest(tmp_path / "test.jsonl", [*rows, Utterance("u4", str(tmp_path / "u4.wav"), "a b", 1.0)])
+    parrot.says = {"u0": "a b", "u1": "a", "u2": "a b", "u3": "c", "u4": "a b"}
+    report, text, records = run(parrot, tmp_path / "out", tmp_path / "test.jsonl", extras=Extras(by=("room",)))
+    found = report["splits"]["test"]["groups"]["room"]
+    assert [(group["value"], group["errors"], group["words"]) for group in found] == [
+        ("1", 3, 4),
+        (None, 0, 2),
+        ("0", 0, 4),
+    ]
+    assert all(group["wer_ci95"][0] <= group["wer"] < group["wer_ci95"][1] for group in found)
+    assert "### By room" in text and "| (unknown) | 0.00 |" in text
+    assert records[1]["by"] == {"room": "1"} and records[4]["by"] == {"room": None}
+    with pytest.raises(ManifestError, match="no utterance has a field accent to group by; there are room, speaker"):
+        run(parrot, tmp_path / "other", tmp_path / "test.jsonl", extras=Extras(by=("accent",)))
+    assert not (tmp_path / "other").exists()

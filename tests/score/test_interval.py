@@ -28,6 +28,21 @@ def test_covers_the_true_rate(rate, least):
     assert hits / 200 >= least
 
 
+@pytest.mark.long
+@pytest.mark.parametrize(
+    ("rate", "least", "most"), [(0.01, 0.93, 1), (0.05, 0.93, 0.97), (0.1, 0.93, 0.97), (0.3, 0.93, 0.97)]
+)
+def test_covers_the_true_rate_of_1_000_sets(rate, least, most):
+    rng = np.random.default_rng(12)
+    hits = 0
+    for trial in range(1000):
+        errors, words = simulate(rng, rate, 130, correlation=0.1)
+        low, high, _ = wer_interval(errors, words, seed=trial)
+        hits += low <= rate <= high
+    print(f"coverage at {rate:.0%} WER: {hits / 1000:.1%}")
+    assert least <= hits / 1000 <= most
+
+
 def test_method_follows_the_number_of_errors():
     words = np.full(100, 10)
     few, many = np.zeros(100), np.zeros(100)
