@@ -31,10 +31,11 @@ _LOUDNESS = 0.3  # exponent of power (Stevens 1957)
 _FLOOR = 1e-3  # of the mean energy; below it, a codec decides
 # Share of signs that may differ, from so many hundredths of a second on, and in shorter recordings. Of 291 sentences of
 # LibriSpeech, copies by MP3, Vorbis, Opus and mu-law at their lowest qualities differed by 0.17 at most, different ones
-# by 0.31 at least. Single digits have less to tell them apart: with 0.2 two of 300 new ones were taken for some of
-# 2,400, with 0.13 none, and 59 % (Opus) to 83 % (Vorbis) of copies were found.
+# by 0.31 at least; sentences that differ in a word, by two voices of one synthesiser, by 0.175. Single digits have less
+# to tell them apart: with 0.2 two of 300 new ones were taken for some of 2,400, with 0.13 none, and 59 % (Opus) to 83 %
+# (Vorbis) of copies were found.
 _SENTENCE = 100
-_SAME, _SAME_SHORT = 0.18, 0.13
+_SAME, _SAME_SHORT = 0.16, 0.13
 _PADDING = 25  # hundredths of a second that a codec may add
 _ROUNDING = 3  # hundredths of a second between two copies of one id
 _HASH = 5  # bytes
@@ -68,8 +69,8 @@ def make_print(id: str, waveform: Waveform, sample_rate: int) -> Prints:
 
 def _energies(waveform: Waveform, sample_rate: int) -> npt.NDArray[np.float64] | None:
     """(parts, bands) energies, the parts equally loud; None where there are too few frames, or nothing in them."""
-    window = 2 ** round(np.log2(_WINDOW * sample_rate))
-    hop = window // 4
+    window = round(_WINDOW * sample_rate)
+    hop = max(1, window // 4)
     count = (len(waveform) - window) // hop + 1
     if count < _PARTS:
         return None

@@ -22,7 +22,7 @@ from asr.score import Counts, Score, wer_interval
 from asr.score.calibration import Reliability
 from asr.score.wer import pooled
 
-FORMAT = 1
+FORMAT = 2  # 1 had no groups, nothing heard before, and a model always
 _MIN_SPEAKERS = 20  # for an interval over speakers
 _TOP = 50  # most frequent errors of each kind that are kept
 _PACKAGES = ("torch", "numpy", "jiwer", "rapidfuzz", "soundfile", "soxr")

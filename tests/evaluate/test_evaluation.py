@@ -3,6 +3,7 @@
 import json
 from pathlib import Path
 
+import jsonschema
 import numpy as np
 import pytest
 
@@ -16,6 +17,9 @@ from asr.evaluate.vocabulary import read_vocabulary
 from asr.recognizer import Recognizer
 from asr.score import Pair, score
 from asr.transcript import Alternative, Transcript, Word
+
+
+SCHEMA = json.loads((Path(__file__).parents[2] / "docs" / "report.schema.json").read_text(encoding="utf-8"))
 
 
 class Parrot(Recognizer):
@@ -54,6 +58,7 @@ def corpus(folder: Path, split: str, rows: list[tuple[str, str, str | None]]) ->
 def run(recognizer, out: Path, *manifests, extras=Extras("asr evaluate ...")) -> tuple[dict, str, list[dict]]:  # noqa: B008
     report = evaluate(recognizer, read_splits(map(str, manifests)), out, extras=extras)
     assert json.loads((out / "report.json").read_text(encoding="utf-8")) == report
+    jsonschema.validate(report, SCHEMA)
     lines = (out / "hypotheses.jsonl").read_text(encoding="utf-8").splitlines()
     return report, (out / "report.md").read_text(encoding="utf-8"), [json.loads(line) for line in lines]
 
@@ -86,7 +91,7 @@ def test_report_fields(parrot, tmp_path):
     assert split["decode_seconds"] >= 0
     assert split["dataset"] == {"name": "letters", "license": "CC0", "attribution": "nobody", "shared": ["speaker"]}
 
-    assert report["format"] == 1
+    assert report["format"] == 2
     assert report["model_id"] == parrot.model_id
     assert report["normalizer"] == parrot.normalizer.to_json()
     assert report["decoding"] == {"decoder": "greedy"}
