@@ -87,12 +87,13 @@ def _summary(name: str, split: dict[str, Any]) -> list[str]:
 
 
 def _provenance(report: dict[str, Any]) -> list[str]:
-    normalizer = report["normalizer"]
+    normalizer, program = report["normalizer"], report["program"]
     options = ", ".join(f"{key} {value!r}" for key, value in normalizer["options"].items())
     return [
         *(_of_others(report["hypotheses"]) if report["hypotheses"] else _of_ours(report)),
         f"- both sides normalised by {normalizer['name']} version {normalizer['version']} ({options})",
         "- counts are pooled over utterances; an utterance that cannot be read counts as deleted",
+        f"- asr {program['version']}" + (f" at commit {program['commit']}" if program["commit"] else ""),
         "- " + ", ".join(f"{package} {number}" for package, number in report["versions"].items()),
         f"- {report['created']}" + (f", `{report['command']}`" if report["command"] else ""),
     ]
@@ -100,10 +101,15 @@ def _provenance(report: dict[str, Any]) -> list[str]:
 
 def _of_ours(report: dict[str, Any]) -> list[str]:
     decoding = ", ".join(f"{key} {value}" for key, value in report["decoding"].items())
-    return [
-        f"- model `{report['model_id']}`, trained on {report['model']['training'].get('dataset') or 'unknown data'}",
+    training, profile = report["model"]["training"], report["profile"]
+    lines = [
+        f"- model `{report['model_id']}`, trained on {training.get('dataset') or 'unknown data'} (data "
+        f"{training.get('data_id', 'unknown')}), seed {report['config']['train']['seed']}",
         f"- {decoding}; batches of at most {report['batch_frames']:,} frames, on {report['device']}",
     ]
+    if profile:
+        lines.append(f"- decoding tuned on {profile['utterances']:,} utterances ({profile['tuned_on']})")
+    return lines
 
 
 def _of_others(hypotheses: dict[str, Any]) -> list[str]:

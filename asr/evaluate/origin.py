@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import hashlib
+import subprocess
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import asr
 from asr.recognizer import Recognizer
 from asr.text import Normalizer
 
@@ -25,14 +28,27 @@ class Origin:
     unknown: Callable[[str], set[str]] | None = None
 
 
+def program() -> dict[str, str | None]:
+    """Which program this is: its version; where it runs from a checkout the commit, `-dirty` where that was changed."""
+    commit = None
+    folder = Path(asr.__file__).parent.parent
+    if (folder / ".git").exists():
+        with suppress(OSError):
+            command = ["git", "-C", str(folder), "describe", "--always", "--dirty", "--abbrev=12", "--exclude", "*"]
+            commit = subprocess.run(command, capture_output=True, text=True).stdout.strip() or None
+    return {"version": asr.__version__, "commit": commit}
+
+
 def by_recognizer(recognizer: Recognizer, batch_frames: int) -> Origin:
     """Texts by a model of ours."""
     fields = {
         "model_id": recognizer.model_id,
         "model": {"name": recognizer.file.config.name, "training": recognizer.file.training},
+        "config": recognizer.file.config.model_dump(mode="json"),
         "hypotheses": None,
         "normalizer": recognizer.normalizer.to_json(),
         "decoding": recognizer.decoding.settings,
+        "profile": recognizer.decoding.profile.to_json() if recognizer.decoding.profile else None,
         "batch_frames": batch_frames,
         "device": str(recognizer.device),
     }
@@ -44,9 +60,11 @@ def by_others(name: str, hypotheses: Path, normalizer: Normalizer) -> Origin:
     fields = {
         "model_id": None,
         "model": {"name": name, "training": {}},
+        "config": None,
         "hypotheses": {"file": str(hypotheses), "sha256": hashlib.sha256(hypotheses.read_bytes()).hexdigest()},
         "normalizer": normalizer.to_json(),
         "decoding": None,
+        "profile": None,
         "batch_frames": None,
         "device": None,
     }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import hashlib
 import json
 import platform
 from collections import Counter
@@ -12,10 +13,9 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-import asr
 from asr.atomic import replacing
 from asr.evaluate.groups import grouped, groups, value_of, word_fields
-from asr.evaluate.origin import Origin
+from asr.evaluate.origin import Origin, program
 from asr.evaluate.splits import Split
 from asr.evaluate.vocabulary import Vocabulary, in_and_out
 from asr.score import Counts, Score, wer_interval
@@ -79,9 +79,9 @@ def build_report(origin: Origin, results: Sequence[Result], extras: Extras) -> d
         "format": FORMAT,
         "created": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
         "command": extras.command,
+        "program": program(),
         **origin.fields,
         "versions": {
-            "asr": asr.__version__,
             "python": platform.python_version(),
             **{package: version(package) for package in _PACKAGES},
         },
@@ -154,6 +154,7 @@ def _split(result: Result, unknown: Callable[[str], set[str]] | None, extras: Ex
         "audio_seconds": _rounded(result.audio_seconds),
         "decode_seconds": _rounded(result.decode_seconds),
         "manifest": str(result.split.manifest),
+        "manifest_sha256": hashlib.sha256(result.split.manifest.read_bytes()).hexdigest(),
         "dataset": {
             "name": dataset.name,
             "license": dataset.license,

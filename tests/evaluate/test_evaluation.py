@@ -1,5 +1,6 @@
 """From manifests to report files, with a recognizer whose words are known beforehand."""
 
+import hashlib
 import json
 from pathlib import Path
 
@@ -17,7 +18,6 @@ from asr.evaluate.vocabulary import read_vocabulary
 from asr.recognizer import Recognizer
 from asr.score import Pair, score
 from asr.transcript import Alternative, Transcript, Word
-
 
 SCHEMA = json.loads((Path(__file__).parents[2] / "docs" / "report.schema.json").read_text(encoding="utf-8"))
 
@@ -96,7 +96,9 @@ def test_report_fields(parrot, tmp_path):
     assert report["normalizer"] == parrot.normalizer.to_json()
     assert report["decoding"] == {"decoder": "greedy"}
     assert report["command"] == "asr evaluate ..."
-    assert report["versions"]["asr"] == asr.__version__
+    assert report["program"]["version"] == asr.__version__
+    assert report["config"]["train"]["seed"] == 1
+    assert split["manifest_sha256"] == hashlib.sha256(test.read_bytes()).hexdigest()
 
     assert [record["id"] for record in hypotheses] == ["u1", "u2", "u3"]  # in the manifest's order
     assert hypotheses[1] == {

@@ -59,6 +59,7 @@ def test_what_a_run_leaves(finished, settings):
         "checkpoints",
         "config.yaml",
         "curves.png",
+        "heard.json",
         "log.jsonl",
         "model.safetensors",
         "tensorboard",
