@@ -21,9 +21,12 @@ def evaluate(
     manifests: Annotated[
         list[str], typer.Argument(metavar="[NAME=]MANIFEST...", help="Splits; a name defaults to the file's.")
     ],
-    out: Annotated[Path, typer.Option("--out", help="Folder for report.json, report.md, hypotheses.jsonl.")],
+    out: Annotated[Path, typer.Option("--out", help="Folder for report.json, .md, .html, hypotheses.jsonl.")],
     device: Device = "auto",
     batch_frames: BatchFrames = 24_000,
+    examples: Annotated[
+        int, typer.Option(min=0, help="Recordings to hear and see in report.html: half the worst, half at random.")
+    ] = 30,
     *,
     decoding: DecodingOptions,
 ) -> None:
@@ -41,11 +44,12 @@ def evaluate(
     recognizer = Recognizer.load(model, device, decoding)
     say_notes(recognizer.decoding.notes)
     with progress() as advance:
-        report = run(recognizer, splits, out, batch_frames, shlex.join(["asr", *sys.argv[1:]]), advance)
+        report = run(recognizer, splits, out, batch_frames, shlex.join(["asr", *sys.argv[1:]]), advance, examples)
     unreadable = [(name, item) for name, split in report["splits"].items() for item in split["unreadable"]]
     for name, item in unreadable:
         typer.echo(f"asr: {name}: {item['id']}: {item['error']}", err=True)
     typer.echo(summary(report))
     typer.echo(f"report: {out / 'report.md'}")
+    typer.echo(f"page:   {out / 'report.html'}")
     if unreadable:
         raise typer.Exit(1)

@@ -6,7 +6,7 @@ import datetime
 import json
 import platform
 from collections import Counter, defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -19,6 +19,7 @@ from asr.recognizer import Recognizer
 from asr.score import Counts, Score, UtteranceScore, wer_interval
 from asr.score.calibration import Reliability
 from asr.score.wer import pooled
+from asr.transcript import Word
 
 FORMAT = 1
 _MIN_SPEAKERS = 20  # for an interval over speakers
@@ -35,6 +36,7 @@ class Result:
         score: Of all its utterances.
         reliability: How far its words' confidences can be trusted; None where no word was recognised.
         oracle: Word errors if of each n-best list the best reading had been chosen; None without such lists.
+        heard: The words of each utterance as the recognizer gave them, by id; none for one that could not be read.
         unreadable: Messages by the ids of the utterances that could not be read, scored as deleted.
         audio_seconds: Length of the audio that was recognised.
         decode_seconds: Time that took, from the file to the text.
@@ -44,9 +46,15 @@ class Result:
     score: Score
     oracle: Counts | None
     reliability: Reliability | None
+    heard: Mapping[str, Sequence[Word]]
     unreadable: dict[str, str]
     audio_seconds: float
     decode_seconds: float
+
+    def words(self, item: UtteranceScore) -> Sequence[Word] | None:
+        """What was heard, one for each word that was scored; None where a normaliser has joined or parted words."""
+        words = self.heard.get(item.id)
+        return words if words is not None and len(words) == len(item.correct) else None
 
 
 def build_report(
@@ -93,7 +101,7 @@ def hypothesis_records(result: Result) -> list[dict[str, Any]]:
     speakers = {utterance.id: utterance.speaker for utterance in result.split.utterances}
     records = []
     for item in result.score.per_utterance:
-        record = {
+        record: dict[str, Any] = {
             "id": item.id,
             "split": result.split.name,
             "speaker": speakers[item.id],
@@ -103,6 +111,8 @@ def hypothesis_records(result: Result) -> list[dict[str, Any]]:
             "characters": item.characters.length,
             "character_errors": item.characters.errors,
         }
+        if (words := result.words(item)) is not None:
+            record["confidence"] = [round(word.confidence, 4) for word in words]
         if item.id in result.unreadable:
             record["error"] = result.unreadable[item.id]
         records.append(record)
