@@ -51,7 +51,9 @@ def demo(out: Path, settings: list[str], say: Callable[[str], None], command: st
     stage("evaluating: the test voices were never heard, neither in training nor in choosing the model")
     recognizer = Recognizer.load(run)
     splits = read_splits([str(data / f"{name}.jsonl") for name in SPLITS])
-    report = evaluate(recognizer, splits, out / "report", extras=Extras(command))
+    report = evaluate(
+        recognizer, splits, out / "report", extras=Extras(command, curves=(run / "curves.png").read_bytes())
+    )
     sample = spoken["test"][0]
     stage(f"transcribing {sample.audio}")
     say(f"  said:  {sample.text}")

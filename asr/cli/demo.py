@@ -26,4 +26,5 @@ def demo(
     report = run(out, settings or [], typer.echo, shlex.join(["asr", *sys.argv[1:]]))
     typer.echo(summary(report))
     typer.echo(f"report: {out / 'report' / 'report.md'}")
+    typer.echo(f"page:   {out / 'report' / 'report.html'}")
     typer.echo(f"next:   asr transcribe {out / 'run'} RECORDING.wav")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -19,7 +20,7 @@ def evaluate(
     manifests: Annotated[
         list[str], typer.Argument(metavar="[NAME=]MANIFEST...", help="Splits; a name defaults to the file's.")
     ],
-    out: Annotated[Path, typer.Option("--out", help="Folder for report.json, report.md, hypotheses.jsonl.")],
+    out: Annotated[Path, typer.Option("--out", help="Folder for report.json, .md, .html, hypotheses.jsonl.")],
     device: Device = "auto",
     batch_frames: BatchFrames = 24_000,
     by: By = None,
@@ -28,6 +29,9 @@ def evaluate(
     strict: Annotated[
         bool, typer.Option("--strict", help="Report nothing where the model has heard some of it in its making.")
     ] = False,
+    examples: Annotated[
+        int, typer.Option(min=0, help="Recordings to hear and see in report.html: half the worst, half at random.")
+    ] = 30,
     *,
     decoding: DecodingOptions,
 ) -> None:
@@ -40,13 +44,19 @@ def evaluate(
     from asr.evaluate import read_splits
     from asr.evaluate.groups import check_fields
     from asr.evaluate.markdown import summary
+    from asr.model.file import model_path
     from asr.recognizer import Recognizer
 
     splits = read_splits(manifests)
     check_fields(by or (), splits)  # before a model is loaded
     recognizer = Recognizer.load(model, device, decoding)
     say_notes(recognizer.decoding.notes)
-    extras = extras_of(by, vocabulary, trn, recognizer.normalizer)
+    curves = model_path(model).with_name("curves.png")
+    extras = replace(
+        extras_of(by, vocabulary, trn, recognizer.normalizer),
+        examples=examples,
+        curves=curves.read_bytes() if curves.exists() else None,
+    )
     with progress() as advance:
         report = run(recognizer, splits, out, batch_frames, advance, extras, strict)
     unreadable = [(name, item) for name, split in report["splits"].items() for item in split["unreadable"]]
@@ -54,5 +64,6 @@ def evaluate(
         typer.echo(f"asr: {name}: {item['id']}: {item['error']}", err=True)
     typer.echo(summary(report))
     typer.echo(f"report: {out / 'report.md'}")
+    typer.echo(f"page:   {out / 'report.html'}")
     if unreadable:
         raise typer.Exit(1)

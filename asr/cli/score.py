@@ -13,7 +13,7 @@ from asr.cli.options import By, NormalizerOf, Trn, VocabularyFile, extras_of, no
 def score(
     references: Annotated[Path, typer.Argument(metavar="REFERENCES", help="What was said.")],
     hypotheses: Annotated[Path, typer.Argument(metavar="HYPOTHESES", help="What was recognised, by the same ids.")],
-    out: Annotated[Path, typer.Option("--out", help="Folder for report.json, report.md, hypotheses.jsonl.")],
+    out: Annotated[Path, typer.Option("--out", help="Folder for report.json, .md, .html, hypotheses.jsonl.")],
     name: Annotated[
         str | None, typer.Option("--name", help="What the report calls the recogniser; else the file of HYPOTHESES.")
     ] = None,
@@ -44,3 +44,4 @@ def score(
     report = score_texts(said, recognised, origin, out, chosen, extras_of(by, vocabulary, trn, chosen))
     typer.echo(summary(report))
     typer.echo(f"report: {out / 'report.md'}")
+    typer.echo(f"page:   {out / 'report.html'}")

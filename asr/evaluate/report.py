@@ -7,7 +7,7 @@ import hashlib
 import json
 import platform
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -18,9 +18,10 @@ from asr.evaluate.groups import grouped, groups, value_of, word_fields
 from asr.evaluate.origin import Origin, program
 from asr.evaluate.splits import Split
 from asr.evaluate.vocabulary import Vocabulary, in_and_out
-from asr.score import Counts, Score, wer_interval
+from asr.score import Counts, Score, UtteranceScore, wer_interval
 from asr.score.calibration import Reliability
 from asr.score.wer import pooled
+from asr.transcript import Word
 
 FORMAT = 2  # 1 had no groups, nothing heard before, and a model always
 _MIN_SPEAKERS = 20  # for an interval over speakers
@@ -37,6 +38,7 @@ class Result:
         score: Of all its utterances.
         reliability: How far its words' confidences can be trusted; None where no word was recognised.
         oracle: Word errors if of each n-best list the best reading had been chosen; None without such lists.
+        recognised: The words of each utterance as the recognizer gave them, by id; of none that could not be read.
         unreadable: Messages by the ids of the utterances that could not be read, scored as deleted.
         audio_seconds: Length of the audio that was recognised; None where that is not known.
         decode_seconds: Time that took, from the file to the text; None where others did it.
@@ -47,10 +49,16 @@ class Result:
     score: Score
     oracle: Counts | None
     reliability: Reliability | None
+    recognised: Mapping[str, Sequence[Word]]
     unreadable: dict[str, str]
     audio_seconds: float | None
     decode_seconds: float | None
     heard: dict[str, Any] | None
+
+    def words(self, item: UtteranceScore) -> Sequence[Word] | None:
+        """What was heard, one for each word that was scored; None where a normaliser has joined or parted words."""
+        words = self.recognised.get(item.id)
+        return words if words is not None and len(words) == len(item.correct) else None
 
 
 @dataclass(frozen=True)
@@ -62,12 +70,16 @@ class Extras:
         by: Fields of the manifests, for each of whose values there are rates too.
         vocabulary: Words in and outside of which errors are counted apart.
         trn: Whether texts are written for NIST's sclite too, `NAME.ref.trn` and `NAME.hyp.trn` for each split.
+        examples: Utterances that report.html lets one hear and see, half of them the worst, half drawn at random.
+        curves: The picture of the training run, for report.html.
     """
 
     command: str | None = None
     by: tuple[str, ...] = ()
     vocabulary: Vocabulary | None = None
     trn: bool = False
+    examples: int = 30
+    curves: bytes | None = None
 
 
 PLAIN = Extras()
@@ -122,6 +134,8 @@ def hypothesis_records(result: Result, by: Sequence[str] = ()) -> list[dict[str,
         }
         if by:
             record["by"] = {field: value_of(utterances[item.id], field) for field in by}
+        if (words := result.words(item)) is not None:
+            record["confidence"] = [round(word.confidence, 4) for word in words]
         if item.id in result.unreadable:
             record["error"] = result.unreadable[item.id]
         records.append(record)

@@ -4,21 +4,25 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from asr.data.prints import Prints, Waveform, make_print
 from asr.errors import AudioError, ScoreError
+from asr.evaluate.examples import make_examples
 from asr.evaluate.groups import check_fields
 from asr.evaluate.markdown import markdown
 from asr.evaluate.origin import Origin, by_recognizer
+from asr.evaluate.page import write_page
 from asr.evaluate.report import PLAIN, Extras, Result, build_report, write_report
 from asr.evaluate.seen import heard_again, seen
 from asr.evaluate.splits import Split
 from asr.recognizer import BATCH_FRAMES, Recognizer
-from asr.score import Score, oracle_counts, score
+from asr.score import oracle_counts, score
 from asr.score.calibration import Reliability, reliability
 from asr.text import Normalizer
+from asr.transcript import Word
 
 Progress = Callable[[str, float, float], None]
 
@@ -40,7 +44,7 @@ def evaluate(
     Args:
         recognizer: What is measured.
         splits: What it is measured on.
-        out: Folder for report.json, report.md and hypotheses.jsonl.
+        out: Folder for report.json, report.md, report.html and hypotheses.jsonl.
         batch_frames: Most frames in a batch; changes the speed, not the result.
         progress: Called with a split's name and its audio seconds done and in all.
         extras: What the report is to have beside the rates.
@@ -60,8 +64,7 @@ def evaluate(
         raise ScoreError(
             "; ".join(f"{name}: {line}" for name, line in lines) + "; so, being strict, nothing is reported"
         )
-    write_report(Path(out), report, markdown(report, results), results, extras)
-    return report
+    return _write(Path(out), report, results, extras, recognizer)
 
 
 def score_texts(
@@ -94,13 +97,24 @@ def score_texts(
         score=score(texts, hypotheses, normalizer),
         oracle=None,
         reliability=None,
+        recognised={},
         unreadable={},
         audio_seconds=sum(durations) if all(durations) else None,
         decode_seconds=None,
         heard=None,
     )
-    report = build_report(origin, [result], extras)
-    write_report(Path(out), report, markdown(report, [result]), [result], extras)
+    return _write(Path(out), build_report(origin, [result], extras), [result], extras)
+
+
+def _write(
+    out: Path, report: dict[str, Any], results: Sequence[Result], extras: Extras, recognizer: Recognizer | None = None
+) -> dict[str, Any]:
+    """Write a report in all its forms; with a recognizer, examples to hear and see."""
+    write_report(out, report, markdown(report, results), results, extras)
+    # Last, when the numbers are safe: here recordings are read and run through the model once more.
+    write_page(
+        out, report, results, make_examples(recognizer, results, extras.examples) if recognizer else {}, extras.curves
+    )
     return report
 
 
@@ -110,13 +124,16 @@ def _recognise(recognizer: Recognizer, split: Split, batch_frames: int, progress
     order = sorted(split.utterances, key=lambda utterance: -utterance.duration)
     total = sum(utterance.duration for utterance in order)
     nbests: dict[str, list[str]] = {}
-    sure: dict[str, list[float]] = {}
+    recognised: dict[str, Sequence[Word]] = {}
     unreadable: dict[str, str] = {}
-    heard = done = 0.0
     prints: dict[str, Prints] = {}
+    audio = done = printing = 0.0
 
     def listen(place: int, waveform: Waveform) -> None:
+        nonlocal printing
+        start = time.perf_counter()
         prints[order[place].id] = make_print(order[place].id, waveform, recognizer.sample_rate)
+        printing += time.perf_counter() - start
 
     start = time.perf_counter()
     transcripts = recognizer.transcribe_many((utterance.audio for utterance in order), batch_frames, listen)
@@ -126,32 +143,33 @@ def _recognise(recognizer: Recognizer, split: Split, batch_frames: int, progress
             nbests[utterance.id] = [""]
         else:
             nbests[utterance.id] = [reading.text for reading in result.nbest]
-            sure[utterance.id] = [word.confidence for word in result.words]
-            heard += result.duration
+            recognised[utterance.id] = result.words
+            audio += result.duration
         done += utterance.duration
         progress(split.name, done, total)
-    seconds = time.perf_counter() - start
+    seconds = time.perf_counter() - start - printing
     references = {utterance.id: utterance.text for utterance in split.utterances}
     texts = {id: readings[0] for id, readings in nbests.items()}
-    scored = score(references, texts, recognizer.normalizer)
-    return Result(
+    found = Result(
         split=split,
-        score=scored,
-        reliability=_reliability(scored, sure),
+        score=score(references, texts, recognizer.normalizer),
+        reliability=None,
         oracle=oracle_counts(references, nbests, recognizer.normalizer) if recognizer.decoding.nbest > 1 else None,
+        recognised=recognised,
         unreadable={item.id: unreadable[item.id] for item in split.utterances if item.id in unreadable},
-        audio_seconds=heard,
+        audio_seconds=audio,
         decode_seconds=seconds,
         heard=seen(recognizer.file.heard, split, prints),
     )
+    return replace(found, reliability=_reliability(found))
 
 
-def _reliability(scored: Score, sure: Mapping[str, Sequence[float]]) -> Reliability | None:
+def _reliability(result: Result) -> Reliability | None:
     """How far the words' confidences can be trusted; None where no word was recognised."""
     said: list[float] = []
     right: list[bool] = []
-    for item in scored.per_utterance:
-        if len(item.correct) == len(sure.get(item.id, ())):  # a normaliser may join or part words: those are left out
-            said += sure.get(item.id, ())
+    for item in result.score.per_utterance:
+        if words := result.words(item):
+            said += [word.confidence for word in words]
             right += item.correct
     return reliability(said, right) if said else None

@@ -114,6 +114,7 @@ def test_report_fields(parrot, tmp_path):
         "deletions": 0,
         "characters": 6,
         "character_errors": 0,
+        "confidence": [0.9, 0.9],
     }
     assert "%WER 50.00 [ 2 / 4, 1 ins, 1 del, 0 sub ]" in text
     assert "The splits of this data set share speaker" in text
@@ -185,6 +186,7 @@ def test_report_replaces_the_one_before(parrot, tmp_path):
     assert report["splits"]["test"]["wer"] == 0
     assert sorted(path.name for path in (tmp_path / "out").iterdir()) == [
         "hypotheses.jsonl",
+        "report.html",
         "report.json",
         "report.md",
     ]

@@ -1,0 +1,219 @@
+"use strict";
+// The list of all utterances: sorted, filtered, and drawn a page at a time.
+(() => {
+  const AT_ONCE = 50;
+  const UNSURE = [60, 85]; // per cent: below the first a word is doubtful, below the second not quite sure
+  const data = JSON.parse(document.getElementById("data").textContent);
+  const byId = (id) => document.getElementById(id);
+  const several = data.splits.length > 1;
+  const number = new Intl.NumberFormat("en-US");
+  const order = new Intl.Collator(undefined, { numeric: true });
+
+  const utterances = data.utterances.map(([split, id, speaker, duration, pairs, sure, error, example]) => {
+    const both = pairs.map((pair) => (Array.isArray(pair) ? pair : [pair, pair]));
+    const words = both.filter(([reference]) => reference !== null).length;
+    const errors = both.filter(([reference, heard]) => reference !== heard).length;
+    const texts = [0, 1].map((side) => both.map((pair) => pair[side]).filter((word) => word !== null).join(" "));
+    return {
+      split, id, speaker, duration, pairs: both, sure, error, example, words, errors,
+      wer: words ? errors / words : null,
+      text: [id, speaker ?? "", ...texts].join("\n").toLowerCase(),
+    };
+  });
+
+  const state = { key: "errors", down: true, picked: null, shown: 0, found: [] };
+  let opened = []; // what takes examples away again
+
+  const make = (name, className, ...children) => {
+    const made = document.createElement(name);
+    if (className) made.className = className;
+    made.append(...children);
+    return made;
+  };
+
+  const unseen = (text) => make("span", "unseen", text);
+
+  const isolated = (word) => {
+    const made = make("bdi", "", word);
+    made.dir = "auto";
+    return made;
+  };
+
+  // A recognised word, with how sure the model was of it.
+  const heardWord = (word, sure) => {
+    const made = isolated(word);
+    if (sure === undefined) return made;
+    made.className = sure < UNSURE[0] ? "doubtful" : sure < UNSURE[1] ? "unsure" : "";
+    made.title = `confidence ${sure} %`;
+    made.append(make("sub", "sure", ` ${sure}`));
+    return made;
+  };
+
+  const drawPair = ([reference, heard], sure) => {
+    if (reference === heard) return heardWord(heard, sure);
+    if (heard === null) return make("del", "deleted", unseen("left out: "), make("span", "mark", "−"), isolated(reference));
+    if (reference === null) return make("ins", "inserted", unseen("added: "), make("span", "mark", "+"), heardWord(heard, sure));
+    return make(
+      "span", "substituted",
+      unseen("instead of "), make("del", "", isolated(reference)), make("span", "mark", " › "),
+      unseen(" recognised: "), make("ins", "", heardWord(heard, sure)),
+    );
+  };
+
+  const drawWords = (utterance) => {
+    const line = make("p", "words");
+    line.dir = "auto";
+    let place = 0;
+    for (const pair of utterance.pairs) {
+      line.append(drawPair(pair, pair[1] === null ? undefined : utterance.sure?.[place]), " ");
+      if (pair[1] !== null) place += 1;
+    }
+    if (!utterance.pairs.length) line.append(make("em", "note", "no words, and none recognised"));
+    return line;
+  };
+
+  const exampleButton = (utterance, place) => {
+    const button = make("button", "hear", "Hear and see");
+    button.type = "button";
+    button.setAttribute("aria-expanded", "false");
+    button.setAttribute("aria-label", `Hear and see ${utterance.id}`);
+    let close = null;
+    button.addEventListener("click", () => {
+      if (close) {
+        close();
+        opened = opened.filter((other) => other !== close);
+        close = null;
+      } else {
+        close = examples.show(data.examples[utterance.example], place, utterance.id);
+        opened.push(close);
+      }
+      button.setAttribute("aria-expanded", String(Boolean(close)));
+    });
+    return button;
+  };
+
+  const drawUtterance = (utterance) => {
+    const id = make("th", "id", isolated(utterance.id));
+    id.scope = "row";
+    if (several) id.append(make("span", "tag", data.splits[utterance.split]));
+    const wer = utterance.wer === null ? "n/a" : (100 * utterance.wer).toFixed(1);
+    const cells = [utterance.duration.toFixed(2), utterance.words, utterance.errors, wer];
+    const facts = make("tr", "facts", id, make("td", "speaker", isolated(utterance.speaker ?? "–")));
+    facts.append(...cells.map((value) => make("td", "number", String(value))));
+    const said = make("td", "said", drawWords(utterance));
+    said.colSpan = 6;
+    if (utterance.error) said.append(make("p", "note", `Could not be read: ${utterance.error}`));
+    if (utterance.example !== null) {
+      const place = make("div", "example");
+      said.append(exampleButton(utterance, place), place);
+    }
+    return make("tbody", utterance.errors ? "" : "right", facts, make("tr", "", said));
+  };
+
+  const matches = () => {
+    const text = byId("search").value.trim().toLowerCase();
+    const split = byId("split") ? byId("split").value : "";
+    const errors = byId("errors").checked;
+    const heard = byId("with-example").checked;
+    const { picked } = state;
+    return (one) =>
+      (!text || one.text.includes(text)) &&
+      (!split || data.splits[one.split] === split) &&
+      (!errors || one.errors > 0) &&
+      (!heard || one.example !== null) &&
+      (!picked || (data.splits[one.split] === picked.split && holds(one, picked)));
+  };
+
+  const holds = (one, picked) =>
+    picked.what === "speaker"
+      ? one.speaker === picked.speaker
+      : one.pairs.some(([reference, heard]) => reference === picked.reference && heard === picked.hypothesis);
+
+  const compare = (a, b) => {
+    const [left, right] = [a[state.key], b[state.key]];
+    if (left === null || right === null) return (left === null) - (right === null); // what is unknown comes last
+    const found = typeof left === "string" ? order.compare(left, right) : left - right;
+    return state.down ? -found : found;
+  };
+
+  const more = () => {
+    const next = state.found.slice(state.shown, state.shown + AT_ONCE);
+    byId("list").append(...next.map(drawUtterance));
+    state.shown += next.length;
+    const left = state.found.length - state.shown;
+    byId("more").hidden = !left;
+    byId("more").textContent = `Show ${Math.min(left, AT_ONCE)} more of ${number.format(left)}`;
+  };
+
+  const describe = () => {
+    const errors = state.found.reduce((sum, one) => sum + one.errors, 0);
+    const words = state.found.reduce((sum, one) => sum + one.words, 0);
+    const rate = words ? `, WER ${((100 * errors) / words).toFixed(2)} %` : "";
+    byId("count").textContent =
+      `${number.format(state.found.length)} of ${number.format(utterances.length)} utterances: ` +
+      `${number.format(errors)} errors in ${number.format(words)} words${rate}`;
+  };
+
+  const refresh = () => {
+    for (const close of opened) close();
+    opened = [];
+    for (const body of byId("list").querySelectorAll("tbody")) body.remove();
+    state.found = utterances.filter(matches()).sort(compare);
+    state.shown = 0;
+    for (const button of document.querySelectorAll("[data-sort]")) {
+      const here = button.dataset.sort === state.key;
+      button.closest("th").setAttribute("aria-sort", here ? (state.down ? "descending" : "ascending") : "none");
+    }
+    describe();
+    more();
+  };
+
+  const describePick = ({ what, split, speaker, reference, hypothesis }) => {
+    if (what === "speaker") return `${split}: speaker ${speaker ?? "unknown"}`;
+    if (hypothesis === null) return `${split}: − ${reference}`;
+    return reference === null ? `${split}: + ${hypothesis}` : `${split}: ${reference} › ${hypothesis}`;
+  };
+
+  const pick = (picked) => {
+    state.picked = picked;
+    byId("picked").hidden = !picked;
+    byId("picked-text").textContent = picked ? describePick(picked) : "";
+    // What else was filtered would hide some of what was just asked for.
+    if (picked) {
+      byId("search").value = "";
+      byId("errors").checked = byId("with-example").checked = false;
+      if (byId("split")) byId("split").value = "";
+    }
+    refresh();
+  };
+
+  const wire = () => {
+    let waiting;
+    byId("search").addEventListener("input", () => {
+      clearTimeout(waiting);
+      waiting = setTimeout(refresh, 120);
+    });
+    for (const id of ["split", "errors", "with-example"]) byId(id)?.addEventListener("change", refresh);
+    byId("numbers").addEventListener("change", () => byId("list").classList.toggle("numbers", byId("numbers").checked));
+    byId("more").addEventListener("click", more);
+    byId("unpick").addEventListener("click", () => {
+      pick(null);
+      byId("search").focus();
+    });
+    document.addEventListener("click", (event) => {
+      const button = event.target.closest("[data-sort], [data-pick]");
+      if (button?.dataset.sort) {
+        const key = button.dataset.sort;
+        Object.assign(state, { key, down: key === state.key ? !state.down : !["id", "speaker"].includes(key) });
+        refresh();
+      } else if (button?.dataset.pick) {
+        pick(JSON.parse(button.dataset.pick));
+        byId("utterances").scrollIntoView();
+        byId("utterances").focus({ preventScroll: true });
+      }
+    });
+  };
+
+  wire();
+  refresh();
+})();
