@@ -105,6 +105,7 @@ def test_report_fields(parrot, tmp_path):
         "deletions": 0,
         "characters": 6,
         "character_errors": 0,
+        "confidence": [0.9, 0.9],
     }
     assert "%WER 50.00 [ 2 / 4, 1 ins, 1 del, 0 sub ]" in text
     assert "The splits of this data set share speaker" in text
@@ -131,6 +132,7 @@ def test_unreadable_utterance_counts_as_deleted_and_is_listed(parrot, tmp_path):
     assert (split["deletions"], split["words"], split["utterances"], split["audio_seconds"]) == (3, 5, 2, 2.0)
     assert [item["id"] for item in split["unreadable"]] == ["lost"]
     assert hypotheses[1]["error"].endswith("lost.wav: broken")
+    assert "confidence" not in hypotheses[1]
     assert "**1 utterances could not be read**" in text
 
 
@@ -175,6 +177,7 @@ def test_report_replaces_the_one_before(parrot, tmp_path):
     assert report["splits"]["test"]["wer"] == 0
     assert sorted(path.name for path in (tmp_path / "out").iterdir()) == [
         "hypotheses.jsonl",
+        "report.html",
         "report.json",
         "report.md",
     ]

@@ -92,6 +92,15 @@
     return button;
   };
 
+  // A narrow window lays the table out as blocks, and a browser then no longer takes it for a table.
+  const ROLES = { TABLE: "table", THEAD: "rowgroup", TBODY: "rowgroup", TR: "row", TD: "cell" };
+  const setRoles = (element) => {
+    for (const part of [element, ...element.querySelectorAll("*")]) {
+      const role = part.tagName === "TH" ? (part.scope === "row" ? "rowheader" : "columnheader") : ROLES[part.tagName];
+      if (role) part.setAttribute("role", role);
+    }
+  };
+
   const drawUtterance = (utterance) => {
     const id = make("th", "id", isolated(utterance.id));
     id.scope = "row";
@@ -107,7 +116,9 @@
       const place = make("div", "example");
       said.append(exampleButton(utterance, place), place);
     }
-    return make("tbody", utterance.errors ? "" : "right", facts, make("tr", "", said));
+    const body = make("tbody", "", facts, make("tr", "", said));
+    setRoles(body);
+    return body;
   };
 
   const matches = () => {
@@ -120,7 +131,7 @@
       (!text || one.text.includes(text)) &&
       (!split || data.splits[one.split] === split) &&
       (!errors || one.errors > 0) &&
-      (!heard || one.example !== null) &&
+      (!heard || (one.example !== null && !data.examples[one.example].error)) &&
       (!picked || (data.splits[one.split] === picked.split && holds(one, picked)));
   };
 
@@ -214,6 +225,7 @@
     });
   };
 
+  setRoles(byId("list"));
   wire();
   refresh();
 })();
