@@ -28,10 +28,10 @@ Waveform = NDArray[np.float32]
 LONGEST = 60.0  # seconds of a recording that are carried
 _SEED = 0
 _MP3_RATES = (8000, 11025, 12000, 16000, 22050, 24000, 32000, 44100, 48000)
-_COMPRESSION = 0.6  # about 50 kbit/s at 16 kHz
+_COMPRESSION = 0.6  # enough for speech
 _SHOWN_DB = 60.0  # from the loudest down; what is below is one colour
-_COLOURS = 64  # of a picture: more cost bytes and show nothing
-_FRAMES = 1500  # of a picture at most: neighbours are averaged beyond
+_COLOURS = 48  # of a picture: more cost bytes and show nothing
+_FRAMES = 1200  # of a picture at most: neighbours are averaged beyond
 _FAINTEST = 3  # per cent, of a posterior that is drawn
 
 
@@ -153,7 +153,8 @@ def _mp3(waveform: Waveform, rate: int) -> bytes:
         format="MP3",
         subtype="MPEG_LAYER_III",
         compression_level=_COMPRESSION,
-        bitrate_mode="CONSTANT",  # from which players tell the duration exactly
+        # Its header says where the sound begins. At constant low rates LAME has no room for one, and players are late.
+        bitrate_mode="VARIABLE",
     )
     return file.getvalue()
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import subprocess
 from collections.abc import Callable
 from contextlib import suppress
@@ -11,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import asr
+from asr.evaluate.splits import file_hash
 from asr.recognizer import Recognizer
 from asr.text import Normalizer
 
@@ -61,7 +61,7 @@ def by_others(name: str, hypotheses: Path, normalizer: Normalizer) -> Origin:
         "model_id": None,
         "model": {"name": name, "training": {}},
         "config": None,
-        "hypotheses": {"file": str(hypotheses), "sha256": hashlib.sha256(hypotheses.read_bytes()).hexdigest()},
+        "hypotheses": {"file": str(hypotheses), "sha256": file_hash(hypotheses)},
         "normalizer": normalizer.to_json(),
         "decoding": None,
         "profile": None,

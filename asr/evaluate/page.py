@@ -62,7 +62,8 @@ def render(report: dict[str, Any], results: Sequence[Result], examples: Examples
         style=Markup(_asset("page.css")),
         scripts={name: Markup(source) for name, source in scripts.items()},
         policy=_policy(scripts.values()),
-        data=Markup(_json(_data(results, examples))),
+        data=_json(_data(results, examples)),
+        examples=[_json(_example(example)) for example in examples.values()],  # each is parsed when it is opened
         curves=base64.b64encode(curves).decode() if curves else "",
     )
 
@@ -81,10 +82,10 @@ def _policy(scripts: Any) -> str:
     )
 
 
-def _json(data: Any) -> str:
+def _json(data: Any) -> Markup:
     """JSON that can stand in a script element, whatever is in its texts."""
     text = json.dumps(data, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
-    return text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")
+    return Markup(text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026"))
 
 
 def _data(results: Sequence[Result], examples: Examples) -> dict[str, Any]:
@@ -106,7 +107,7 @@ def _data(results: Sequence[Result], examples: Examples) -> dict[str, Any]:
             for number, result in enumerate(results)
             for utterance, item in zip(result.split.utterances, result.score.per_utterance, strict=True)
         ],
-        "examples": [_example(example) for example in examples.values()],
+        "broken": [place for place, example in enumerate(examples.values()) if isinstance(example, AudioError)],
     }
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import datetime
-import hashlib
 import json
 import platform
 from collections import Counter
@@ -168,7 +167,7 @@ def _split(result: Result, unknown: Callable[[str], set[str]] | None, extras: Ex
         "audio_seconds": _rounded(result.audio_seconds),
         "decode_seconds": _rounded(result.decode_seconds),
         "manifest": str(result.split.manifest),
-        "manifest_sha256": hashlib.sha256(result.split.manifest.read_bytes()).hexdigest(),
+        "manifest_sha256": result.split.sha256,
         "dataset": {
             "name": dataset.name,
             "license": dataset.license,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
@@ -21,6 +22,7 @@ class Split:
         utterances: What it holds.
         dataset: The description of the data set that it lies in.
         overlaps: What it shares with the other splits of an evaluation, as dataset.yaml declares; a line each.
+        sha256: Of the manifest's bytes.
     """
 
     name: str
@@ -28,6 +30,13 @@ class Split:
     utterances: list[Utterance]
     dataset: Dataset
     overlaps: tuple[str, ...] = ()
+    sha256: str = ""
+
+
+def file_hash(path: Path) -> str:
+    """SHA-256 of a file's bytes, in hexadecimal."""
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
 def read_splits(arguments: Iterable[str]) -> list[Split]:
@@ -41,7 +50,7 @@ def read_splits(arguments: Iterable[str]) -> list[Split]:
             must not (an utterance; a speaker or text that its dataset.yaml does not declare).
     """
     splits = [
-        Split(name, path, read_manifest(path), read_dataset(path.parent))
+        Split(name, path, read_manifest(path), read_dataset(path.parent), sha256=file_hash(path))
         for name, path in named_splits(arguments).items()
     ]
     folders: dict[Path, list[Split]] = defaultdict(list)

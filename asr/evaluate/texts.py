@@ -19,7 +19,7 @@ from typing import Any
 
 from asr.data.manifest import Dataset, Utterance, parse_record
 from asr.errors import ManifestError, ScoreError
-from asr.evaluate.splits import Split
+from asr.evaluate.splits import Split, file_hash
 
 _REFERENCE = ("reference", "text")
 _HYPOTHESIS = ("hypothesis", "pred_text", "text")
@@ -53,7 +53,7 @@ def read_references(path: str | Path, name: str | None = None) -> Split:
                 extra=fields,
             )
         )
-    return Split(name or path.stem, path, utterances, Dataset())
+    return Split(name or path.stem, path, utterances, Dataset(), sha256=file_hash(path))
 
 
 def read_hypotheses(path: str | Path) -> dict[str, str]:

@@ -30,6 +30,7 @@ def test_writes_a_report_of_every_split(run_asr, tiny_model, splits):
     lines = out.splitlines()
     assert lines[0].startswith("v: %WER ") and lines[1].startswith("test: %WER ")
     assert lines[2] == f"report: {splits / 'report' / 'report.md'}"
+    assert lines[3] == f"page:   {splits / 'report' / 'report.html'}"
     assert "v: 100 %" in err  # progress as plain lines where there is no terminal
     report = json.loads((splits / "report/report.json").read_text(encoding="utf-8"))
     assert list(report["splits"]) == ["v", "test"]
@@ -44,6 +45,14 @@ def test_pitfall_batch_size_does_not_change_the_report(run_asr, tiny_model, spli
         assert run_asr("evaluate", tiny_model, *arguments).status == 0
         contents.append((splits / "report/hypotheses.jsonl").read_text(encoding="utf-8"))
     assert contents[0] == contents[1]
+
+
+def test_examples_on_the_page_are_as_many_as_asked_for(run_asr, tiny_model, splits):
+    arguments = (splits / "test.jsonl", "--out", splits / "report", "--examples")
+    for count, expected in ((0, 0), (2, 2), (30, 3)):
+        assert run_asr("evaluate", tiny_model, *arguments, count).status == 0
+        page = (splits / "report/report.html").read_text(encoding="utf-8")
+        assert page.count('"sound":') == expected
 
 
 def test_unreadable_utterance_is_exit_1(run_asr, tiny_model, splits):

@@ -142,6 +142,7 @@ def test_unreadable_utterance_counts_as_deleted_and_is_listed(parrot, tmp_path):
     assert (split["deletions"], split["words"], split["utterances"], split["audio_seconds"]) == (3, 5, 2, 2.0)
     assert [item["id"] for item in split["unreadable"]] == ["lost"]
     assert hypotheses[1]["error"].endswith("lost.wav: broken")
+    assert "confidence" not in hypotheses[1]
     assert "**1 utterances could not be read**" in text
 
 

@@ -1,11 +1,12 @@
 "use strict";
 // The recording of an utterance: a player, and what the model saw, thought and wrote, over one axis of time.
 const examples = (() => {
-  const PER_SECOND = 140; // pixels
+  const PER_SECOND = 160; // pixels
   const NARROWEST = 280;
   const LEFT = 44; // pixels for the names of the bands
   const MEL = 128;
-  const POSTERIORS = { top: MEL + 20, height: 64 };
+  const LETTERS = { lines: 2, height: 11, width: 7.5 }; // above the posteriors
+  const POSTERIORS = { top: MEL + 6 + LETTERS.lines * LETTERS.height, height: 64 };
   const WORDS = { top: POSTERIORS.top + POSTERIORS.height + 10, line: 20 };
   const AXIS = WORDS.top + 2 * WORDS.line + 8;
   const HEIGHT = AXIS + 24;
@@ -43,11 +44,23 @@ const examples = (() => {
 
   const height = (percent) => POSTERIORS.top + POSTERIORS.height * (1 - percent / 100);
 
+  // The names of peaks, on the lowest line on which each has room; without one where there is none.
+  const drawLetters = (group, peaks) => {
+    const ends = Array(LETTERS.lines).fill(-Infinity);
+    for (const [x, token, hue] of peaks.sort((a, b) => a[0] - b[0])) {
+      const line = ends.findIndex((end) => x - end >= LETTERS.width);
+      if (line < 0) continue;
+      ends[line] = x;
+      const y = POSTERIORS.top - 4 - line * LETTERS.height;
+      group.append(node("text", { x, y, class: `letter ${hue}` }, token));
+    }
+  };
+
   const drawPosteriors = (group, example, x) => {
     const middle = (step) => x((step + 0.5) * example.step_seconds);
     const blank = example.blank.map((percent, step) => `${middle(step).toFixed(1)},${height(percent).toFixed(1)}`);
     group.append(node("polyline", { points: blank.join(" "), class: "blank" }));
-    const labels = [];
+    const peaks = [];
     example.posteriors.forEach(([token, steps, percents]) => {
       const hue = `hue${token.codePointAt(0) % HUES}`;
       for (const run of runs(steps, percents)) {
@@ -55,12 +68,10 @@ const examples = (() => {
         const path = points.map(([step, percent]) => `${middle(step).toFixed(1)},${height(percent).toFixed(1)}`);
         group.append(node("polygon", { points: path.join(" "), class: hue }));
         const peak = run.reduce((best, point) => (point[1] > best[1] ? point : best));
-        if (peak[1] < LABELLED) continue;
-        const place = { x: middle(peak[0]), y: POSTERIORS.top - 4, class: `letter ${hue}` };
-        labels.push(node("text", place, token.trim() || "␣"));
+        if (peak[1] >= LABELLED) peaks.push([middle(peak[0]), token.trim() || "␣", hue]);
       }
     });
-    group.append(...labels);
+    drawLetters(group, peaks);
   };
 
   const drawWords = (group, example, x) => {

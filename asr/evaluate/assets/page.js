@@ -13,13 +13,18 @@
     const both = pairs.map((pair) => (Array.isArray(pair) ? pair : [pair, pair]));
     const words = both.filter(([reference]) => reference !== null).length;
     const errors = both.filter(([reference, heard]) => reference !== heard).length;
-    const texts = [0, 1].map((side) => both.map((pair) => pair[side]).filter((word) => word !== null).join(" "));
     return {
       split, id, speaker, duration, pairs: both, sure, error, example, words, errors,
       wer: words ? errors / words : null,
-      text: [id, speaker ?? "", ...texts].join("\n").toLowerCase(),
     };
   });
+
+  // What is searched, made for the first search only.
+  const text = (one) => {
+    const side = (which) => one.pairs.map((pair) => pair[which] ?? "").join(" ").replace(/ +/g, " ");
+    one.text ??= [one.id, one.speaker ?? "", side(0), side(1)].join("\n").toLowerCase();
+    return one.text;
+  };
 
   const state = { key: "errors", down: true, picked: null, shown: 0, found: [] };
   let opened = []; // what takes examples away again
@@ -84,12 +89,22 @@
         opened = opened.filter((other) => other !== close);
         close = null;
       } else {
-        close = examples.show(data.examples[utterance.example], place, utterance.id);
+        const example = JSON.parse(byId(`example-${utterance.example}`).textContent);
+        close = examples.show(example, place, utterance.id);
         opened.push(close);
       }
       button.setAttribute("aria-expanded", String(Boolean(close)));
     });
     return button;
+  };
+
+  // A narrow window lays the table out as blocks, and a browser then no longer takes it for a table.
+  const ROLES = { TABLE: "table", THEAD: "rowgroup", TBODY: "rowgroup", TR: "row", TD: "cell" };
+  const setRoles = (element) => {
+    for (const part of [element, ...element.querySelectorAll("*")]) {
+      const role = part.tagName === "TH" ? (part.scope === "row" ? "rowheader" : "columnheader") : ROLES[part.tagName];
+      if (role) part.setAttribute("role", role);
+    }
   };
 
   const drawUtterance = (utterance) => {
@@ -107,20 +122,22 @@
       const place = make("div", "example");
       said.append(exampleButton(utterance, place), place);
     }
-    return make("tbody", utterance.errors ? "" : "right", facts, make("tr", "", said));
+    const body = make("tbody", "", facts, make("tr", "", said));
+    setRoles(body);
+    return body;
   };
 
   const matches = () => {
-    const text = byId("search").value.trim().toLowerCase();
+    const sought = byId("search").value.trim().toLowerCase();
     const split = byId("split") ? byId("split").value : "";
     const errors = byId("errors").checked;
     const heard = byId("with-example").checked;
     const { picked } = state;
     return (one) =>
-      (!text || one.text.includes(text)) &&
+      (!sought || text(one).includes(sought)) &&
       (!split || data.splits[one.split] === split) &&
       (!errors || one.errors > 0) &&
-      (!heard || one.example !== null) &&
+      (!heard || (one.example !== null && !data.broken.includes(one.example))) &&
       (!picked || (data.splits[one.split] === picked.split && holds(one, picked)));
   };
 
@@ -214,6 +231,7 @@
     });
   };
 
+  setRoles(byId("list"));
   wire();
   refresh();
 })();
