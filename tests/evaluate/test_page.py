@@ -307,6 +307,15 @@ def test_in_a_browser_a_phone_needs_no_sideways_scrolling(opened):
         opened.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
 
 
+def test_in_a_browser_words_run_in_the_direction_of_their_script(browser, tiny_model, tmp_path):
+    rows = [("hebrew", "שלום לכל העולם", "הכל העולם"), ("latin", "a b", "c b d"), ("nothing", "", "")]
+    (tmp_path / "page.html").write_text(page(tiny_model, result(rows)), encoding="utf-8")
+    browser.get((tmp_path / "page.html").as_uri())
+    click(browser, "[data-sort=id]")
+    directions = browser.execute_script("return [...document.querySelectorAll('.words')].map((line) => line.dir)")
+    assert directions == ["rtl", "ltr", "ltr"]
+
+
 def test_in_a_browser_nothing_went_wrong_and_nothing_was_fetched(opened):
     click(opened, ".hear")
     assert opened.get_log("browser") == []  # of all these tests
