@@ -270,8 +270,8 @@ def test_in_a_browser_a_recording_can_be_played(opened):
     click(opened, ".hear")
     playing = """
         const [done] = arguments, audio = document.querySelector("audio");
-        const play = () => audio.play().then(() => setTimeout(() => done([audio.duration, audio.currentTime]), 400),
-                                             (error) => done(String(error)));
+        audio.addEventListener("timeupdate", () => audio.currentTime > 0 && done([audio.duration, audio.currentTime]));
+        const play = () => audio.play().catch((error) => done([String(error), 0]));
         audio.readyState ? play() : audio.addEventListener("loadedmetadata", play);
     """
     duration, time = opened.execute_async_script(playing)
