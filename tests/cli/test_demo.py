@@ -61,7 +61,13 @@ def test_the_demo_goes_from_nothing_to_a_report(run_asr, monkeypatch, tmp_path):
     monkeypatch.setattr(digits, "prepare", partial(digits.prepare, **FEW))
     result = run_asr("demo", *TINY, "--out", tmp_path / "demo")
     assert result.status == 0
-    for path in ("data/test.jsonl", "run/model.safetensors", "run/curves.png", "report/report.md"):
+    for path in (
+        "data/test.jsonl",
+        "run/model.safetensors",
+        "run/curves.png",
+        "report/report.md",
+        "report/report.html",
+    ):
         assert (tmp_path / "demo" / path).is_file()
     assert "heard:" in result.out and "WER" in result.out
     assert f"next:   asr transcribe {tmp_path / 'demo' / 'run'}" in result.out

@@ -272,8 +272,8 @@ def test_in_a_browser_a_recording_can_be_played(opened):
     click(opened, ".hear")
     playing = """
         const [done] = arguments, audio = document.querySelector("audio");
-        const play = () => audio.play().then(() => setTimeout(() => done([audio.duration, audio.currentTime]), 400),
-                                             (error) => done(String(error)));
+        audio.addEventListener("timeupdate", () => audio.currentTime > 0 && done([audio.duration, audio.currentTime]));
+        const play = () => audio.play().catch((error) => done([String(error), 0]));
         audio.readyState ? play() : audio.addEventListener("loadedmetadata", play);
     """
     duration, time = opened.execute_async_script(playing)
@@ -307,6 +307,15 @@ def test_in_a_browser_a_phone_needs_no_sideways_scrolling(opened):
         assert opened.execute_script("return document.documentElement.scrollWidth") <= 360
     finally:
         opened.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
+
+
+def test_in_a_browser_words_run_in_the_direction_of_their_script(browser, tiny_model, tmp_path):
+    rows = [("hebrew", "שלום לכל העולם", "הכל העולם"), ("latin", "a b", "c b d"), ("nothing", "", "")]
+    (tmp_path / "page.html").write_text(page(tiny_model, result(rows)), encoding="utf-8")
+    browser.get((tmp_path / "page.html").as_uri())
+    click(browser, "[data-sort=id]")
+    directions = browser.execute_script("return [...document.querySelectorAll('.words')].map((line) => line.dir)")
+    assert directions == ["rtl", "ltr", "ltr"]
 
 
 def test_in_a_browser_nothing_went_wrong_and_nothing_was_fetched(opened):

@@ -7,8 +7,8 @@ const examples = (() => {
   const MEL = 128;
   const LETTERS = { lines: 2, height: 11, width: 7.5 }; // above the posteriors
   const POSTERIORS = { top: MEL + 6 + LETTERS.lines * LETTERS.height, height: 64 };
-  const WORDS = { top: POSTERIORS.top + POSTERIORS.height + 10, line: 20 };
-  const AXIS = WORDS.top + 2 * WORDS.line + 8;
+  const WORDS = { top: POSTERIORS.top + POSTERIORS.height + 10, lines: 3, height: 20, character: 8 };
+  const AXIS = WORDS.top + WORDS.lines * WORDS.height + 6;
   const HEIGHT = AXIS + 24;
   const HUES = 6;
   const LABELLED = 30; // per cent
@@ -75,12 +75,17 @@ const examples = (() => {
   };
 
   const drawWords = (group, example, x) => {
-    example.words.forEach(([word, start, end, right], place) => {
-      const y = WORDS.top + (place % 2) * WORDS.line; // neighbours on two lines: short words may be long to write
-      const state = right === false ? "word wrong" : "word";
+    const ends = Array(WORDS.lines).fill(-Infinity); // short words may be long to write
+    for (const [word, start, end, right] of example.words) {
+      const wrong = right === false;
+      const free = ends.findIndex((end) => x(start) >= end);
+      const line = free < 0 ? ends.indexOf(Math.min(...ends)) : free;
+      const y = WORDS.top + line * WORDS.height;
+      const state = wrong ? "word wrong" : "word";
+      ends[line] = Math.max(x(start) + WORDS.character * (word.length + (wrong ? 1 : 0)), x(end)) + 4;
       group.append(node("line", { x1: x(start), x2: x(end), y1: y, y2: y, class: state }));
-      group.append(node("text", { x: x(start), y: y + 14, class: state }, right === false ? `✗${word}` : word));
-    });
+      group.append(node("text", { x: x(start), y: y + 14, class: state }, wrong ? `✗${word}` : word));
+    }
   };
 
   const drawAxis = (group, seconds, x) => {

@@ -3,6 +3,7 @@
 (() => {
   const AT_ONCE = 50;
   const UNSURE = [60, 85]; // per cent: below the first a word is doubtful, below the second not quite sure
+  const RIGHT_TO_LEFT = /[\u0590-\u08ff\ufb1d-\ufdff\ufe70-\ufefc\u{10800}-\u{10fff}\u{1e800}-\u{1efff}]/u;
   const data = JSON.parse(document.getElementById("data").textContent);
   const byId = (id) => document.getElementById(id);
   const several = data.splits.length > 1;
@@ -65,9 +66,15 @@
     );
   };
 
+  // By the first letter; dir="auto" would look into no <bdi>, but at what is written for screen readers.
+  const direction = (pairs) => {
+    const letter = pairs.flat().join(" ").match(/\p{L}/u);
+    return letter && RIGHT_TO_LEFT.test(letter[0]) ? "rtl" : "ltr";
+  };
+
   const drawWords = (utterance) => {
     const line = make("p", "words");
-    line.dir = "auto";
+    line.dir = direction(utterance.pairs);
     let place = 0;
     for (const pair of utterance.pairs) {
       line.append(drawPair(pair, pair[1] === null ? undefined : utterance.sure?.[place]), " ");
