@@ -6,7 +6,8 @@
 
 The log-probabilities are computed once; all decode the same. Ours is measured against those of flashlight-text (C++,
 through torchaudio), fast-ctc-decode (Rust) and pyctcdecode (Python) that are installed; pyctcdecode wants numpy < 2 and
-so a Python of its own. Times are processor seconds of one thread, so that other work on the machine counts little; what
+so a Python of its own. Times are processor seconds of one thread, so that other work on the machine counts little, and
+what takes less than a second is done over and over for a second, of which the least counts, whoever's it is; what
 compiles or loads is done before the clock starts, and how long compiling took is said. "lower" counts utterances whose
 text scores lower than ours by the exact objective, "higher" those where it scores higher; --losses appends a line for
 each of the latter to a file: decoder, utterance, by how much, both texts. Each model is a run of its own. Peers get our
@@ -18,6 +19,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
 import os
 import subprocess
 import tempfile
@@ -37,6 +39,7 @@ from asr.recognizer import Recognizer
 from asr.score import score
 
 THRESHOLD, FLOOR = 20.0, -12.0  # our defaults, and what peers are told
+ENOUGH = 1.0  # seconds: what takes less is done again until then, and the least time counts
 Clock = Callable[[], float]
 Rows = Sequence[np.ndarray]
 Found = Sequence[str] | Sequence[Hypothesis]
@@ -69,9 +72,12 @@ class Race:
     def run(self, name: str, decode: Decode, ours: bool = False, clock: Clock = time.process_time) -> None:
         """Measure a decoder that takes and gives lists, and print its line."""
         decode(self.rows[:1])
-        start = clock()
-        found = decode(self.rows)
-        self.line(name, clock() - start, found, ours)
+        least, spent = math.inf, 0.0
+        while spent < ENOUGH:
+            start = clock()
+            found = decode(self.rows)
+            least, spent = min(least, clock() - start), spent + clock() - start
+        self.line(name, least, found, ours)
 
     def line(self, name: str, seconds: float, found: Found, ours: bool = False) -> None:
         """Print what a decoder reached."""

@@ -35,9 +35,12 @@ def main() -> None:
     archive = np.load(file)
     rows = [archive[key] for key in archive.files]
     decoder.decode(rows[0], beam_width=int(beam), **settings)
-    start = time.process_time()
-    texts = [decoder.decode(row, beam_width=int(beam), **settings) for row in rows]
-    print(json.dumps({"seconds": time.process_time() - start, "texts": texts}))
+    times: list[float] = []
+    while sum(times) < 1.0:  # as in `decoders.py`
+        start = time.process_time()
+        texts = [decoder.decode(row, beam_width=int(beam), **settings) for row in rows]
+        times.append(time.process_time() - start)
+    print(json.dumps({"seconds": min(times), "texts": texts}))
 
 
 if __name__ == "__main__":
