@@ -57,7 +57,7 @@ def read_evaluation(path: str | Path) -> Evaluation:
         report = json.loads(file.read_text(encoding="utf-8"))
         splits, _, _ = report["splits"], report["normalizer"], report["model"]["name"]
         file = folder / "hypotheses.jsonl"
-        for line in file.read_text(encoding="utf-8").splitlines():
+        for line in filter(None, file.read_text(encoding="utf-8").split("\n")):  # other line breaks may be in ids
             record = json.loads(line)
             if not all(isinstance(record[key], str) for key in ("id", "split", "reference", "hypothesis")):
                 raise TypeError("texts are missing")
