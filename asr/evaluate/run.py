@@ -159,9 +159,15 @@ def _recognise(recognizer: Recognizer, split: Split, batch_frames: int, progress
         unreadable={item.id: unreadable[item.id] for item in split.utterances if item.id in unreadable},
         audio_seconds=audio,
         decode_seconds=seconds,
-        heard=seen(recognizer.file.heard, split, prints),
+        heard=seen(_counts_here(recognizer), split, prints),
     )
     return replace(found, reliability=_reliability(found))
+
+
+def _counts_here(recognizer: Recognizer) -> Mapping[str, Mapping[str, str]]:
+    """What the model remembers, as far as it matters for how it is used: a profile that is not, learnt from nothing."""
+    heard = recognizer.file.heard
+    return heard if recognizer.decoding.profile else {name: one for name, one in heard.items() if name != "tune"}
 
 
 def _reliability(result: Result) -> Reliability | None:
