@@ -1,6 +1,7 @@
 """A model that is measured on what it has heard: every report says so."""
 
 import json
+from dataclasses import replace
 
 import pytest
 import soundfile
@@ -8,6 +9,7 @@ import soundfile
 from asr.audio import read_audio
 from asr.data.manifest import Dataset, Utterance, write_dataset, write_manifest
 from asr.data.prints import from_json
+from asr.decode.profile import DecodingProfile
 from asr.errors import ScoreError
 from asr.evaluate import evaluate, read_splits
 from asr.evaluate.markdown import summary
@@ -79,6 +81,18 @@ def test_the_validation_set_is_told_from_the_training_set(folder):
     assert "train: 20 of 20 utterances were heard in training" in lines
     assert "valid: 4 of 4 utterances were in the validation set that chose this model" in lines
     assert "train: 1 of its speakers were heard in training" in lines
+
+
+def test_what_decoding_was_tuned_on_matters_where_that_tuning_is_used(folder):
+    recognizer = Recognizer.load(folder / "run")
+    recognizer.file.heard = recognizer.file.heard | {"tune": recognizer.file.heard["valid"]}
+    splits = read_splits([str(folder / "valid.jsonl")])
+    assert "tune" not in evaluate(recognizer, splits, folder / "greedy")["splits"]["valid"]["heard"]
+    profile = DecodingProfile("", 0.5, 1.0, 10, "", 4, 0.5)
+    recognizer.decoding = replace(recognizer.decoding, profile=profile)
+    report = evaluate(recognizer, splits, folder / "tuned")
+    assert report["splits"]["valid"]["heard"]["tune"]["utterances"] == 4
+    assert "4 of 4 utterances were in the set that its decoding was tuned on" in summary(report)
 
 
 def test_a_model_that_does_not_remember_says_so(folder, tiny_model):
