@@ -7,7 +7,9 @@ from typing import Annotated
 
 import typer
 
-Report = Annotated[Path, typer.Argument(help="Folder that `asr evaluate` or `asr score` wrote, or its report.json.")]
+Report = Annotated[
+    Path, typer.Argument(metavar="REPORT", help="Folder that `asr evaluate` or `asr score` wrote, or its report.json.")
+]
 
 
 def compare(

@@ -27,7 +27,10 @@ def evaluate(
     vocabulary: VocabularyFile = None,
     trn: Trn = False,
     strict: Annotated[
-        bool, typer.Option("--strict", help="Report nothing where the model has heard some of it in its making.")
+        bool,
+        typer.Option(
+            "--strict", help="Exit 2 without a report where the model has heard some of it, or does not remember."
+        ),
     ] = False,
     examples: Annotated[
         int, typer.Option(min=0, help="Recordings to hear and see in report.html: half the worst, half at random.")

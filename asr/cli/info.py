@@ -57,7 +57,11 @@ def _remembers(heard: dict[str, dict[str, str]]) -> str:
     from asr.data.prints import from_json
 
     counts = [f"{len(from_json(record)[0]):,} ({name})" for name, record in heard.items()]
-    return f"recordings: {', '.join(counts)}" if counts else "no recordings"
+    return (
+        f"recordings: {', '.join(counts)}"
+        if counts
+        else "nothing, so an overlap with what it is measured on would not show"
+    )
 
 
 def _training(facts: dict[str, Any]) -> dict[str, str]:
@@ -70,7 +74,7 @@ def _training(facts: dict[str, Any]) -> dict[str, str]:
     if start := facts.get("started_from"):
         lines["started from"] = f"model {start}"
     if "epoch" in facts:
-        lines["trained for"] = f"{facts['epoch']} epochs, {facts.get('step', 0):,} steps"
+        lines["weights of"] = f"epoch {facts['epoch']}, step {facts.get('step', 0):,}"
     if averaged := facts.get("averaged"):
         lines["averaged"] = f"the weights of the {averaged['choice']} epochs: {', '.join(map(str, averaged['epochs']))}"
     if validation := facts.get("validation"):

@@ -38,7 +38,11 @@ NormalizerOf = Annotated[
 ]
 By = Annotated[
     list[str] | None,
-    typer.Option("--by", metavar="FIELD", help="Rates for each value of a field of the manifests; may be repeated."),
+    typer.Option(
+        "--by",
+        metavar="FIELD",
+        help="Rates for each value of a field of the manifests, (unknown) where it lacks; may be repeated.",
+    ),
 ]
 
 VocabularyFile = Annotated[

@@ -55,9 +55,13 @@ def evaluate(
 
     Raises:
         ManifestError: No utterance of a split has a field to group by.
-        ScoreError: The model has heard some of it before, and `strict` is asked for.
+        ScoreError: `strict` is asked for, and the model has heard some of it before, or does not remember.
     """
     check_fields(extras.by, splits)
+    if strict and not recognizer.file.heard:
+        raise ScoreError(
+            "this model does not remember what it has heard, so it cannot be strictly said what is new to it"
+        )
     results = [_recognise(recognizer, split, batch_frames, progress) for split in splits]
     report = build_report(by_recognizer(recognizer, batch_frames), results, extras)
     if strict and (lines := heard_again(report)):

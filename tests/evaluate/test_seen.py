@@ -100,6 +100,9 @@ def test_a_model_that_does_not_remember_says_so(folder, tiny_model):
     report = evaluate(recognizer, read_splits([str(folder / "test.jsonl")]), folder / "tiny")
     assert report["splits"]["test"]["heard"] is None
     assert "it does not remember" in (folder / "tiny/report.md").read_text(encoding="utf-8")
+    with pytest.raises(ScoreError, match="does not remember"):
+        evaluate(recognizer, read_splits([str(folder / "test.jsonl")]), folder / "strict", strict=True)
+    assert not (folder / "strict").exists()
 
 
 def test_the_model_file_tells_nobody_who_was_heard(folder):

@@ -222,4 +222,4 @@ def test_a_run_that_stops_early_is_averaged_once(tones, settings, tmp_path, monk
 def test_info_says_what_was_averaged(whole):
     out = CliRunner().invoke(app, ["info", str(whole)]).output
     assert "averaged:     the weights of the last epochs: 3, 4" in out
-    assert "trained for:  4 epochs" in out
+    assert "weights of:   epoch 4" in out
