@@ -25,8 +25,8 @@ def score(
 ) -> None:
     """Measure the word error rate of texts from any recogniser: the report of `asr evaluate`.
 
-    Each file is UTF-8: JSON lines (.jsonl, with "id" and "text", "hypothesis" or "pred_text": a manifest, NeMo's too, or
-    a hypotheses.jsonl), .trn (words, then the id in parentheses), .tsv (id, tabulator, text; a header "id" is passed
+    Each file is UTF-8: JSON lines (.jsonl, with "id" and "text", "hypothesis" or "pred_text": a manifest, NeMo's too,
+    or a hypotheses.jsonl), .trn (words, then the id in parentheses), .tsv (id, tabulator, text; a header "id" is passed
     over) or .txt (Kaldi: id, then words). Ids that are missing, superfluous or there twice are an error. Texts are
     normalised before they are compared: lower case, no punctuation, unless --normalizer or --raw says otherwise;
     reports can be compared if that was the same.
