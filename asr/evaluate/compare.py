@@ -50,7 +50,7 @@ def read_evaluation(path: str | Path) -> Evaluation:
         ScoreError: It is not there, or not what it should be.
     """
     path = Path(path)
-    folder = path if path.is_dir() else path.parent
+    folder = path.parent if path.name == "report.json" else path
     records: dict[str, dict[str, dict[str, Any]]] = {}
     file = folder / "report.json"
     try:

@@ -130,6 +130,8 @@ def _tsv(line: str) -> Row:
     id, tab, text = line.partition("\t")
     if not tab:
         raise ValueError("has no tabulator between id and text")
+    if "\t" in text.strip():
+        raise ValueError("has more columns than id and text")
     return id.strip(), text.strip(), {}
 
 

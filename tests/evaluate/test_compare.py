@@ -97,8 +97,10 @@ def test_other_words_are_refused_and_named(evaluation, tmp_path):
 
 
 def test_what_is_no_evaluation_is_named(evaluation, tmp_path):
-    with pytest.raises(ScoreError, match=r"report.json: no such file; `asr evaluate`"):
-        read_evaluation(tmp_path)
+    for path in (tmp_path, tmp_path / "nowhere", tmp_path / "nowhere" / "report.json"):
+        folder = path.parent if path.suffix else path
+        with pytest.raises(ScoreError, match=rf"{folder}/report.json: no such file; `asr evaluate`"):
+            read_evaluation(path)
     first = evaluation("first")
     for name, content in (
         ("hypotheses.jsonl", '{"id": "u1"}\n'),

@@ -56,6 +56,7 @@ def test_other_line_breaks_of_unicode_do_not_end_a_line(tmp_path):
         ("a.jsonl", b'{"id": "u1", "te', r"line 1: not JSON"),
         ("a.trn", b"one (u1)\ntwo u2\n", r"line 2: does not end in an id in parentheses"),
         ("a.tsv", b"u1 one\n", r"line 1: has no tabulator"),
+        ("a.tsv", b"u1\tone\nu2\ttwo\tthree\n", r"line 2: has more columns than id and text"),
         ("a.txt", b"u1 one\nu2 \xff\n", r"line 2: not UTF-8"),
         ("a.txt", b"\n \n", r"a.txt: holds no text"),
         ("a.csv", b"u1,one", r"ends in .jsonl, .trn, .tsv or .txt"),
