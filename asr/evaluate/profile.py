@@ -119,7 +119,8 @@ def tune_model(
         lexicon_words=len(set(words or ())),
     )
     recognizer.file.decoding = profile.to_json()
-    recognizer.file.heard = recognizer.file.heard | {"tune": _remembered(split, recognizer)}
+    if recognizer.file.heard:  # else it would seem to remember its training too
+        recognizer.file.heard = recognizer.file.heard | {"tune": _remembered(split, recognizer)}
     save_model(path, recognizer.file)
     return Tuned(profile, greedy.wer or 0.0, path, folder)
 
