@@ -28,6 +28,7 @@ _SIGNS = (_PARTS - 1) * (_BANDS - 1)
 _LOW, _HIGH = 250.0, 3400.0  # Hz: what a telephone carries, and so every copy
 _EDGES = np.geomspace(_LOW, _HIGH, _BANDS + 1)
 _WINDOW = 0.032  # seconds
+_FRAMES = 128  # transformed at a time
 _LOUDNESS = 0.3  # exponent of power (Stevens 1957)
 _FLOOR = 1e-3  # of the mean energy; below it, a codec decides
 # Share of signs that may differ, from so many hundredths of a second on, and in shorter recordings. Of 291 sentences of
@@ -75,11 +76,12 @@ def _energies(waveform: Waveform, sample_rate: int) -> npt.NDArray[np.float64] |
     count = (len(waveform) - window) // hop + 1
     if count < _PARTS or sample_rate < 2 * _HIGH:
         return None
-    frames = np.lib.stride_tricks.sliding_window_view(waveform, window)[::hop] * np.hanning(window).astype(np.float32)
-    spectra = np.fft.rfft(frames)
-    edges = np.searchsorted(np.arange(spectra.shape[1]) * sample_rate / window, _EDGES)
-    heard = spectra[:, edges[0] : edges[-1]]
-    bands = np.add.reduceat(heard.real**2 + heard.imag**2, edges[:-1] - edges[0], axis=1).astype(np.float64)
+    frames = np.lib.stride_tricks.sliding_window_view(waveform, window)[::hop]
+    taper = np.hanning(window)  # float64, in which NumPy's FFT takes a fifth of the time that it takes in float32
+    edges = np.searchsorted(np.arange(window // 2 + 1) * sample_rate / window, _EDGES)
+    # Some at a time, so that an hour takes no gigabyte, and a second stays in the processor's cache.
+    parts = [_band_energies(frames[i : i + _FRAMES] * taper, edges) for i in range(0, count, _FRAMES)]
+    bands = np.concatenate(parts)
     loudness = np.maximum(bands.sum(1) - _FLOOR * bands.sum(1).max(), 0) ** _LOUDNESS
     if not loudness.any():
         return None
@@ -88,6 +90,13 @@ def _energies(waveform: Waveform, sample_rate: int) -> npt.NDArray[np.float64] |
     sums = np.concatenate([np.zeros((1, _BANDS)), np.cumsum(bands, axis=0)])
     at_borders = [np.interp(borders, np.arange(count + 1), sums[:, band]) for band in range(_BANDS)]
     return np.diff(np.stack(at_borders, axis=1), axis=0)
+
+
+def _band_energies(frames: npt.NDArray[np.float64], edges: npt.NDArray[np.int64]) -> npt.NDArray[np.float64]:
+    """(frames, window) samples to (frames, bands) between the `edges`, places in a spectrum."""
+    heard = np.fft.rfft(frames)[:, edges[0] : edges[-1]]
+    energies: npt.NDArray[np.float64] = np.add.reduceat(heard.real**2 + heard.imag**2, edges[:-1] - edges[0], axis=1)
+    return energies
 
 
 def known(prints: Prints, heard: Prints) -> npt.NDArray[np.bool_]:
@@ -132,11 +141,11 @@ def _hash(text: str) -> bytes:
 
 
 def to_json(prints: Prints, speakers: Iterable[bytes]) -> dict[str, str]:
-    """For a model file: `{"recordings", "speakers"}`, in base85, each once, in an order that says nothing."""
+    """For a model file: `{"recordings", "speakers"}`, in base64, each once, in an order that says nothing."""
     rows = sorted({bytes(one) for one in prints})
     return {
-        "recordings": base64.b85encode(b"".join(rows)).decode(),
-        "speakers": base64.b85encode(b"".join(sorted(speakers))).decode(),
+        "recordings": base64.b64encode(b"".join(rows)).decode(),
+        "speakers": base64.b64encode(b"".join(sorted(speakers))).decode(),
     }
 
 
@@ -146,7 +155,7 @@ def from_json(record: Mapping[str, str]) -> tuple[Prints, set[bytes]]:
     Raises:
         ValueError: It is none of ours.
     """
-    rows, hashes = (base64.b85decode(record.get(key, "")) for key in ("recordings", "speakers"))
+    rows, hashes = (base64.b64decode(record.get(key, ""), validate=True) for key in ("recordings", "speakers"))
     if len(rows) % PRINT.itemsize or len(hashes) % _HASH:
         raise ValueError("fingerprints are cut short")
     return np.frombuffer(rows, PRINT), {hashes[i : i + _HASH] for i in range(0, len(hashes), _HASH)}
