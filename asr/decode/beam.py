@@ -9,14 +9,13 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import torch
 from torch import Tensor
 
 from asr.decode.batch import LogProbs, pack
 from asr.decode.climb import climb
 from asr.decode.fusion import Fusion, token_fusion, word_fusion
 from asr.decode.hotwords import HotWords, hot_scores
-from asr.decode.hypothesis import DecodeError, Hypothesis, check_log_probs
+from asr.decode.hypothesis import DecodeError, Hypothesis, probabilities_of
 from asr.decode.lexicon import Lexicon
 from asr.decode.majority import best_path, majority_score
 from asr.decode.ngram import NgramModel
@@ -163,16 +162,17 @@ class BeamDecoder:
         packed, sizes = pack(log_probs, lengths)
         if packed is None:
             return []
-        check_log_probs(packed, len(self.tokens))
+        values, probabilities = probabilities_of(packed, len(self.tokens))
         hot = HotWords.build(hotwords, self._searched, self._boundary) if hotwords else None
-        values = packed.detach().cpu().to(torch.float64).contiguous().numpy()
         if len(self._searched) > len(self.tokens):
             values = np.pad(values, ((0, 0), (0, 1)), constant_values=-np.inf)
-        rows = np.split(values, np.cumsum(sizes)[:-1])
+            probabilities = np.pad(probabilities, ((0, 0), (0, 1)))
+        borders = np.cumsum(sizes)[:-1]
+        rows = zip(np.split(values, borders), np.split(probabilities, borders), strict=True)
         if threads == 1:
-            return [self._decode(row, nbest, hot) for row in rows]
+            return [self._decode(logs, shares, nbest, hot) for logs, shares in rows]
         with ThreadPoolExecutor(threads) as pool:
-            return list(pool.map(lambda row: self._decode(row, nbest, hot), rows))
+            return list(pool.map(lambda row: self._decode(row[0], row[1], nbest, hot), rows))
 
     @property
     def _boundary(self) -> int:
@@ -213,11 +213,10 @@ class BeamDecoder:
             ceiling *= float(hot.arrays.factor.max())
         return Limits(self.beam, math.exp(-self.beam_threshold), math.exp(self.token_floor), ceiling)
 
-    def _decode(self, log_probs: Floats, nbest: int, hot: HotWords | None) -> list[Hypothesis]:
-        """The best hypotheses of one utterance: (steps, tokens)."""
+    def _decode(self, log_probs: Floats, probabilities: Floats, nbest: int, hot: HotWords | None) -> list[Hypothesis]:
+        """The best hypotheses of one utterance: (steps, tokens) each."""
         fusion, lm = self._fusion, self._lm
         hot_arrays = hot.arrays if hot else None
-        probabilities = np.exp(log_probs)
         greedy_text = best_path(log_probs, self.blank)
         acoustic_only = fusion is None and hot is None
         if acoustic_only and nbest == 1:  # the most probable text is the answer
