@@ -10,6 +10,7 @@ from typing import Any
 from asr.config_file import load_config
 from asr.corpora import digits
 from asr.evaluate import evaluate, read_splits
+from asr.evaluate.history import history
 from asr.evaluate.report import Extras
 from asr.recognizer import Recognizer
 from asr.train.run import train
@@ -52,7 +53,10 @@ def demo(out: Path, settings: list[str], say: Callable[[str], None], command: st
     recognizer = Recognizer.load(run)
     splits = read_splits([str(data / f"{name}.jsonl") for name in SPLITS])
     report = evaluate(
-        recognizer, splits, out / "report", extras=Extras(command, curves=(run / "curves.png").read_bytes())
+        recognizer,
+        splits,
+        out / "report",
+        extras=Extras(command, curves=(run / "curves.png").read_bytes(), history=history(run)),
     )
     sample = spoken["test"][0]
     stage(f"transcribing {sample.audio}")

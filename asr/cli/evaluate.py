@@ -46,6 +46,7 @@ def evaluate(
     from asr.evaluate import evaluate as run
     from asr.evaluate import read_splits
     from asr.evaluate.groups import check_fields
+    from asr.evaluate.history import history
     from asr.evaluate.markdown import summary
     from asr.model.file import model_path
     from asr.recognizer import Recognizer
@@ -54,11 +55,13 @@ def evaluate(
     check_fields(by or (), splits)  # before a model is loaded
     recognizer = Recognizer.load(model, device, decoding)
     say_notes(recognizer.decoding.notes)
-    curves = model_path(model).with_name("curves.png")
+    run_folder = model_path(model).parent
+    curves = run_folder / "curves.png"
     extras = replace(
         extras_of(by, vocabulary, trn, recognizer.normalizer),
         examples=examples,
         curves=curves.read_bytes() if curves.exists() else None,
+        history=history(run_folder),
     )
     with progress() as advance:
         report = run(recognizer, splits, out, batch_frames, advance, extras, strict)

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import functools
 import inspect
-import shlex
-import sys
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -62,9 +60,10 @@ def extras_of(by: list[str] | None, vocabulary: Path | None, trn: bool, normaliz
     """What a report is to have beside its rates, made by the command that was typed."""
     from asr.evaluate.report import Extras
     from asr.evaluate.vocabulary import read_vocabulary
+    from asr.program import command_line
 
     words = read_vocabulary(vocabulary, normalizer) if vocabulary else None
-    return Extras(shlex.join(["asr", *sys.argv[1:]]), tuple(by or ()), words, trn)
+    return Extras(command_line(), tuple(by or ()), words, trn)
 
 
 def normalizer_of(model: Path | None) -> Normalizer:

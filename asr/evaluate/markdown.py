@@ -46,6 +46,16 @@ def summary(report: dict[str, Any]) -> str:
     return "\n".join(lines)
 
 
+def trained(history: dict[str, Any]) -> str:
+    """How long the model was trained, and on what; of report.json's `trained`."""
+    places = {
+        f"{one['processor']} ({one['device']}; processes: {one['processes']}, threads of each: {one['threads']})"
+        for one in history["sittings"]
+    }
+    line = f"trained in {how_long(history['seconds'])} (epochs: {history['epochs']}, steps: {history['steps']:,})"
+    return line + (f" on {', and on '.join(sorted(places))}" if places else "")
+
+
 def kaldi(split: dict[str, Any]) -> str:
     """The word errors of a split in Kaldi's form."""
     return Counts(split["words"], split["substitutions"], split["insertions"], split["deletions"]).kaldi()
@@ -107,6 +117,8 @@ def _of_ours(report: dict[str, Any]) -> list[str]:
         f"{training.get('data_id', 'unknown')}), seed {report['config']['train']['seed']}",
         f"- {decoding}; batches of at most {report['batch_frames']:,} frames, on {report['device']}",
     ]
+    if report["trained"]:
+        lines.append(f"- {trained(report['trained'])}")
     if profile:
         lines.append(f"- decoding tuned on {profile['utterances']:,} utterances ({profile['tuned_on']})")
     return lines

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import subprocess
 from collections.abc import Callable
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import asr
 from asr.evaluate.splits import file_hash
 from asr.recognizer import Recognizer
 from asr.text import Normalizer
@@ -26,17 +23,6 @@ class Origin:
 
     fields: dict[str, Any]
     unknown: Callable[[str], set[str]] | None = None
-
-
-def program() -> dict[str, str | None]:
-    """Which program this is: its version; where it runs from a checkout the commit, `-dirty` where that was changed."""
-    commit = None
-    folder = Path(asr.__file__).parent.parent
-    if (folder / ".git").exists():
-        with suppress(OSError):
-            command = ["git", "-C", str(folder), "describe", "--always", "--dirty", "--abbrev=12", "--exclude", "*"]
-            commit = subprocess.run(command, capture_output=True, text=True).stdout.strip() or None
-    return {"version": asr.__version__, "commit": commit}
 
 
 def by_recognizer(recognizer: Recognizer, batch_frames: int) -> Origin:

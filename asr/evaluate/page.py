@@ -17,7 +17,7 @@ from markupsafe import Markup
 from asr.atomic import replacing
 from asr.errors import AudioError
 from asr.evaluate.examples import LONGEST, Example, Examples
-from asr.evaluate.markdown import kaldi
+from asr.evaluate.markdown import kaldi, trained
 from asr.evaluate.report import Result
 from asr.evaluate.seen import warnings
 from asr.score import UtteranceScore
@@ -64,6 +64,7 @@ def render(report: dict[str, Any], results: Sequence[Result], examples: Examples
         policy=_policy(scripts.values()),
         data=_json(_data(results, examples)),
         examples=[_json(_example(example)) for example in examples.values()],  # each is parsed when it is opened
+        trained=trained(report["trained"]) if report["trained"] else "",
         curves=base64.b64encode(curves).decode() if curves else "",
     )
 

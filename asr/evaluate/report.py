@@ -14,9 +14,10 @@ from typing import Any
 
 from asr.atomic import replacing
 from asr.evaluate.groups import grouped, groups, value_of, word_fields
-from asr.evaluate.origin import Origin, program
+from asr.evaluate.origin import Origin
 from asr.evaluate.splits import Split
 from asr.evaluate.vocabulary import Vocabulary, in_and_out
+from asr.program import program
 from asr.score import Counts, Score, UtteranceScore, wer_interval
 from asr.score.calibration import Reliability
 from asr.score.wer import pooled
@@ -71,6 +72,7 @@ class Extras:
         trn: Whether texts are written for NIST's sclite too, `NAME.ref.trn` and `NAME.hyp.trn` for each split.
         examples: Utterances that report.html lets one hear and see, half of them the worst, half drawn at random.
         curves: The picture of the training run, for report.html.
+        history: How the model was trained: see `asr.evaluate.history`.
     """
 
     command: str | None = None
@@ -79,6 +81,7 @@ class Extras:
     trn: bool = False
     examples: int = 30
     curves: bytes | None = None
+    history: dict[str, Any] | None = None
 
 
 PLAIN = Extras()
@@ -92,6 +95,7 @@ def build_report(origin: Origin, results: Sequence[Result], extras: Extras) -> d
         "command": extras.command,
         "program": program(),
         **origin.fields,
+        "trained": extras.history,
         "versions": {
             "python": platform.python_version(),
             **{package: version(package) for package in _PACKAGES},

@@ -42,6 +42,7 @@ class Journal:
             self._bar = Progress(*columns, TimeRemainingColumn(), console=self._console, transient=True)
             self._task = self._bar.add_task("training", total=1.0, text="")
         self._said = time.monotonic()
+        self._sitting: dict[str, Any] | None = None
 
     def __enter__(self) -> Self:
         if self._bar:
@@ -58,6 +59,10 @@ class Journal:
         """A line for the person who waits."""
         self._console.print(text, markup=False, highlight=False, soft_wrap=True)
 
+    def sitting(self, record: dict[str, Any]) -> None:
+        """Log what computes from here on; written with the first step, since a run that never took one is not begun."""
+        self._sitting = record
+
     def step(self, record: dict[str, Any], done: float, left: float) -> None:
         """Log one optimiser step.
 
@@ -66,6 +71,9 @@ class Journal:
             done: Share of the training that is done, 0 to 1.
             left: Estimated seconds to go.
         """
+        if self._sitting:
+            self._write("sitting", self._sitting)
+            self._sitting = None
         self._write("step", record)
         text = f"loss {record['loss']:.3f}, {record['audio_per_second']:.0f} s of audio a second"
         if self._bar:
@@ -114,6 +122,9 @@ class Silence(Journal):
         return self
 
     def say(self, text: str) -> None:
+        """Nothing."""
+
+    def sitting(self, record: dict[str, Any]) -> None:
         """Nothing."""
 
     def step(self, record: dict[str, Any], done: float, left: float) -> None:

@@ -26,6 +26,7 @@ from asr.data.splits import refuse_overlaps
 from asr.errors import ManifestError, TrainingError
 from asr.model.acoustic import AcousticModel
 from asr.model.file import MODEL_NAME, ModelFile, Start, initialise_from, model_path
+from asr.program import surroundings
 from asr.text import Normalizer, Tokenizer
 from asr.train.average import MovingAverage
 from asr.train.checkpoint import Progress, checkpoints, load_checkpoint
@@ -275,10 +276,12 @@ def _set_up(
     content = ModelFile(model, tokenizer, normalizer, facts, heard=heard)
     audio = how_long(sum(utterance.duration for utterance in selection.kept))
     weights = sum(parameter.numel() for parameter in model.parameters())
+    facts["parameters"] = weights
     journal.say(
         f"{len(selection.kept)} utterances, {audio}; {len(tokenizer)} tokens; {weights / 1e6:.2f} M weights; "
         f"{group.size} x {group.device.type}, {torch.get_num_threads()} threads"
         + (f"; from step {progress.step}" if state else "")
     )
+    journal.sitting({"step": progress.step, **surroundings(group.device, group.size)})
     run_id = f"{data.id} {settings_id(config)}"
     return Trainer(content, optimizer, average, training, validation, progress, out, run_id, group)

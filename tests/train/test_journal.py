@@ -45,6 +45,23 @@ def test_what_is_logged_is_read_back(tmp_path):
     assert read_log(tmp_path / "nothing.jsonl") == []
 
 
+def test_what_computes_is_logged_with_the_first_step_of_a_sitting(tmp_path):
+    """And not before: a run that failed until then is not begun, and can be started anew without --resume."""
+    for start in (0, 1):
+        with Journal(tmp_path, start) as journal:
+            journal.sitting({"step": start, "processor": f"chip {start}"})
+            assert len(read_log(tmp_path / "log.jsonl")) == 2 * start
+            journal.step({"step": start + 1, "epoch": 0, "loss": 1.0, "audio_per_second": 1.0}, 0.1, 5.0)
+    records = read_log(tmp_path / "log.jsonl")
+    assert [(record["kind"], record["step"]) for record in records] == [
+        ("sitting", 0),
+        ("step", 1),
+        ("sitting", 1),
+        ("step", 2),
+    ]
+    assert [record["processor"] for record in records[::2]] == ["chip 0", "chip 1"]
+
+
 def test_an_average_is_logged_and_said(tmp_path, capsys):
     figures = {key: EPOCH[key] for key in ("wer", "cer", "blank", "reference", "hypothesis")}
     with Journal(tmp_path, 0) as journal:

@@ -268,8 +268,11 @@ def test_a_damaged_checkpoint_costs_only_its_steps(finished, run, tones, setting
     train(settings(), tones, run, resume=True)
     assert "damaged" in capsys.readouterr().err
     assert_same_end(finished, run)
-    ours, theirs = (read_log(path / "log.jsonl") for path in (run, finished))
-    assert [(r["kind"], r["step"], r["loss"]) for r in ours] == [(r["kind"], r["step"], r["loss"]) for r in theirs]
+    ours, theirs = (
+        [(r["kind"], r["step"], r["loss"]) for r in read_log(path / "log.jsonl") if r["kind"] != "sitting"]
+        for path in (run, finished)
+    )
+    assert ours == theirs
 
 
 def test_missing_data_leaves_no_run_behind(settings, tmp_path):
