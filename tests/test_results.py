@@ -1,0 +1,130 @@
+"""The tables of results say what the kept reports say, and those what the kept texts say."""
+
+import importlib.util
+import json
+import re
+import shutil
+import sys
+from pathlib import Path
+
+import pytest
+
+from asr.score import score
+from asr.text import Normalizer
+
+ROOT = Path(__file__).parents[1]
+KEPT = sorted((ROOT / "recipes").glob("*/results/*/*/report.json"))
+
+spec = importlib.util.spec_from_file_location("results", ROOT / "recipes" / "results.py")
+assert spec and spec.loader
+results = sys.modules["results"] = importlib.util.module_from_spec(spec)
+spec.loader.exec_module(results)
+
+
+def kept(errors: int, **changes) -> dict:
+    """A report of a test set of 200 words."""
+    rates = {"wer": errors / 200, "cer": 0.01, "wer_ci95": [0.01, 0.05], "words": 200, "manifest": "d/test.jsonl"}
+    split = rates | {"substitutions": errors - 1, "insertions": 1, "deletions": 0}
+    sitting = {"command": "asr train own --data d --out r", "processor": "a chip", "threads": 1}
+    return {
+        "command": "asr evaluate r test=d/test.jsonl",
+        "program": {"version": "1", "commit": "abcdef123456"},
+        "model": {"training": {"parameters": 1_500_000}},
+        "trained": {"seconds": 600.0, "sittings": [sitting]},
+        "decoding": {"decoder": "greedy"},
+        "profile": None,
+        "splits": {"train": split, "valid": split | {"wer": 0.5}, "test": split},
+    } | changes
+
+
+def write(folder: Path, report: dict) -> Path:
+    folder.mkdir(parents=True)
+    (folder / "report.json").write_text(json.dumps(report))
+    lines = [{"split": split, "id": "a", "reference": "x y", "hypothesis": "x"} for split in report["splits"]]
+    (folder / "hypotheses.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+    return folder
+
+
+@pytest.fixture
+def recipes(tmp_path, monkeypatch) -> Path:
+    """A recipe with two runs of one row."""
+    recipe = tmp_path / "recipes" / "own"
+    for number, errors in ((1, 4), (2, 8)):
+        results.keep(write(tmp_path / f"run-{number}", kept(errors)), recipe / "results" / "plain" / f"seed-{number}")
+    (recipe / "results" / "rows.json").write_text('[{"row": "plain", "title": "as it is", "note": "nothing more"}]')
+    (recipe / "README.md").write_text(f"# Own\n\n{results.BEGIN}\n{results.END}\n\nMore.\n")
+    monkeypatch.setattr(results, "RECIPES", tmp_path / "recipes")
+    monkeypatch.setattr(results, "OUT", tmp_path / "RESULTS.md")
+    return tmp_path
+
+
+def run(monkeypatch, *arguments: str) -> int:
+    monkeypatch.setattr("sys.argv", ["results.py", *arguments])
+    with pytest.raises(SystemExit) as done:
+        results.main()
+    return done.value.code
+
+
+def test_the_tables_are_made_and_then_are_what_they_should_be(recipes, monkeypatch, capsys):
+    assert run(monkeypatch, "--check") == 1
+    assert "README.md: not what the reports say" in capsys.readouterr().err
+    assert run(monkeypatch) == 0
+    assert run(monkeypatch, "--check") == 0
+    readme, table = ((recipes / name).read_text() for name in ("recipes/own/README.md", "RESULTS.md"))
+    rates = "**3.00 (2.00 – 4.00)** | below, run by run | 1.00 (1.00 – 1.00) | 50.00 (50.00 – 50.00)"
+    line = f"| as it is | 2 | {rates} | 4, 8 / 200 |"
+    assert line in readme and line in table
+    assert readme.startswith("# Own\n") and readme.endswith("\n\nMore.\n")
+    assert "| seed-2 | 4.00 (1.00 – 5.00) | 8 / 200 | 1.00 | 50.00 | [recipes/own/results/plain/seed-2" in table
+    assert "asr train own --data d --out r\nasr evaluate r test=d/test.jsonl\n" in table
+    assert "1.50 M weights; trained in 10.00 (10.00 – 10.00) min; on a chip; one thread" in table
+
+
+def test_what_is_kept_is_validation_and_test_and_the_texts_of_the_test_set(recipes):
+    folder = recipes / "recipes/own/results/plain/seed-1"
+    assert set(json.loads((folder / "report.json").read_text())["splits"]) == {"valid", "test"}
+    assert [json.loads(line)["split"] for line in (folder / "hypotheses.jsonl").read_text().splitlines()] == ["test"]
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"program": {"version": "1", "commit": "abc-dirty"}}, "no commit (abc-dirty)"),
+        ({"program": {"version": "1", "commit": None}}, "no commit"),
+        ({"command": "asr evaluate /home/me/run test=d/test.jsonl"}, "/home/me/run is a place on one machine"),
+        ({"splits": {"valid": kept(1)["splits"]["valid"]}}, "no split of the name test"),
+    ],
+)
+def test_what_nobody_could_make_again_is_not_kept(changes, message, tmp_path):
+    with pytest.raises(SystemExit, match=re.escape(message)):
+        results.keep(write(tmp_path / "run", kept(4, **changes)), tmp_path / "kept")
+    assert not (tmp_path / "kept").exists()
+
+
+def test_a_row_without_reports_and_a_readme_without_a_place_are_named(recipes):
+    (recipes / "recipes/own/README.md").write_text("# Own\n")
+    with pytest.raises(SystemExit, match="no place for the table"):
+        list(results.made())
+    shutil.rmtree(recipes / "recipes/own/results/plain")
+    with pytest.raises(SystemExit, match="row 'plain', but no report is kept"):
+        list(results.made())
+
+
+def test_the_tables_of_this_project_say_what_its_reports_say(monkeypatch):
+    assert run(monkeypatch, "--check") == 0
+
+
+@pytest.mark.parametrize("path", KEPT, ids=lambda path: "-".join(path.parts[-5:-1:2] + path.parts[-2:-1]))
+def test_a_kept_report_counts_what_its_texts_hold(path):
+    report = json.loads(path.read_text(encoding="utf-8"))
+    lines = (path.parent / "hypotheses.jsonl").read_text(encoding="utf-8").splitlines()
+    records = [json.loads(line) for line in lines]
+    sides = ({record["id"]: record[side] for record in records} for side in ("reference", "hypothesis"))
+    counts = score(*sides, Normalizer.from_json(report["normalizer"])).word_counts
+    test = report["splits"]["test"]
+    found = counts.length, counts.substitutions, counts.insertions, counts.deletions
+    assert found == tuple(test[name] for name in ("words", "substitutions", "insertions", "deletions"))
+
+
+def test_the_kept_reports_are_small():
+    assert all(file.stat().st_size < 1_000_000 for path in KEPT for file in path.parent.iterdir())
