@@ -28,7 +28,9 @@ _SIGNS = (_PARTS - 1) * (_BANDS - 1)
 _LOW, _HIGH = 250.0, 3400.0  # Hz: what a telephone carries, and so every copy
 _EDGES = np.geomspace(_LOW, _HIGH, _BANDS + 1)
 _WINDOW = 0.032  # seconds
-_FRAMES = 128  # transformed at a time
+_HOPS = 0.016, 0.028  # seconds; the shortest of them that gives no more than enough frames
+_ENOUGH = 256  # frames, 16 in each part: with more, no copy was known again that was not with these
+_AT_A_TIME = 128  # frames
 _LOUDNESS = 0.3  # exponent of power (Stevens 1957)
 _FLOOR = 1e-3  # of the mean energy; below it, a codec decides
 # Share of signs that may differ, from so many hundredths of a second on, and in shorter recordings. Of 291 sentences of
@@ -72,7 +74,7 @@ def make_print(id: str, waveform: Waveform, sample_rate: int) -> Prints:
 def _energies(waveform: Waveform, sample_rate: int) -> npt.NDArray[np.float64] | None:
     """(parts, bands) energies, the parts equally loud; None where there are too few frames, or nothing in them."""
     window = round(_WINDOW * sample_rate)
-    hop = max(1, window // 2)
+    hop = round(min(max(_HOPS[0] * sample_rate, len(waveform) / _ENOUGH), _HOPS[1] * sample_rate))
     count = (len(waveform) - window) // hop + 1
     if count < _PARTS or sample_rate < 2 * _HIGH:
         return None
@@ -80,7 +82,7 @@ def _energies(waveform: Waveform, sample_rate: int) -> npt.NDArray[np.float64] |
     taper = np.hanning(window)  # float64, in which NumPy's FFT takes a fifth of the time that it takes in float32
     edges = np.searchsorted(np.arange(window // 2 + 1) * sample_rate / window, _EDGES)
     # Some at a time, so that an hour takes no gigabyte, and a second stays in the processor's cache.
-    parts = [_band_energies(frames[i : i + _FRAMES] * taper, edges) for i in range(0, count, _FRAMES)]
+    parts = [_band_energies(frames[i : i + _AT_A_TIME] * taper, edges) for i in range(0, count, _AT_A_TIME)]
     bands = np.concatenate(parts)
     loudness = np.maximum(bands.sum(1) - _FLOOR * bands.sum(1).max(), 0) ** _LOUDNESS
     if not loudness.any():

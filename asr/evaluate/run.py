@@ -135,7 +135,7 @@ def _recognise(recognizer: Recognizer, split: Split, batch_frames: int, progress
 
     def listen(place: int, waveform: Waveform) -> None:
         nonlocal printing
-        start = time.perf_counter()
+        start = time.perf_counter()  # in threads of their own they take longer, for want of Python's lock
         prints[order[place].id] = make_print(order[place].id, waveform, recognizer.sample_rate)
         printing += time.perf_counter() - start
 
