@@ -231,7 +231,7 @@ def _section(split: dict[str, Any]) -> list[str]:
     if split["changed"]:
         lines += ["", "### Utterances that differ most"]
     for example in split["changed"]:
-        lines += ["", f"{example['id']}: {example['errors'][0]} errors in A, {example['errors'][1]} in B"]
+        lines += ["", f"{example['id']}: errors in A {example['errors'][0]}, in B {example['errors'][1]}"]
         for letter, block in zip("AB", example["aligned"], strict=True):
             lines += ["", *(f"    {letter} {line}" for line in block)]
     return lines
