@@ -143,13 +143,60 @@ def librispeech(
     _run(prepare, out, "librispeech", packed, source=source, subsets=subsets, ids=ids, overwrite=overwrite)
 
 
+@app.command("an4")
+def an4(
+    source: Source,
+    out: Out,
+    valid: Annotated[float, typer.Option(help="Share of the training utterances for validation.")] = 0.1,
+    partial: Annotated[bool, typer.Option("--partial", help="Take what is there, if recordings are missing.")] = False,
+    shards: Shards = False,
+    shard_mb: ShardMb = SHARD_MB,
+    overwrite: Overwrite = False,
+) -> None:
+    """Prepare CMU's AN4, also called Census.
+
+    Any of its archives will do, unpacked: SPHERE, or the raw ones, which are written into OUT/pieces as FLAC. The test
+    is CMU's. For validation some speakers of the training set are set aside, always the same.
+
+    Example: asr prepare an4 --source an4 --out data/an4
+    """
+    from asr.corpora.an4 import prepare
+
+    packed = shard_mb if shards else None
+    _run(prepare, out, "an4", packed, source=source, valid=valid, partial=partial, overwrite=overwrite)
+
+
+@app.command("commonvoice")
+def commonvoice(
+    source: Source,
+    out: Out,
+    shards: Shards = False,
+    shard_mb: ShardMb = SHARD_MB,
+    overwrite: Overwrite = False,
+) -> None:
+    """Prepare a language of Mozilla's Common Voice.
+
+    Its folder holds clips/ and train.tsv, dev.tsv and test.tsv, which are the splits. The manifests keep age, gender,
+    accents and variant where speakers gave them, for asr evaluate --by.
+
+    Example: asr prepare commonvoice --source cv-corpus-17.0-2024-03-15/cy --out data/cy
+    """
+    from asr.corpora.commonvoice import prepare
+
+    _run(prepare, out, "own", shard_mb if shards else None, source=source, overwrite=overwrite)
+
+
 @app.command("own")
 def own(
     source: Source,
     out: Out,
     table: Annotated[
-        Path | None,
-        typer.Option(metavar="FILE", help="A .csv or .tsv with the texts, instead of a .txt beside each recording."),
+        list[str] | None,
+        typer.Option(
+            metavar="[SPLIT=]PATH",
+            help="Instead of a .txt beside each recording: a .csv or .tsv with the texts, a Kaldi data folder, or a "
+            "NeMo manifest (.json, .jsonl). Repeatable with a split's name, as train=PATH.",
+        ),
     ] = None,
     speaker_from: Annotated[
         SpeakerFrom, typer.Option(help="The table's speaker column, or the folder that a recording lies in.")
@@ -178,9 +225,12 @@ def own(
 
     Example: asr prepare own --source recordings --out data/own
 
-    Example: asr prepare own --source cv/clips --table cv/all.tsv --out data/cv
+    Example: asr prepare own --source recordings --table transcripts.csv --out data/own
+
+    Example: asr prepare own --source s5 --table train=train --table valid=dev --table test=test --out data/own
     """
     from asr.corpora.own import doubts, prepare
+    from asr.corpora.recordings import tables_by_split
     from asr.data.manifest import Dataset
 
     _run(
@@ -189,7 +239,7 @@ def own(
         "own",
         shard_mb if shards else None,
         source=source,
-        table=table,
+        table=tables_by_split(table) if table else None,
         speaker_from_folder=speaker_from is SpeakerFrom.FOLDER,
         valid=valid,
         test=test,
