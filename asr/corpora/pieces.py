@@ -20,7 +20,7 @@ from asr.errors import AudioError, CorpusError
 
 FOLDER = "pieces"
 
-_SLACK = 0.1  # seconds; a stretch that leaves out no more is the whole: lists round, and MP3 lengths differ by decoder
+_SLACK = 0.05  # seconds; a stretch that leaves out no more is the whole: lists round, and MP3 lengths differ by decoder
 _OVERSHOOT = 0.5  # seconds by which a stretch may end after its recording does, as in Kaldi; more is a mistake
 
 
