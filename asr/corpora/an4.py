@@ -33,12 +33,21 @@ from asr.corpora.common import (
     stop,
 )
 from asr.corpora.divide import divide
+from asr.corpora.download import Archive
 from asr.corpora.pieces import FOLDER, Piece, write_pieces_and_corpus
 from asr.data.manifest import Dataset, Utterance
 from asr.errors import AudioError, CorpusError
 
 LICENSE = "free for any use under the terms of the LICENSE file that comes with it (Carnegie Mellon University)"
 ATTRIBUTION = "AN4 (Census) database, Carnegie Mellon University 1991, www.speech.cs.cmu.edu/databases/an4"
+# CMU publishes no checksum, and serves without https. This is NVIDIA's copy, for NeMo's tutorials, and the SHA-256 that
+# users of it have pinned.
+ARCHIVE = Archive(
+    "https://dldata-public.s3.us-east-2.amazonaws.com/an4_sphere.tar.gz",
+    "an4",
+    ("etc", "wav"),
+    "a0525579493735d32b60fb6fa5975dd0eaacde087b0a4eeb7f13b7ef33077b12",
+)
 UTTERANCES = 948 + 130  # training and test, as CMU published them
 SAMPLE_RATE = 16000  # Hz, of the recordings without a header
 _RAW = ".raw"
@@ -97,8 +106,7 @@ def prepare(
     """
     if not 0 < valid < 1:
         raise CorpusError(f"valid {valid} must be above 0 and below 1")
-    root = source_folder(source)
-    root = root / "an4" if (root / "an4").is_dir() else root
+    root = corpus_folder(source_folder(source))
     if not (root / "etc" / "an4_train.fileids").is_file():
         raise CorpusError(f"{root}: not AN4: no etc/an4_train.fileids in it")
     train, test = (_read_lists(root, split) for split in ("train", "test"))
@@ -128,6 +136,11 @@ def prepare(
     dataset = Dataset(name, LICENSE, ATTRIBUTION, ("text",) if "text" in shared_between(splits) else ())
     read = functools.partial(_read_raw, order=_byte_order(raw))
     return write_pieces_and_corpus(out, splits, dataset, list(pieces.values()), read, on_error, on_progress, overwrite)
+
+
+def corpus_folder(source: Path) -> Path:
+    """The folder that holds etc/ and wav/: the source, or an4/ in it."""
+    return source / "an4" if (source / "an4").is_dir() else source
 
 
 def _read_lists(root: Path, split: str) -> list[Listed]:
