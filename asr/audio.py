@@ -132,8 +132,17 @@ def probe(path: str | Path) -> AudioInfo:
 
 def write_wav(path: str | Path, waveform: npt.ArrayLike, sample_rate: int) -> None:
     """Write a waveform (samples,) as a 16-bit mono WAV file; `read_audio` gives back what it read from 16 bits."""
+    _write(path, waveform, sample_rate, "WAV")
+
+
+def write_flac(path: str | Path, waveform: npt.ArrayLike, sample_rate: int) -> None:
+    """Write a waveform (samples,) as a 16-bit mono FLAC file: the same samples as `write_wav`, in half the space."""
+    _write(path, waveform, sample_rate, "FLAC")
+
+
+def _write(path: str | Path, waveform: npt.ArrayLike, sample_rate: int, format: str) -> None:
     scaled = np.round(np.asarray(waveform, dtype=np.float64) * 32768)
-    soundfile.write(str(path), np.clip(scaled, -32768, 32767).astype(np.int16), sample_rate, format="WAV")
+    soundfile.write(str(path), np.clip(scaled, -32768, 32767).astype(np.int16), sample_rate, format=format)
 
 
 def find_audio(paths: Iterable[str | Path]) -> list[Path]:

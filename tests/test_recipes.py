@@ -18,7 +18,7 @@ import typer
 from asr.config_file import load_config
 
 RECIPES = Path(__file__).parents[1] / "recipes"
-NAMES = ("digits", "fsdd", "librispeech", "own")
+NAMES = ("digits", "fsdd", "librispeech", "an4", "commonvoice", "own")
 
 STAND_IN = f"""#!{sys.executable} -IS
 import json, os, pathlib, sys

@@ -16,6 +16,7 @@ from asr.errors import AsrError
 from asr.wording import how_long
 
 if TYPE_CHECKING:  # what reads audio is imported where a command runs: `asr --help` must not need numpy
+    from asr.corpora.download import Archive
     from asr.data.manifest import Utterance
 
     Splits = Mapping[str, Sequence[Utterance]]
@@ -26,7 +27,7 @@ app = typer.Typer(
     rich_markup_mode=None,
 )
 
-Source = Annotated[Path, typer.Option("--source", metavar="DIR", help="Folder of the corpus; only --shards copies it.")]
+Source = Annotated[Path, typer.Option("--source", metavar="DIR", help="Folder of the corpus.")]
 Out = Annotated[Path, typer.Option("--out", metavar="DIR", help="Folder for the manifests and dataset.yaml.")]
 Shards = Annotated[
     bool, typer.Option("--shards", help="Copy the recordings into tar archives, for corpora of very many files.")
@@ -36,6 +37,7 @@ SHARD_MB = 500.0
 Overwrite = Annotated[
     bool, typer.Option("--overwrite", help="Replace another division that is there already; then train anew.")
 ]
+Download = Annotated[bool, typer.Option("--download", help="First fetch into --source what is not there yet.")]
 Subsets = list[str] | None
 
 
@@ -93,6 +95,7 @@ def fsdd(
     hold_out: Annotated[
         str | None, typer.Option(metavar="SPEAKER", help="Test on all takes of this speaker, who is nowhere else.")
     ] = None,
+    download: Download = False,
     shards: Shards = False,
     shard_mb: ShardMb = SHARD_MB,
     overwrite: Overwrite = False,
@@ -107,8 +110,10 @@ def fsdd(
 
     Example: asr prepare fsdd --source fsdd --out data/fsdd-theo --hold-out theo
     """
-    from asr.corpora.fsdd import prepare
+    from asr.corpora.fsdd import ARCHIVE, prepare
 
+    if download:
+        _fetch([ARCHIVE], source)
     _run(prepare, out, "fsdd", shard_mb if shards else None, source=source, hold_out=hold_out, overwrite=overwrite)
 
 
@@ -123,6 +128,7 @@ def librispeech(
         Path | None,
         typer.Option(metavar="DIR", help="Instead of subsets: train.txt, valid.txt and test.txt, an id a line."),
     ] = None,
+    download: Download = False,
     shards: Shards = False,
     shard_mb: ShardMb = SHARD_MB,
     overwrite: Overwrite = False,
@@ -136,11 +142,61 @@ def librispeech(
 
     Example: asr prepare librispeech --source mini --ids mini/splits --out data/mini
     """
-    from asr.corpora.librispeech import prepare
+    from asr.corpora.librispeech import archives, corpus_folder, prepare
 
     subsets = {split: names for split, names in (("train", train), ("valid", valid), ("test", test)) if names}
+    if download:
+        _fetch(archives(subsets), corpus_folder(source))
     packed = shard_mb if shards else None
     _run(prepare, out, "librispeech", packed, source=source, subsets=subsets, ids=ids, overwrite=overwrite)
+
+
+@app.command("an4")
+def an4(
+    source: Source,
+    out: Out,
+    valid: Annotated[float, typer.Option(help="Share of the training utterances for validation.")] = 0.1,
+    partial: Annotated[bool, typer.Option("--partial", help="Take what is there, if recordings are missing.")] = False,
+    download: Download = False,
+    shards: Shards = False,
+    shard_mb: ShardMb = SHARD_MB,
+    overwrite: Overwrite = False,
+) -> None:
+    """Prepare CMU's AN4, also called Census.
+
+    Any of its archives will do, unpacked: SPHERE, or the raw ones, which are written into OUT/pieces as FLAC. The test
+    is CMU's. For validation some speakers of the training set are set aside, always the same.
+
+    Example: asr prepare an4 --source an4 --out data/an4
+
+    Example: asr prepare an4 --source an4 --out data/an4 --download
+    """
+    from asr.corpora.an4 import ARCHIVE, corpus_folder, prepare
+
+    if download:
+        _fetch([ARCHIVE], corpus_folder(source))
+    packed = shard_mb if shards else None
+    _run(prepare, out, "an4", packed, source=source, valid=valid, partial=partial, overwrite=overwrite)
+
+
+@app.command("commonvoice")
+def commonvoice(
+    source: Source,
+    out: Out,
+    shards: Shards = False,
+    shard_mb: ShardMb = SHARD_MB,
+    overwrite: Overwrite = False,
+) -> None:
+    """Prepare a language of Mozilla's Common Voice.
+
+    Its folder holds clips/ and train.tsv, dev.tsv and test.tsv, which are the splits. The manifests keep age, gender,
+    accents and variant where speakers gave them, for asr evaluate --by.
+
+    Example: asr prepare commonvoice --source cv-corpus-17.0-2024-03-15/cy --out data/cy
+    """
+    from asr.corpora.commonvoice import prepare
+
+    _run(prepare, out, "own", shard_mb if shards else None, source=source, overwrite=overwrite)
 
 
 @app.command("own")
@@ -148,8 +204,12 @@ def own(
     source: Source,
     out: Out,
     table: Annotated[
-        Path | None,
-        typer.Option(metavar="FILE", help="A .csv or .tsv with the texts, instead of a .txt beside each recording."),
+        list[str] | None,
+        typer.Option(
+            metavar="[SPLIT=]PATH",
+            help="Instead of a .txt beside each recording: a .csv or .tsv with the texts, a Kaldi data folder, or a "
+            "NeMo manifest (.json, .jsonl). Repeatable with a split's name, as train=PATH.",
+        ),
     ] = None,
     speaker_from: Annotated[
         SpeakerFrom, typer.Option(help="The table's speaker column, or the folder that a recording lies in.")
@@ -178,9 +238,12 @@ def own(
 
     Example: asr prepare own --source recordings --out data/own
 
-    Example: asr prepare own --source cv/clips --table cv/all.tsv --out data/cv
+    Example: asr prepare own --source recordings --table transcripts.csv --out data/own
+
+    Example: asr prepare own --source s5 --table train=train --table valid=dev --table test=test --out data/own
     """
     from asr.corpora.own import doubts, prepare
+    from asr.corpora.recordings import tables_by_split
     from asr.data.manifest import Dataset
 
     _run(
@@ -189,7 +252,7 @@ def own(
         "own",
         shard_mb if shards else None,
         source=source,
-        table=table,
+        table=tables_by_split(table) if table else None,
         speaker_from_folder=speaker_from is SpeakerFrom.FOLDER,
         valid=valid,
         test=test,
@@ -227,6 +290,15 @@ def _run(
     if left_out:
         print(f"asr: {left_out} left out, each named above; the others are prepared", file=sys.stderr)
         raise typer.Exit(1)
+
+
+def _fetch(archives: Sequence[Archive], folder: Path) -> None:
+    """Download what a corpus lacks, with its progress."""
+    from asr.cli.progress import progress
+    from asr.corpora.download import fetch
+
+    with progress() as advance:
+        fetch(archives, folder, advance)
 
 
 def _show(splits: Splits, out: Path, conf: str, doubts: Sequence[str] = ()) -> None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import re
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
@@ -19,6 +21,8 @@ SPLITS = ("train", "valid", "test")
 
 OnError = Callable[[AsrError], None]
 OnProgress = Callable[[int, int], None]  # recordings done, recordings in all
+
+_LONGEST_NAME = 100  # characters; a name of more than 255 bytes could not be written
 
 
 def stop(error: AsrError) -> None:
@@ -147,6 +151,37 @@ def _file(utterance: Utterance) -> str:
     return os.path.normpath(Path(utterance.audio).absolute())
 
 
+def file_names(ids: Iterable[str]) -> list[str]:
+    """A name for each id that any file system takes, without suffix; no two alike, in upper or lower case."""
+    names: list[str] = []
+    taken: set[str] = set()
+    uses: Counter[str] = Counter()
+    for id in ids:
+        name = base = re.sub(r"[^\w-]", "_", id)[:_LONGEST_NAME]
+        while name.casefold() in taken:
+            uses[base] += 1
+            name = f"{base}-{uses[base] + 1}"
+        taken.add(name.casefold())
+        names.append(name)
+    return names
+
+
+def refuse_division(
+    out: str | Path, splits: Mapping[str, Sequence[Utterance]], dataset: Dataset, overwrite: bool = False
+) -> None:
+    """Make sure that `write_corpus` would write these splits; for what is to be written before the manifests.
+
+    Raises:
+        CorpusError: A split holds nothing, or another division is there and `overwrite` is not given.
+    """
+    empty = [name for name in SPLITS if not splits.get(name)]
+    if empty:
+        raise CorpusError(f"{dataset.name}: no recording is left for {' and '.join(empty)}")
+    if not overwrite:
+        files = {_file(one): name for name in SPLITS for one in splits[name]}
+        refuse_to_move(out, {one.id: name for name in SPLITS for one in splits[name]} | files)
+
+
 def write_corpus(
     out: str | Path, splits: Mapping[str, Sequence[Utterance]], dataset: Dataset, overwrite: bool = False
 ) -> None:
@@ -156,12 +191,7 @@ def write_corpus(
         CorpusError: A split holds nothing, or another division is there and `overwrite` is not given; no file is
             written then.
     """
-    empty = [name for name in SPLITS if not splits.get(name)]
-    if empty:
-        raise CorpusError(f"{dataset.name}: no recording is left for {' and '.join(empty)}")
-    if not overwrite:
-        files = {_file(one): name for name in SPLITS for one in splits[name]}
-        refuse_to_move(out, {one.id: name for name in SPLITS for one in splits[name]} | files)
+    refuse_division(out, splits, dataset, overwrite)
     for name in SPLITS:
         write_manifest(Path(out) / f"{name}.jsonl", splits[name])
     write_dataset(out, dataset)

@@ -24,11 +24,23 @@ from asr.corpora.common import (
     stop,
     write_corpus,
 )
+from asr.corpora.download import Archive
 from asr.data.manifest import Dataset, Utterance
 from asr.errors import CorpusError
 
 DEFAULT_SUBSETS = {"train": ("train-clean-100",), "valid": ("dev-clean",), "test": ("test-clean",)}
 ATTRIBUTION = "LibriSpeech ASR corpus, Vassil Panayotov et al. 2015, openslr.org/12, from LibriVox recordings"
+
+
+_SHA256 = {  # as torchaudio has them, which has fetched these archives for years
+    "dev-clean": "76f87d090650617fca0cac8f88b9416e0ebf80350acb97b343a85fa903728ab3",
+    "dev-other": "12661c48e8c3fe1de2c1caa4c3e135193bfb1811584f11f569dd12645aa84365",
+    "test-clean": "39fde525e59672dc6d1551919b1478f724438a95aa55f874b576be21967e6c23",
+    "test-other": "d09c181bba5cf717b3dee7d4d592af11a3ee3a09e08ae025c5506f6ebe961c29",
+    "train-clean-100": "d4ddd1d5a6ab303066f14971d768ee43278a5f2a0aa43dc716b0e64ecbbbf6e2",
+    "train-clean-360": "146a56496217e96c14334a160df97fffedd6e0a04e66b9c5af0d40be3c792ecf",
+    "train-other-500": "ddb22f27f96ec163645d53215559df6aa36515f26e01dd70798188350adcb6d2",
+}
 
 
 class Index(NamedTuple):
@@ -66,8 +78,7 @@ def prepare(
             transcripts lack their audio or audio its transcript; or another division is there already.
         AudioError: A file cannot be read, and `on_error` is the default.
     """
-    root = source_folder(source)
-    root = root / "LibriSpeech" if (root / "LibriSpeech").is_dir() else root
+    root = corpus_folder(source_folder(source))
     if ids is not None and subsets:
         raise CorpusError("splits are given by subsets or by id lists, not by both")
     if ids is not None:
@@ -89,6 +100,24 @@ def prepare(
     name = "LibriSpeech" if ids is None else "LibriSpeech excerpt"
     write_corpus(out, splits, Dataset(name, "CC BY 4.0", ATTRIBUTION, shared), overwrite)
     return splits
+
+
+def corpus_folder(source: Path) -> Path:
+    """The folder that holds the subsets: the source, or LibriSpeech/ in it."""
+    return source / "LibriSpeech" if (source / "LibriSpeech").is_dir() else source
+
+
+def archives(subsets: Mapping[str, Sequence[str]] | None = None) -> list[Archive]:
+    """What to fetch from OpenSLR for splits of these subsets; those of `DEFAULT_SUBSETS` where a split is not named.
+
+    Raises:
+        CorpusError: A subset is none of LibriSpeech's.
+    """
+    names = [name for some in (DEFAULT_SUBSETS | dict(subsets or {})).values() for name in some]
+    if unknown := [name for name in names if name not in _SHA256]:
+        raise CorpusError(f"subset {few(unknown)} cannot be fetched; LibriSpeech has {', '.join(_SHA256)}")
+    url = "https://www.openslr.org/resources/12"
+    return [Archive(f"{url}/{name}.tar.gz", "LibriSpeech", (name,), _SHA256[name]) for name in names]
 
 
 def _by_subsets(root: Path, subsets: Mapping[str, Sequence[str]]) -> tuple[Index, dict[str, list[str]]]:

@@ -1,61 +1,49 @@
-"""Your own recordings: a folder of audio files with a .txt beside each, or a table of paths and texts.
+"""Your own recordings: a folder of audio files with a .txt beside each, or a list of paths and texts.
+
+The list is a table, a Kaldi data folder or a NeMo manifest. What it gives as a stretch of a longer recording is cut out
+and written beside the manifests; all else stays where it is.
 
 The splits are made here, seeded: by speaker where every speaker is known and there are at least three, so that the
 figures tell about strangers; else by text, so that no sentence is both learnt and tested (a prompt read ten times
-stays together). What the splits share after that, dataset.yaml declares. A table may also bring its own splits, and
+stays together). What the splits share after that, dataset.yaml declares. A list may also bring its own splits, and
 then only the user can say that they share something on purpose.
 """
 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
-from asr.archive import size, without_ending
-from asr.audio import find_audio
 from asr.config import TextConfig
+from asr.corpora import kaldi
 from asr.corpora.common import (
     SPLITS,
     OnError,
     OnProgress,
     be_silent,
     durations,
-    few,
-    read_text,
+    file_names,
     shared_between,
     source_folder,
     stop,
-    write_corpus,
 )
 from asr.corpora.divide import divide
-from asr.corpora.table import read_table
+from asr.corpora.pieces import FOLDER, Piece, stretch, write_pieces_and_corpus
+from asr.corpora.recordings import Recording, Table, from_folder, from_tables, given_splits, unique
 from asr.data.manifest import Dataset, Utterance
 from asr.errors import CorpusError
 from asr.text import Normalizer, describe_characters
 
 _FEW_TEXTS = 10  # different ones; fewer in a split say nothing about other texts
-_SPLIT_NAMES = {"training": "train", "dev": "valid", "val": "valid", "validation": "valid"}
-
-
-@dataclass(frozen=True)
-class Recording:
-    """A recording of the source; `split` is "" unless a table says it, and `line`, that of the table, 0 without one."""
-
-    id: str
-    audio: Path
-    text: str
-    speaker: str | None
-    split: str = ""
-    line: int = 0
 
 
 def prepare(
     source: str | Path,
     out: str | Path,
     *,
-    table: str | Path | None = None,
+    table: Table | None = None,
     speaker_from_folder: bool = False,
     valid: float = 0.1,
     test: float = 0.1,
@@ -68,14 +56,15 @@ def prepare(
     """Write the manifests of a folder of recordings.
 
     Args:
-        source: Folder of the recordings; the paths in a table start from it.
-        out: Folder for the manifests and dataset.yaml.
-        table: A .csv or .tsv file with the texts, instead of a .txt beside each recording.
+        source: Folder of the recordings, which the paths in a list start from; or a Kaldi data folder.
+        out: Folder for the manifests and dataset.yaml, and for the stretches that a list names (see `pieces`).
+        table: Instead of a .txt beside each recording: a .csv or .tsv file with the texts, a Kaldi data folder, or a
+            NeMo manifest; or one of these for each split, by its name.
         speaker_from_folder: The speaker is the name of the folder that a recording lies in.
         valid: Share of the time for validation.
         test: Share of the time for the test.
         seed: Another seed is another division.
-        dataset: Name and licence for dataset.yaml, and what a table's own splits share on purpose.
+        dataset: Name and licence for dataset.yaml, and what a list's own splits share on purpose.
         on_error: Called with the error of each recording that cannot be used, which is left out; by default the
             first is raised.
         on_progress: Called after each recording with the number done and the number of all.
@@ -85,31 +74,35 @@ def prepare(
         The utterances of train, valid and test.
 
     Raises:
-        CorpusError: There is nothing to prepare, the table cannot be used, there is too little for three splits, or
+        CorpusError: There is nothing to prepare, the list cannot be used, there is too little for three splits, or
             another division is there already.
+        ManifestError: A NeMo manifest cannot be used.
     """
     if not (valid > 0 and test > 0 and valid + test < 1):
         raise CorpusError(f"valid {valid} and test {test} must be above 0, and below 1 together")
     folder = source_folder(source)
-    found = _from_folder(folder, on_error) if table is None else _from_table(folder, Path(table), on_error)
+    if table is None and kaldi.is_data_folder(folder):
+        table = folder
+    found = from_folder(folder, on_error) if table is None else from_tables(folder, table, on_error)
     if speaker_from_folder:
         found = [replace(recording, speaker=recording.audio.parent.name) for recording in found]
-    found = _unique(found, table, on_error)
-    lines = {recording.audio: f"{table}:{recording.line}" for recording in found if recording.line}
-    seconds = durations([recording.audio for recording in found], on_error, on_progress, lines)
-    found = [recording for recording in found if recording.audio in seconds]
+    found = unique(found, on_error)
+    places = {one.audio: one.place for one in reversed(found) if one.place}  # of each file the first
+    held = durations(list(dict.fromkeys(one.audio for one in found)), on_error, on_progress, places)
+    found = list(_within(found, held, on_error))
     if not found:
-        raise CorpusError(f"{table or folder}: no recording that can be used")
+        raise CorpusError(f"{folder}: no recording that can be used")
     given = any(recording.split for recording in found)
-    owner = _given_splits(found) if given else _made_splits(found, seconds, {"test": test, "valid": valid}, seed)
+    owner = given_splits(found) if given else _made_splits(found, {"test": test, "valid": valid}, seed)
+    pieces = _pieces(found, held, Path(out))
     splits: dict[str, list[Utterance]] = {split: [] for split in SPLITS}
     for one in found:
-        splits[owner[one.id]].append(Utterance(one.id, str(one.audio), one.text, seconds[one.audio], one.speaker))
+        audio = str(pieces[one.id].target if one.id in pieces else one.audio)
+        splits[owner[one.id]].append(Utterance(one.id, audio, one.text, _length(one), one.speaker, dict(one.extra)))
     dataset = dataset or Dataset()
     shared = dataset.shared if given else shared_between(splits)
     dataset = replace(dataset, name=dataset.name or folder.resolve().name, shared=shared)
-    write_corpus(out, splits, dataset, overwrite)
-    return splits
+    return write_pieces_and_corpus(out, splits, dataset, list(pieces.values()), None, on_error, on_progress, overwrite)
 
 
 def doubts(splits: Mapping[str, Sequence[Utterance]]) -> list[str]:
@@ -133,86 +126,35 @@ def doubts(splits: Mapping[str, Sequence[Utterance]]) -> list[str]:
     return lines
 
 
-def _from_folder(folder: Path, on_error: OnError) -> list[Recording]:
-    """The audio files of a folder, each with the text of the .txt file beside it."""
-    texts = {path.with_suffix(""): path for path in sorted(folder.rglob("*")) if path.suffix.lower() == ".txt"}
-    audio = find_audio([folder])
-    if not any(path.with_suffix("") in texts for path in audio):
-        raise CorpusError(
-            f"{folder}: none of its {len(audio):,} recordings has a .txt file beside it (or give a table)"
-        )
-    found = []
-    for path in audio:
-        try:
-            found.append(Recording(_default_id(path, folder), path, _text_beside(path, texts), None))
-        except CorpusError as error:
-            on_error(error)
-    for stem in sorted(texts.keys() - {path.with_suffix("") for path in audio}):
-        on_error(CorpusError(f"{texts[stem]}: no audio file beside it"))
-    return found
-
-
-def _text_beside(audio: Path, texts: Mapping[Path, Path]) -> str:
-    """The text of a recording, from the file of its stem."""
-    path = texts.get(audio.with_suffix(""))
-    if path is None:
-        raise CorpusError(f"{audio}: no .txt file beside it")
-    text = " ".join(read_text(path).split())
-    if not text:
-        raise CorpusError(f"{path}: holds no text")
-    return text
-
-
-def _from_table(folder: Path, table: Path, on_error: OnError) -> list[Recording]:
-    """The rows of a table that have both an audio path and a text."""
-    found = []
-    for row in read_table(table):
-        if row.audio and row.text:
-            path = folder / row.audio
-            id = row.id or _default_id(path, folder)
-            found.append(Recording(id, path, row.text, row.speaker or None, row.split, row.line))
-        else:
-            on_error(CorpusError(f"{table}:{row.line}: no {'text' if row.audio else 'audio path'}"))
-    if found and not any(size(one.audio) is not None for one in found):
-        raise CorpusError(
-            f"{table}: none of its recordings is there: {found[0].audio}, ... (paths start from the source)"
-        )
-    return found
-
-
-def _default_id(audio: Path, folder: Path) -> str:
-    """The path below the source folder without its suffix: unique, and the same wherever the folder lies."""
-    return without_ending(audio.relative_to(folder) if audio.is_relative_to(folder) else audio).as_posix()
-
-
-def _unique(recordings: Sequence[Recording], table: str | Path | None, on_error: OnError) -> list[Recording]:
-    """Those whose id and audio file did not occur before; only a table can name a file twice."""
-    ids: dict[str, Recording] = {}
-    files: dict[Path, Recording] = {}
+def _within(recordings: Iterable[Recording], held: Mapping[Path, float], on_error: OnError) -> Iterator[Recording]:
+    """The recordings that can be read, their stretches ending with what is there; see `stretch`."""
     for one in recordings:
-        place = f"{table}:{one.line}" if one.line else one.audio
-        if first := files.get(one.audio):
-            on_error(CorpusError(f"{place}: the same recording as line {first.line}"))
-        elif first := ids.get(one.id):
-            other = f"line {first.line}" if first.line else first.audio
-            on_error(CorpusError(f"{place}: its id {one.id} is that of {other}"))
-        else:
-            ids[one.id] = files[one.audio] = one
-    return list(ids.values())
+        if one.audio in held:
+            try:
+                start, end = stretch(one.start, one.end, held[one.audio])
+            except CorpusError as error:
+                on_error(CorpusError(f"{one.place}: {one.audio}: {error}"))
+            else:
+                yield replace(one, start=start, end=end)
 
 
-def _given_splits(recordings: Sequence[Recording]) -> dict[str, str]:
-    """The split of each id as a table's split column says it."""
-    owner = {one.id: _SPLIT_NAMES.get(one.split.lower(), one.split.lower()) for one in recordings}
-    wrong = [f"{id} {split!r}" for id, split in owner.items() if split not in SPLITS]
-    if wrong:
-        raise CorpusError(f"the split column must say train, valid or test, not: {few(wrong)}")
-    return owner
+def _length(recording: Recording) -> float:
+    """Seconds of a recording whose end is known."""
+    assert recording.end is not None
+    return recording.end - recording.start
 
 
-def _made_splits(
-    recordings: Sequence[Recording], seconds: Mapping[Path, float], shares: Mapping[str, float], seed: int
-) -> dict[str, str]:
+def _pieces(recordings: Sequence[Recording], held: Mapping[Path, float], out: Path) -> dict[str, Piece]:
+    """By id, what must be cut out: stretches that are not all of their file."""
+    parts = [one for one in recordings if _length(one) < held[one.audio]]
+    names = file_names(one.id for one in parts)
+    return {
+        one.id: Piece(one.audio, out / FOLDER / f"{name}.flac", one.start, one.start + _length(one))
+        for one, name in zip(parts, names, strict=True)
+    }
+
+
+def _made_splits(recordings: Sequence[Recording], shares: Mapping[str, float], seed: int) -> dict[str, str]:
     """The split of each id: by speaker where all are known and enough for every split, else by text."""
     normalizer = Normalizer.from_config(TextConfig())
     speakers = {one.id: one.speaker or "" for one in recordings}
@@ -220,7 +162,7 @@ def _made_splits(
     groups = speakers if enough else {one.id: normalizer(one.text) for one in recordings}
     length: dict[str, float] = defaultdict(float)
     for one in recordings:
-        length[groups[one.id]] += seconds[one.audio]
+        length[groups[one.id]] += _length(one)
     if len(length) < len(SPLITS):
         raise CorpusError(f"{len(length)} different texts are too few for three splits that share no text")
     split_of = divide(length, shares, seed)

@@ -11,7 +11,6 @@ import io
 import math
 import re
 import tarfile
-from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -20,13 +19,12 @@ from typing import BinaryIO, NamedTuple
 from asr.archive import Member, open_binary, parse, size
 from asr.atomic import claimed, replacing
 from asr.audio import AUDIO_SUFFIXES
-from asr.corpora.common import OnProgress, be_silent
+from asr.corpora.common import OnProgress, be_silent, file_names
 from asr.data.manifest import Utterance, write_manifest
 from asr.errors import CorpusError
 
 FOLDER = "shards"
 _BLOCK = tarfile.BLOCKSIZE
-_LONGEST_KEY = 100  # characters; a name of more than 255 bytes could not be unpacked
 
 
 class _Sample(NamedTuple):
@@ -110,19 +108,13 @@ def pack(
 def _samples(utterances: Iterable[Utterance], folder: Path) -> list[_Sample]:
     """Utterances with their keys, no two alike, and their sizes."""
     samples = []
-    keys: set[str] = set()
-    uses: Counter[str] = Counter()
-    for utterance in utterances:
+    utterances = list(utterances)
+    for key, utterance in zip(file_names(one.id for one in utterances), utterances, strict=True):
         member = parse(utterance.audio)
         if member and Path(member.shard).resolve().parent == folder.resolve():
             raise CorpusError(f"{utterance.audio}: is in the folder that is to be written; choose another --out")
         if (length := size(utterance.audio)) is None:
             raise CorpusError(f"{utterance.audio}: was there, and is gone")
-        key = base = re.sub(r"[^\w-]", "_", utterance.id)[:_LONGEST_KEY]
-        while key in keys:
-            uses[base] += 1
-            key = f"{base}-{uses[base] + 1}"
-        keys.add(key)
         samples.append(_Sample(key, utterance, length))
     return samples
 

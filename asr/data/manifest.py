@@ -94,6 +94,20 @@ def parse_line(line: bytes, folder: Path) -> Utterance:
 
 def parse_record(line: bytes) -> dict[str, Any]:
     """A line's JSON object, with NeMo's names replaced by ours."""
+    record = parse_object(line)
+    if "audio" not in record and "audio_filepath" in record:
+        record["audio"] = record.pop("audio_filepath")
+    if "id" not in record and isinstance(record.get("audio"), str):
+        record["id"] = without_ending(record["audio"]).as_posix() if record["audio"] else ""
+    return record
+
+
+def parse_object(line: bytes) -> dict[str, Any]:
+    """A line's JSON object as it is.
+
+    Raises:
+        ManifestError: It is not one.
+    """
     try:
         record = json.loads(line.decode("utf-8"))
     except UnicodeDecodeError as error:
@@ -102,10 +116,6 @@ def parse_record(line: bytes) -> dict[str, Any]:
         raise ManifestError(f"not JSON: {error}") from None
     if not isinstance(record, dict):
         raise ManifestError("not a JSON object")
-    if "audio" not in record and "audio_filepath" in record:
-        record["audio"] = record.pop("audio_filepath")
-    if "id" not in record and isinstance(record.get("audio"), str):
-        record["id"] = without_ending(record["audio"]).as_posix() if record["audio"] else ""
     return record
 
 

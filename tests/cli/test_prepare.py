@@ -42,8 +42,9 @@ def recordings(tmp_path: Path) -> Path:
 
 
 def test_help_lists_the_corpora_and_each_has_an_example():
-    assert all(corpus in run("--help").output for corpus in ("digits", "fsdd", "librispeech", "own"))
-    for corpus in ("digits", "fsdd", "librispeech", "own"):
+    corpora = ("digits", "fsdd", "librispeech", "an4", "commonvoice", "own")
+    assert all(corpus in run("--help").output for corpus in corpora)
+    for corpus in corpora:
         assert f"Example: asr prepare {corpus} --" in run(corpus, "--help").output
 
 
@@ -116,6 +117,71 @@ def test_own_options(recordings, tmp_path):
     assert (dataset.name, dataset.license, dataset.shared) == ("mine", "CC0-1.0", ("speaker",))
 
 
+def test_an4_from_raw_recordings_to_a_check(tmp_path, babble, run_asr):
+    root = tmp_path / "an4"
+    for split, folder, speakers in (("train", "an4_clstk", "abcd"), ("test", "an4test_clstk", "ef")):
+        ids = [f"an{number}-{speaker}-b" for speaker in speakers for number in range(3)]
+        fileids = [f"{folder}/{id.split('-')[1]}/{id}" for id in ids]
+        for fileid in fileids:
+            path = root / "wav" / f"{fileid}.raw"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes((20000 * babble(1.0, 16000, list(fileid.encode()))).astype(">i2").tobytes())
+        (root / "etc").mkdir(exist_ok=True)
+        (root / "etc" / f"an4_{split}.fileids").write_text("\n".join(fileids))
+        lines = [f"<s> {word} </s> ({id})" for id, word in zip(ids, ["YES", "NO", "GO"] * 4, strict=False)]
+        (root / "etc" / f"an4_{split}.transcription").write_text("\n".join(lines))
+    (root / "wav" / "an4_clstk" / "a" / "an0-a-b.raw").unlink()
+    prepare = ("prepare", "an4", "--source", root, "--out", tmp_path / "out")
+    refused = run_asr(*prepare)
+    assert (
+        refused.status == 2 and "1 of 18 recordings are missing" in refused.err and len(refused.err.splitlines()) == 1
+    )
+    done = run_asr(*prepare, "--partial", "--valid", "0.3", "--shards")
+    assert done.status == 0 and "The splits share text" in done.out and "asr train an4 --data" in done.out
+    manifests = [tmp_path / "out" / f"{split}.jsonl" for split in ("train", "valid", "test")]
+    assert ".tar@" in read_manifest(manifests[0])[0].audio
+    checked = run_asr("check", *manifests, "--conf", "an4", "--decode")
+    assert checked.status == 0, checked.out + checked.err
+
+
+def test_common_voice_from_its_clips_to_a_check(tmp_path, babble, run_asr):
+    folder = tmp_path / "cy"
+    (folder / "clips").mkdir(parents=True)
+    for split in ("train", "dev", "test"):
+        lines = ["client_id\tpath\tsentence\tage"]
+        for number, age in enumerate(("", "teens")):
+            soundfile.write(folder / "clips" / f"{split}{number}.mp3", babble(1.0, 16000, number), 16000, format="MP3")
+            lines.append(f'{split}{number}\t{split}{number}.mp3\t"{split} {number}\t{age}')
+        (folder / f"{split}.tsv").write_text("\n".join(lines) + "\n")
+    (folder / "clips" / "train1.mp3").write_bytes(b"corrupt")
+    done = run_asr("prepare", "commonvoice", "--source", folder, "--out", tmp_path / "out")
+    assert done.status == 1 and f"left out: {folder}/train.tsv:3: {folder}/clips/train1.mp3: " in done.err
+    assert read_dataset(tmp_path / "out").name == "Common Voice cy"
+    assert read_manifest(tmp_path / "out" / "test.jsonl")[1].extra == {"age": "teens"}
+    assert "asr train own --data" in done.out
+
+
+def test_own_lists_of_other_toolkits(recordings, tmp_path, run_asr):
+    kaldi = tmp_path / "data"
+    kaldi.mkdir()
+    (kaldi / "wav.scp").write_text("".join(f"u{number} {number}.wav\n" for number in range(3)))
+    (kaldi / "text").write_text("".join(f"u{number} text {number}\n" for number in range(3)))
+    record(recordings / "3.wav", 4000)
+    nemo = tmp_path / "dev.jsonl"
+    nemo.write_text('{"audio_filepath": "3.wav", "offset": 0.02, "duration": 0.1, "text": "three"}\n')
+    tables = ("--table", f"train={kaldi}", "--table", f"dev={nemo}", "--table", f"test={recordings / 't.tsv'}")
+    (recordings / "t.tsv").write_text("path\ttext\troom\n4.wav\tfour\thall\n")
+    done = run_asr("prepare", "own", "--source", recordings, "--out", tmp_path / "out", *tables)
+    assert done.status == 0, done.err
+    of = {split: read_manifest(tmp_path / "out" / f"{split}.jsonl") for split in ("train", "valid", "test")}
+    assert [one.id for one in of["train"]] == ["u0", "u1", "u2"]
+    assert of["valid"][0].audio.endswith("out/pieces/3-00000020-00000120.flac") and of["valid"][0].duration == 0.1
+    assert of["test"][0].extra == {"room": "hall"}
+    (kaldi / "wav.scp").write_text("u0 cat 0.wav |\n")
+    refused = run_asr("prepare", "own", "--source", recordings, "--out", tmp_path / "out", *tables)
+    assert refused.status == 2 and f"{kaldi}/wav.scp:1: a command" in refused.err
+
+
 def test_unknown_speakers_are_said(recordings, tmp_path):
     result = run("own", "--source", recordings, "--out", tmp_path / "out")
     assert result.exit_code == 0
@@ -140,7 +206,7 @@ def test_what_is_left_out_is_named_on_stderr_and_the_status_is_1(recordings, tmp
 
 
 def test_a_wrong_source_is_one_line(tmp_path):
-    for corpus in ("fsdd", "librispeech", "own"):
+    for corpus in ("fsdd", "librispeech", "an4", "commonvoice", "own"):
         result = run(corpus, "--source", tmp_path / "nowhere", "--out", tmp_path / "out")
         assert isinstance(result.exception, CorpusError)
         assert "\n" not in str(result.exception)

@@ -5,7 +5,7 @@ import pytest
 from asr.corpora.table import Row, read_table
 from asr.errors import CorpusError
 
-ROWS = [Row(2, "a.wav", "good morning", "anna"), Row(3, "b.wav", "two, three", "bert")]
+CELLS = [("a.wav", "good morning", "anna"), ("b.wav", "two, three", "bert")]
 
 
 @pytest.mark.parametrize(
@@ -23,13 +23,18 @@ ROWS = [Row(2, "a.wav", "good morning", "anna"), Row(3, "b.wav", "two, three", "
 )
 def test_dialects_and_column_names(tmp_path, name, content):
     (tmp_path / name).write_bytes(content.encode())
-    assert read_table(tmp_path / name) == ROWS
+    rows = read_table(tmp_path / name)
+    assert [(row.audio, row.text, row.speaker) for row in rows] == CELLS
+    assert [row.place for row in rows] == [f"{tmp_path / name}:2", f"{tmp_path / name}:3"]
 
 
 def test_two_columns_need_no_header(tmp_path):
     path = tmp_path / "transcripts.tsv"
     path.write_text("audio/a.opus\tGood morning.\naudio/b.opus\tTwo, three?\n")
-    assert read_table(path) == [Row(1, "audio/a.opus", "Good morning."), Row(2, "audio/b.opus", "Two, three?")]
+    assert read_table(path) == [
+        Row(f"{path}:1", "audio/a.opus", "Good morning."),
+        Row(f"{path}:2", "audio/b.opus", "Two, three?"),
+    ]
 
 
 def test_quotation_marks_are_text_between_tabs_and_syntax_between_commas(tmp_path):
@@ -38,15 +43,21 @@ def test_quotation_marks_are_text_between_tabs_and_syntax_between_commas(tmp_pat
     (tmp_path / "t.csv").write_text('path,sentence\na.wav,"""Go,"" he said\nand went"\nb.wav,yes\n')
     rows = read_table(tmp_path / "t.csv")
     assert [row.text for row in rows] == ['"Go," he said\nand went', "yes"]
-    assert rows[1].line == 4
+    assert rows[1].place.endswith("t.csv:4")
 
 
 def test_optional_columns_and_short_rows(tmp_path):
-    (tmp_path / "t.tsv").write_text("id\tpath\ttext\tsplit\nu1\ta.wav\tyes\ttest\n\nu2\tb.wav\n")
-    assert read_table(tmp_path / "t.tsv") == [
-        Row(2, "a.wav", "yes", id="u1", split="test"),
-        Row(4, "b.wav", "", id="u2"),
+    path = tmp_path / "t.tsv"
+    path.write_text("id\tpath\ttext\tsplit\nu1\ta.wav\tyes\ttest\n\nu2\tb.wav\n")
+    assert read_table(path) == [
+        Row(f"{path}:2", "a.wav", "yes", id="u1", split="test"),
+        Row(f"{path}:4", "b.wav", "", id="u2"),
     ]
+
+
+def test_other_columns_are_kept_unless_the_manifest_means_something_by_them(tmp_path):
+    (tmp_path / "t.csv").write_text("path,text,Room,duration,offset,file,age\na.wav,yes,hall,9,1,b.wav,\nb.wav,no\n")
+    assert [dict(row.extra) for row in read_table(tmp_path / "t.csv")] == [{"room": "hall"}, {}]
 
 
 @pytest.mark.parametrize(
