@@ -145,6 +145,8 @@ def librispeech(
     from asr.corpora.librispeech import archives, corpus_folder, prepare
 
     subsets = {split: names for split, names in (("train", train), ("valid", valid), ("test", test)) if names}
+    if download and ids:
+        raise typer.BadParameter("which subsets hold the ids is not known; fetch them first", param_hint="--download")
     if download:
         _fetch(archives(subsets), corpus_folder(source))
     packed = shard_mb if shards else None

@@ -86,6 +86,12 @@ def test_librispeech_options(tmp_path):
     assert [one.id for one in read_manifest(tmp_path / "out" / "train.jsonl")] == ["4-5-0000"]
 
 
+def test_subsets_that_nobody_named_are_not_fetched(tmp_path):
+    done = run("librispeech", "--source", tmp_path, "--ids", tmp_path, "--download", "--out", tmp_path / "data")
+    assert done.exit_code == 2 and "which subsets hold the ids is not known" in done.output
+    assert not list(tmp_path.iterdir())
+
+
 def test_another_division_is_refused_and_an_equal_one_is_not(digits, tmp_path):
     """A model trained on the one must not be tested on the other."""
     prepare = ("fsdd", "--source", digits, "--out", tmp_path / "out")
