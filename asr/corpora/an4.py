@@ -40,8 +40,8 @@ from asr.errors import AudioError, CorpusError
 
 LICENSE = "free for any use under the terms of the LICENSE file that comes with it (Carnegie Mellon University)"
 ATTRIBUTION = "AN4 (Census) database, Carnegie Mellon University 1991, www.speech.cs.cmu.edu/databases/an4"
-# CMU publishes no checksum, and serves without https. This is NVIDIA's copy, for NeMo's tutorials, with the SHA-256 that a
-# public script has pinned for it: it tells a damaged copy from a whole one, and vouches for no more.
+# CMU publishes no checksum, and serves without https. This is NVIDIA's copy, for NeMo's tutorials, and the SHA-256 that
+# a public script has pinned for it: it tells a damaged copy from a whole one, and vouches for no more.
 ARCHIVE = Archive(
     "https://dldata-public.s3.us-east-2.amazonaws.com/an4_sphere.tar.gz",
     "an4",
