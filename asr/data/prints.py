@@ -40,6 +40,7 @@ _FLOOR = 1e-3  # of the mean energy; below it, a codec decides
 # (Vorbis) percent of copies were found.
 _SENTENCE = 100
 _SAME, _SAME_SHORT = 0.16, 0.13
+_SAME_NAMED = 0.3  # of two with the same id and length: many a corpus calls its recordings 0001, 0002
 _PADDING = 25  # hundredths of a second that a codec may add
 _ROUNDING = 3  # hundredths of a second between two copies of one id
 _HASH = 5  # bytes
@@ -102,7 +103,7 @@ def _band_energies(frames: npt.NDArray[np.float64], edges: npt.NDArray[np.int64]
 
 
 def known(prints: Prints, heard: Prints) -> npt.NDArray[np.bool_]:
-    """Which recordings have been heard, (utterances,): the same sound, or the same id and duration.
+    """Which recordings have been heard, (utterances,): the same sound, or the same id and duration and no other sound.
 
     Args:
         prints: (utterances,) of an evaluation.
@@ -115,13 +116,16 @@ def known(prints: Prints, heard: Prints) -> npt.NDArray[np.bool_]:
         duration = int(one["duration"])
         first, last = np.searchsorted(durations, [duration - _PADDING, duration + _PADDING + 1])
         likely = heard[first:last]
-        same = np.abs(durations[first:last] - duration) <= _ROUNDING
-        same &= likely["id"] == one["id"]
-        if wanted[place].any():
-            first_word, second_word = np.bitwise_count(sounds[first:last] ^ wanted[place]).T
-            limit = _SAME if duration >= _SENTENCE else _SAME_SHORT
-            same |= (first_word + second_word <= limit * _SIGNS) & sounds[first:last].any(axis=1)
-        found[place] = same.any()
+        named = np.abs(durations[first:last] - duration) <= _ROUNDING
+        named &= likely["id"] == one["id"]
+        if not wanted[place].any():
+            found[place] = named.any()
+            continue
+        heard_sound = sounds[first:last].any(axis=1)
+        differing = np.bitwise_count(sounds[first:last] ^ wanted[place]).sum(axis=1)
+        limit = _SAME if duration >= _SENTENCE else _SAME_SHORT
+        alike = heard_sound & (differing <= limit * _SIGNS)
+        found[place] = (alike | (named & (~heard_sound | (differing <= _SAME_NAMED * _SIGNS)))).any()
     return found
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 
 import numpy as np
 import numpy.typing as npt
@@ -27,7 +28,8 @@ def same_recordings(
 
     Two are the same if their waveforms correlate at 0.95 or more, at some shift of at most 60 ms. By Cauchy-Schwarz
     that correlation is at most the product of their magnitudes by band, so one matrix product leaves only few pairs to
-    be correlated. Where a file cannot be read, or is silent, the worst is assumed: the same.
+    be correlated. Where a file is silent the worst is assumed: the same. One that cannot be read is like no other:
+    that it cannot be read is found, and said, where it is used.
 
     Args:
         first: Audio files.
@@ -39,10 +41,10 @@ def same_recordings(
     """
     rows: list[int] = np.flatnonzero(candidates.any(axis=1)).tolist()
     columns: list[int] = np.flatnonzero(candidates.any(axis=0)).tolist()
-    if not rows:
+    rows, ones = _readable(first, rows)
+    columns, others = _readable(second, columns)
+    if not rows or not columns:
         return
-    ones = [_unit_waveform(first[row]) for row in rows]
-    others = [_unit_waveform(second[column]) for column in columns]
     size = 1 << (2 * max(map(len, ones + others))).bit_length()  # of a transform that holds both, one after the other
     likely = _magnitudes(ones, size) @ _magnitudes(others, size).T >= _SAME
     for i, j in np.argwhere(likely & candidates[np.ix_(rows, columns)]):
@@ -50,12 +52,18 @@ def same_recordings(
             yield rows[i], columns[j]
 
 
+def _readable(paths: Sequence[str], places: Sequence[int]) -> tuple[list[int], list[_Array]]:
+    """The places of the files that can be read, and their waveforms: see `_unit_waveform`."""
+    found = []
+    for place in places:
+        with suppress(AudioError):
+            found.append((place, _unit_waveform(paths[place])))
+    return [place for place, _ in found], [waveform for _, waveform in found]
+
+
 def _unit_waveform(path: str) -> _Array:
-    """A waveform (samples,) at 8 kHz without offset and of length 1; no samples where there is nothing to compare."""
-    try:
-        waveform = read_audio(path, _RATE)
-    except AudioError:
-        return np.zeros(0, np.float32)
+    """A waveform (samples,) at 8 kHz without offset and of length 1; no samples where it is silent."""
+    waveform = read_audio(path, _RATE)
     waveform = waveform - waveform.mean()
     norm = np.linalg.norm(waveform)
     return waveform / norm if norm > 0 else np.zeros(0, np.float32)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,6 +16,7 @@ from typing import Any
 from asr.errors import ScoreError
 from asr.evaluate.groups import grouped, word_fields
 from asr.evaluate.markdown import aligned, percent, table
+from asr.evaluate.report import FORMAT as REPORT_FORMAT
 from asr.score import Score, UtteranceScore, difference, matched_pairs, score, wer_interval
 
 FORMAT = 1
@@ -56,6 +57,10 @@ def read_evaluation(path: str | Path) -> Evaluation:
     try:
         report = json.loads(file.read_text(encoding="utf-8"))
         splits, _, _ = report["splits"], report["normalizer"], report["model"]["name"]
+        if report["format"] != REPORT_FORMAT:
+            raise ScoreError(
+                f"{file}: of format {report['format']}, where this program writes and reads {REPORT_FORMAT}"
+            )
         file = folder / "hypotheses.jsonl"
         for line in filter(None, file.read_text(encoding="utf-8").split("\n")):  # other line breaks may be in ids
             record = json.loads(line)
@@ -66,9 +71,21 @@ def read_evaluation(path: str | Path) -> Evaluation:
         raise ScoreError(f"{file}: no such file; `asr evaluate` or `asr score` writes it") from None
     except (ValueError, KeyError, TypeError) as error:
         raise ScoreError(f"{file}: not what `asr evaluate` writes ({type(error).__name__}: {error})") from None
-    if set(records) != set(splits):
+    if set(records) != set(splits) or any(_errors(records[name]) != _counted(splits[name]) for name in splits):
         raise ScoreError(f"{folder}: report.json and hypotheses.jsonl are not of the same evaluation")
     return Evaluation(folder, report, records)
+
+
+_KINDS = ("substitutions", "insertions", "deletions")
+
+
+def _counted(counts: Mapping[str, Any]) -> int:
+    return int(sum(counts[kind] for kind in _KINDS))
+
+
+def _errors(records: Mapping[str, Mapping[str, Any]]) -> int:
+    """Word errors of a split by its texts' lines."""
+    return sum(map(_counted, records.values()))
 
 
 def compare(first: Evaluation, second: Evaluation, split: str | None = None, examples: int = 10) -> dict[str, Any]:

@@ -41,7 +41,8 @@ def summary(report: dict[str, Any]) -> str:
     for name, split in report["splits"].items():
         bounds = split["wer_ci95"]
         interval = f", 95 % interval {percent(bounds[0])} – {percent(bounds[1])}" if bounds else ""
-        lines.append(f"{name}: {kaldi(split)}{interval}, CER {percent(split['cer'])}")
+        unread = f", {len(split['unreadable']):,} recordings unreadable" if split["unreadable"] else ""
+        lines.append(f"{name}: {kaldi(split)}{interval}, CER {percent(split['cer'])}{unread}")
         lines += [f"{name}: {warning}" for warning in warnings(split)]
     return "\n".join(lines)
 
@@ -86,7 +87,7 @@ def _summary(name: str, split: dict[str, Any]) -> list[str]:
         wer += f" ({percent(split['wer_ci95'][0])} – {percent(split['wer_ci95'][1])})"
     audio, seconds = split["audio_seconds"], split["decode_seconds"]
     return [
-        name,
+        name + (f" ({len(split['unreadable']):,} unreadable)" if split["unreadable"] else ""),
         wer,
         *(percent(split[rate]) for rate in ("cer", "cer_no_space", "ser")),
         f"{split['words']:,}",

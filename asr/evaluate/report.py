@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime
 import json
 import platform
+import tempfile
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -105,8 +106,12 @@ def build_report(origin: Origin, results: Sequence[Result], extras: Extras) -> d
 
 
 def write_report(out: Path, report: dict[str, Any], text: str, results: Sequence[Result], extras: Extras) -> None:
-    """Write report.json, report.md and hypotheses.jsonl into a folder, each in one step."""
-    out.mkdir(parents=True, exist_ok=True)
+    """Write report.json, report.md and hypotheses.jsonl into a folder, each in one step.
+
+    The page of an earlier report is removed first: it is written last, and must not stand beside other figures.
+    """
+    require_folder(out)
+    (out / "report.html").unlink(missing_ok=True)
     records = (record for result in results for record in hypothesis_records(result, extras.by))
     lines = (json.dumps(record, ensure_ascii=False) + "\n" for record in records)
     contents = {
@@ -118,6 +123,17 @@ def write_report(out: Path, report: dict[str, Any], text: str, results: Sequence
     for name, content in contents.items():
         with replacing(out / name) as aside:
             aside.write_text(content, encoding="utf-8", newline="\n")
+
+
+def require_folder(out: Path) -> None:
+    """Make a folder for a report, and make sure that files can be written there.
+
+    Raises:
+        OSError: They cannot.
+    """
+    out.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryFile(dir=out):
+        pass
 
 
 def hypothesis_records(result: Result, by: Sequence[str] = ()) -> list[dict[str, Any]]:

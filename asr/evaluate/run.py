@@ -15,7 +15,7 @@ from asr.evaluate.groups import check_fields
 from asr.evaluate.markdown import markdown
 from asr.evaluate.origin import Origin, by_recognizer
 from asr.evaluate.page import write_page
-from asr.evaluate.report import PLAIN, Extras, Result, build_report, write_report
+from asr.evaluate.report import PLAIN, Extras, Result, build_report, require_folder, write_report
 from asr.evaluate.seen import heard_again, seen
 from asr.evaluate.splits import Split
 from asr.recognizer import BATCH_FRAMES, Recognizer
@@ -55,15 +55,24 @@ def evaluate(
 
     Raises:
         ManifestError: No utterance of a split has a field to group by.
-        ScoreError: `strict` is asked for, and the model has heard some of it before, or does not remember.
+        ScoreError: No recording of a split can be read; or `strict` is asked for, and the model has heard some of it
+            before, cannot read some of it, or does not remember.
+        OSError: Nothing can be written into `out`.
     """
     check_fields(extras.by, splits)
     if strict and not recognizer.file.heard:
         raise ScoreError(
             "this model does not remember what it has heard, so it cannot be strictly said what is new to it"
         )
+    require_folder(Path(out))  # before hours of recognising
     results = [_recognise(recognizer, split, batch_frames, progress) for split in splits]
+    for result in results:
+        _refuse_silence(result)
     report = build_report(by_recognizer(recognizer, batch_frames), results, extras)
+    if strict and (unheard := [item for result in results for item in result.unreadable.values()]):
+        raise ScoreError(
+            f"{unheard[0]}; what cannot be read cannot be said to be new, so, being strict, nothing is reported"
+        )
     if strict and (lines := heard_again(report)):
         raise ScoreError(
             "; ".join(f"{name}: {line}" for name, line in lines) + "; so, being strict, nothing is reported"
@@ -108,6 +117,13 @@ def score_texts(
         heard=None,
     )
     return _write(Path(out), build_report(origin, [result], extras), [result], extras)
+
+
+def _refuse_silence(result: Result) -> None:
+    """Refuse a split of which nothing could be read: 100 % errors would be said of no recording at all."""
+    if result.split.utterances and len(result.unreadable) == len(result.split.utterances):
+        first = next(iter(result.unreadable.values()))
+        raise ScoreError(f"{result.split.name}: none of its {len(result.unreadable):,} recordings can be read: {first}")
 
 
 def _write(

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from asr.errors import LanguageModelError
 from asr.score import Score
 from asr.text import Normalizer
 
@@ -32,7 +33,10 @@ def read_vocabulary(path: str | Path, normalizer: Normalizer) -> Vocabulary:
     """
     from asr.decode.sentences import read_sentences
 
-    return Vocabulary(str(path), frozenset(word for words in read_sentences([path], normalizer) for word in words))
+    words = frozenset(word for words in read_sentences([path], normalizer) for word in words)
+    if not words:
+        raise LanguageModelError(f"{path}: holds no word")
+    return Vocabulary(str(path), words)
 
 
 def in_and_out(score: Score, vocabulary: Vocabulary) -> dict[str, Any]:

@@ -116,6 +116,9 @@ def _exchanged(differing: Array) -> float:
 def matched_pairs(first: Iterable[Sequence[Pair]], second: Iterable[Sequence[Pair]]) -> MatchedPairs:
     """MAPSSWE over the word alignments of two recognisers with the same references, in the same order.
 
+    Below 8 segments, or where all are alike, p is that of an exact exchange of each segment's results instead of the
+    normal law's.
+
     Raises:
         ValueError: The references are not the same.
     """
@@ -126,10 +129,10 @@ def matched_pairs(first: Iterable[Sequence[Pair]], second: Iterable[Sequence[Pai
     if count < 2 or not changes.any():
         return MatchedPairs(count, float(changes.mean()) if count else 0.0, 0.0, 1.0)
     mean, spread = float(changes.mean()), float(changes.std(ddof=1)) / math.sqrt(count)
-    if spread == 0:
-        return MatchedPairs(count, mean, math.copysign(math.inf, mean), 0.0)
-    z = mean / spread
-    return MatchedPairs(count, mean, z, 2 * NormalDist().cdf(-abs(z)))
+    z = mean / spread if spread else math.copysign(math.inf, mean)
+    # A handful of segments follows no normal law: two that are alike would be beyond all doubt by it.
+    few = count < MIN_UNITS or not spread
+    return MatchedPairs(count, mean, z, _exchanged(changes) if few else 2 * NormalDist().cdf(-abs(z)))
 
 
 def segments(first: Sequence[Pair], second: Sequence[Pair]) -> list[tuple[int, int]]:

@@ -54,13 +54,22 @@ def wer_interval(errors: npt.ArrayLike, words: npt.ArrayLike, seed: int = 0, uni
     total_errors, total_words = data.sum(axis=1)
     if total_words == 0:
         return Interval(math.nan, math.nan, "no reference words")
-    enough = total_errors >= _MIN_ERRORS and np.count_nonzero(data[0]) >= MIN_UNITS
+    enough = total_errors >= _MIN_ERRORS and np.count_nonzero(data[0]) >= MIN_UNITS and _unlike(data) >= MIN_UNITS
     if enough and (found := studentised(data[0], data[1], seed)):
         low, high = np.quantile(found.t, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
         # The quantiles change sides: where resamples came out too high, the truth is likely to be below the estimate.
         bounds = max(0.0, found.rate - float(high) * found.spread), found.rate - float(low) * found.spread
         return Interval(*bounds, bootstrap_method(data.shape[1], units))
+    if total_errors > total_words / 2 and (data[0] <= data[1]).all():  # then the right words are the few that count
+        right = wilson(data[1] - data[0], data[1])
+        return Interval(max(0.0, 1 - right.high), 1 - right.low, f"{right.method}, of the words that are right")
     return wilson(data[0], data[1])
+
+
+def _unlike(data: Array) -> int:
+    """How many units, (2, units) errors and words, do not have the rate that most of them have."""
+    rates = data[0][data[1] > 0] / data[1][data[1] > 0]
+    return len(rates) - int(np.unique(rates, return_counts=True)[1].max())
 
 
 def bootstrap_method(count: int, units: str) -> str:

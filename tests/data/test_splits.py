@@ -97,12 +97,20 @@ def test_two_takes_of_one_word_are_not_one_recording(splits, tmp_path, babble):
     assert all(overlap.declared for overlap in refuse_overlaps(splits, ALL))
 
 
-def test_recordings_that_cannot_be_compared_count_as_the_same(splits):
-    splits["test"].append(put(splits["train"][0], audio="nowhere.wav"))
+def test_silent_recordings_count_as_the_same(splits, tmp_path):
+    write_wav(tmp_path / "silent.wav", np.zeros(8000), 8000)
+    silent = str(tmp_path / "silent.wav")
+    splits["test"].append(put(splits["train"][0], audio=silent))
     assert ("recording", ("train", "test")) in kinds(splits)
-    splits["test"][-1] = put(splits["train"][0], audio="nowhere.wav", duration=splits["train"][0].duration + 0.05)
+    splits["test"][-1] = put(splits["train"][0], audio=silent, duration=splits["train"][0].duration + 0.05)
     assert ("recording", ("train", "test")) not in kinds(splits)
-    splits["test"][-1] = put(splits["train"][0], audio="nowhere.wav", speaker="somebody else")
+    splits["test"][-1] = put(splits["train"][0], audio=silent, speaker="somebody else")
+    assert ("recording", ("train", "test")) not in kinds(splits)
+
+
+def test_recordings_that_cannot_be_read_are_not_taken_for_leaks(splits):
+    """That they are missing is what a user must hear, not that the test set is spoilt."""
+    splits["test"].append(put(splits["train"][0], audio="nowhere.wav"))
     assert ("recording", ("train", "test")) not in kinds(splits)
 
 

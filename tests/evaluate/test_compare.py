@@ -128,8 +128,20 @@ def test_every_utterance_changed_alike(evaluation):
     """No spread at all: MAPSSWE's z is infinite, which JSON cannot hold."""
     rows = ["a b c d"] * 30
     found = compare(evaluation("first", {}, rows), evaluation("second", dict.fromkeys(range(30), "a b c x"), rows))
-    assert found["splits"]["test"]["matched_pairs"] == {"segments": 30, "mean": 1.0, "z": None, "p": 0.0}
+    assert found["splits"]["test"]["matched_pairs"] == {"segments": 30, "mean": 1.0, "z": None, "p": 2.0**-29}
     assert "z infinite" in comparison(found)
+
+
+def test_another_format_or_figures_of_another_evaluation_are_refused(evaluation):
+    folder = evaluation("first").path
+    report = json.loads((folder / "report.json").read_text())
+    (folder / "report.json").write_text(json.dumps(report | {"format": 9}))
+    with pytest.raises(ScoreError, match="of format 9, where this program writes and reads 2"):
+        read_evaluation(folder)
+    report["splits"]["test"]["substitutions"] += 1
+    (folder / "report.json").write_text(json.dumps(report))
+    with pytest.raises(ScoreError, match="are not of the same evaluation"):
+        read_evaluation(folder)
 
 
 def test_the_folder_is_known_by_its_report(evaluation):

@@ -10,7 +10,7 @@ import pytest
 
 import asr
 from asr.data.manifest import Dataset, Utterance, write_dataset, write_manifest
-from asr.errors import AudioError, ManifestError
+from asr.errors import AudioError, ManifestError, ScoreError
 from asr.evaluate import evaluate, read_splits
 from asr.evaluate.markdown import aligned, summary
 from asr.evaluate.report import Extras
@@ -249,3 +249,38 @@ def test_groups_by_any_field_of_the_manifest(parrot, tmp_path):
     with pytest.raises(ManifestError, match="no utterance has a field accent to group by; there are room, speaker"):
         run(parrot, tmp_path / "other", tmp_path / "test.jsonl", extras=Extras(by=("accent",)))
     assert not (tmp_path / "other").exists()
+
+
+def test_a_set_of_which_nothing_can_be_read_gets_no_report(parrot, tmp_path):
+    """100 % errors would be said of no recording at all."""
+    test = corpus(tmp_path, "test", [("lost", "a b", None), ("gone", "c d e", None)])
+    with pytest.raises(ScoreError, match=r"test: none of its 2 recordings can be read: .*lost.wav: broken"):
+        evaluate(parrot, read_splits([str(test)]), tmp_path / "out")
+    assert not list((tmp_path / "out").iterdir())
+
+
+def test_what_cannot_be_read_is_marked_where_figures_are_copied_from(parrot, tmp_path):
+    test = corpus(tmp_path, "test", [("good", "a b", None), ("lost", "c d e", None)])
+    parrot.says = {"good": "a b"}
+    report, text, _ = run(parrot, tmp_path / "out", test)
+    assert "| test (1 unreadable) |" in text
+    assert summary(report).endswith("1 recordings unreadable")
+
+
+def test_a_folder_that_cannot_be_written_to_is_found_before_anything_is_recognised(parrot, tmp_path):
+    test = corpus(tmp_path, "test", [("good", "a b", None)])
+    (tmp_path / "file").write_text("mine")
+    parrot.transcribe_many = None
+    with pytest.raises(OSError, match="file"):
+        evaluate(parrot, read_splits([str(test)]), tmp_path / "file")
+
+
+def test_the_page_of_an_earlier_report_never_stands_beside_new_figures(parrot, tmp_path, monkeypatch):
+    test = corpus(tmp_path, "test", [("good", "a b", None)])
+    parrot.says = {"good": "a b"}
+    run(parrot, tmp_path / "out", test)
+    assert (tmp_path / "out" / "report.html").exists()
+    monkeypatch.setattr("asr.evaluate.run.make_examples", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
+    with pytest.raises(KeyboardInterrupt):
+        evaluate(parrot, read_splits([str(test)]), tmp_path / "out")
+    assert not (tmp_path / "out" / "report.html").exists()

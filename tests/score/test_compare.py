@@ -136,3 +136,10 @@ def test_a_real_difference_is_seen():
     found = difference(first + rng.binomial(words, 0.04), second, words)
     assert found.value == pytest.approx(-0.04, abs=0.03)
     assert found.low < found.high < 0 and found.p < 0.01
+
+
+@pytest.mark.parametrize(("rows", "p"), [("SS", 0.5), ("SSSSS", 2**-4), ("SSSSSD", 2**-5), ("S" * 30, 2**-29)])
+def test_a_handful_of_segments_follows_no_normal_law(rows, p):
+    """Nor do any number that are all alike: p would be 0."""
+    right, wrong = [alignment("C") for _ in rows], [alignment(row) for row in rows]
+    assert matched_pairs(right, wrong).p == p

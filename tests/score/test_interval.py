@@ -53,6 +53,16 @@ def test_method_follows_the_number_of_errors():
     assert "over 100 speakers" in wer_interval(many, words, units="speakers").method
 
 
+@pytest.mark.parametrize("wrong", [50, 49, 47, 45])
+def test_where_nearly_all_is_wrong_it_is_the_right_that_are_few(wrong):
+    """Single words: the bootstrap would see no spread in the few that are right."""
+    errors = np.arange(50) < wrong
+    found, mirrored = wer_interval(errors, np.ones(50)), wer_interval(~errors, np.ones(50))
+    assert (found.low, found.high) == pytest.approx((1 - mirrored.high, 1 - mirrored.low))
+    assert found.high <= 1 and found.low < wrong / 50
+    assert "of the words that are right" in found.method
+
+
 def test_errors_in_one_utterance_are_not_left_to_the_bootstrap():
     errors = np.zeros(100)
     errors[3] = 25  # a third of all resamples would show no error at all
