@@ -9,18 +9,6 @@
 #
 # The same command again goes on where an interrupted one stopped.
 set -euo pipefail
+source "$(dirname "${BASH_SOURCE[0]}")/../steps.sh" # from_folder_to_report
 
-usage="usage: recipes/commonvoice/run.sh SOURCE OUT [options of asr prepare commonvoice]"
-source=${1:?$usage}
-out=${2:?$usage}
-shift 2
-
-asr prepare commonvoice --source "$source" --out "$out/data" "$@"
-asr check "$out"/data/{train,valid,test}.jsonl --conf own
-# shellcheck disable=SC2086  # SETTINGS is a list of words
-asr train own ${SETTINGS:-} --data "$out/data" --out "$out/run" --resume
-asr evaluate "$out/run" "valid=$out/data/valid.jsonl" "test=$out/data/test.jsonl" --out "$out/report"
-
-# What it is for: a recording in, text out. The first recording of the test set:
-audio=$(sed -n '1s/.*"audio": "\([^"]*\)".*/\1/p' "$out/data/test.jsonl")
-asr transcribe "$out/run" "$out/data/$audio"
+from_folder_to_report commonvoice own "$@"
