@@ -244,8 +244,8 @@ def own(
 
     Example: asr prepare own --source s5 --table train=train --table valid=dev --table test=test --out data/own
     """
+    from asr.corpora.listing import tables_by_split
     from asr.corpora.own import doubts, prepare
-    from asr.corpora.recordings import tables_by_split
     from asr.data.manifest import Dataset
 
     _run(

@@ -30,8 +30,8 @@ from asr.corpora.common import (
     stop,
 )
 from asr.corpora.divide import divide
+from asr.corpora.listing import Recording, Table, from_folder, from_tables, given_splits, unique
 from asr.corpora.pieces import FOLDER, Piece, stretch, write_pieces_and_corpus
-from asr.corpora.recordings import Recording, Table, from_folder, from_tables, given_splits, unique
 from asr.data.manifest import Dataset, Utterance
 from asr.errors import CorpusError
 from asr.text import Normalizer, describe_characters

@@ -13,6 +13,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import NamedTuple
 
+from asr.atomic import replacing
 from asr.audio import Waveform, probe, read_audio, write_flac
 from asr.corpora.common import OnError, OnProgress, be_silent, refuse_division, stop, write_corpus
 from asr.data.manifest import Dataset, Utterance
@@ -140,13 +141,9 @@ def _read(path: Path) -> tuple[Waveform, int]:
 
 
 def _write(piece: Piece, waveform: Waveform, rate: int) -> None:
-    """Write one piece: aside first, since manifests of before may name a file that is there."""
+    """Write one piece, whole or not at all: manifests of before may name a file that is there."""
     samples = waveform[round(piece.start * rate) : round(piece.end * rate)]
     if not len(samples):
         raise AudioError(f"{piece.source}: holds no sample from {piece.start:g} to {piece.end:g} s")
-    aside = piece.target.with_name(f".{piece.target.name}.{os.getpid()}.tmp")
-    try:
+    with replacing(piece.target) as aside:
         write_flac(aside, samples, rate)
-        aside.replace(piece.target)
-    finally:
-        aside.unlink(missing_ok=True)

@@ -7,8 +7,8 @@ import pytest
 
 from asr.audio import write_wav
 from asr.corpora import own
+from asr.corpora.listing import tables_by_split
 from asr.corpora.nemo import read_nemo_manifest
-from asr.corpora.recordings import tables_by_split
 from asr.errors import AsrError, CorpusError
 
 
