@@ -67,7 +67,7 @@ def evaluate(
     require_folder(Path(out))  # before hours of recognising
     results = [_recognise(recognizer, split, batch_frames, progress) for split in splits]
     for result in results:
-        _refuse_silence(result)
+        _refuse_unreadable(result)
     report = build_report(by_recognizer(recognizer, batch_frames), results, extras)
     if strict and (unheard := [item for result in results for item in result.unreadable.values()]):
         raise ScoreError(
@@ -119,7 +119,7 @@ def score_texts(
     return _write(Path(out), build_report(origin, [result], extras), [result], extras)
 
 
-def _refuse_silence(result: Result) -> None:
+def _refuse_unreadable(result: Result) -> None:
     """Refuse a split of which nothing could be read: 100 % errors would be said of no recording at all."""
     if result.split.utterances and len(result.unreadable) == len(result.split.utterances):
         first = next(iter(result.unreadable.values()))

@@ -3,7 +3,8 @@
 Errors of one utterance come together (one speaker, one noise), so the unit drawn is the utterance (or speaker), never
 the word. With enough errors the interval is bootstrap-t (Efron & Tibshirani 1993, ch. 12; for error rates Bisani & Ney
 2004), which follows the skew that percentile intervals miss. A handful of errors cannot show its own spread:
-there it is a score interval in Wilson's manner (Wilson 1927), widened by a design effect (Kish 1965).
+there it is a score interval in Wilson's manner (Wilson 1927), widened by a design effect (Kish 1965). So it is with a
+handful of right words, where nearly all are wrong: then these are counted.
 
 `tests/score/test_interval.py` measures the coverage.
 """
