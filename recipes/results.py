@@ -7,6 +7,7 @@
 Nobody types a number: a report is kept, with the texts that were recognised, and the tables follow. A recipe's
 results/rows.json lists its rows in their order, `{"row": folder, "title", "note"}`; the folders in a row's are the runs
 that are to be averaged, such as one for each seed. A README has its table between two lines, `<!-- results ... -->`.
+A row with `"curve": {"line": "from nothing", "minutes of recordings": 5}` is a point of a line in results/curve.png.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from __future__ import annotations
 import argparse
 import json
 import sys
+from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -67,6 +69,7 @@ class Row:
     title: str
     note: str
     runs: Sequence[Run]
+    curve: dict[str, Any] | None = None  # the line that it is a point of, and where: see the top of this file
 
     def rates(self, split: str, rate: str) -> list[float]:
         """A rate of each run on a split, in percent."""
@@ -82,7 +85,7 @@ def read_rows(recipe: Path) -> list[Row]:
         if not folders:
             raise SystemExit(f"{recipe.name}: rows.json has a row {row['row']!r}, but no report is kept of it")
         runs = [Run(folder, json.loads((folder / "report.json").read_text(encoding="utf-8"))) for folder in folders]
-        rows.append(Row(row["title"], row.get("note", ""), runs))
+        rows.append(Row(row["title"], row.get("note", ""), runs, row.get("curve")))
     return rows
 
 
@@ -173,6 +176,48 @@ def made() -> Iterator[tuple[Path, str]]:
     yield OUT, "\n".join(parts)
 
 
+def draw_curve(rows: Sequence[Row], path: Path) -> None:
+    """The rows that are points of a curve as a picture: test WER, mean of a row's runs, against what its axis says.
+
+    The bars are the 95 % interval of a single run, or the lowest and the highest of several.
+    """
+    import matplotlib
+
+    matplotlib.use("Agg")
+    from matplotlib import pyplot
+    from matplotlib.ticker import ScalarFormatter
+
+    lines: dict[str, list[tuple[float, Row]]] = defaultdict(list)
+    axis = ""
+    for row in rows:
+        if row.curve:
+            axis, at = next((name, value) for name, value in row.curve.items() if name != "line")
+            lines[row.curve["line"]].append((float(at), row))
+    if not lines:
+        return
+    figure, axes = pyplot.subplots(figsize=(7, 4), layout="constrained")
+    for name, points in lines.items():
+        points.sort(key=lambda point: point[0])
+        rates = [row.rates("test", "wer") for _, row in points]
+        means = [sum(of_row) / len(of_row) for of_row in rates]
+        ends = [
+            [100 * bound for bound in row.runs[0].test["wer_ci95"]] if len(row.runs) == 1 else [min(of_row), max(of_row)]
+            for (_, row), of_row in zip(points, rates, strict=True)
+        ]
+        around = [[abs(mean - pair[side]) for mean, pair in zip(means, ends, strict=True)] for side in (0, 1)]
+        axes.errorbar([at for at, _ in points], means, yerr=around, marker="o", capsize=3, label=name)
+    axes.set_xscale("log")
+    axes.set_xticks(sorted({at for points in lines.values() for at, _ in points}))
+    axes.xaxis.set_major_formatter(ScalarFormatter())
+    axes.minorticks_off()
+    axes.set(xlabel=axis, ylabel="test WER %")
+    axes.set_ylim(bottom=0)
+    axes.grid(alpha=0.3)
+    axes.legend()
+    figure.savefig(path, dpi=120, metadata={"Software": None})
+    pyplot.close(figure)
+
+
 def keep(report: Path, to: Path) -> None:
     """Keep a report: its figures of validation and test, and the texts of the test set.
 
@@ -214,6 +259,9 @@ def main() -> None:
         else:
             path.write_text(text, encoding="utf-8")
             print(path)
+    if not arguments.check:
+        for listed in sorted(RECIPES.glob("*/results/rows.json")):
+            draw_curve(read_rows(listed.parent.parent), listed.parent / "curve.png")
     sys.exit(1 if arguments.check and stale else 0)
 
 

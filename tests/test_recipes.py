@@ -147,6 +147,27 @@ def test_fsdd_with_few_clips_takes_all_digits_and_speakers_alike_and_prints_a_ta
     assert printed.count("1.25%") == 12 and printed.count("4.00%") == 4
 
 
+def test_the_curve_cuts_the_training_set_and_has_every_text_once_before_any_twice(tmp_path):
+    data = tmp_path / "out" / "data"
+    data.mkdir(parents=True)
+    clips = [{"id": f"{n}", "text": f"text {n // 2}", "audio": "../x", "duration": 6.0} for n in range(600)]
+    (data / "train.jsonl").write_text("".join(json.dumps(clip) + "\n" for clip in clips))
+    for name in ("valid.jsonl", "test.jsonl", "dataset.yaml"):
+        (data / name).write_text("{}")
+    commands, _ = run("own", tmp_path, "out", "runs/base", script="curve.sh", settings="train.seed=2")
+    for command in commands:
+        assert_parses(command)
+    assert [command[0] for command in commands] == ["train", "evaluate"] * 4
+    assert all({"train.seed=2", "train.init_from=runs/base"} <= set(command) for command in commands[::2])
+    smaller: set[str] = set()
+    for minutes in (5, 10, 20, 40):
+        lines = (tmp_path / "out" / f"data-{minutes}" / "train.jsonl").read_text().splitlines()
+        chosen = [json.loads(line) for line in lines]
+        assert len(chosen) == 10 * minutes
+        assert len({clip["text"] for clip in chosen}) == min(len(chosen), 300)
+        assert smaller <= (smaller := {clip["id"] for clip in chosen})
+
+
 def test_words_are_tuned_on_validation_and_the_words_of_the_language_model_are_its_lexicon(tmp_path):
     data = tmp_path / "a b"
     data.mkdir()

@@ -7,6 +7,7 @@ import shutil
 import sys
 from pathlib import Path
 
+import matplotlib.pyplot as plt
 import pytest
 
 from asr.score import score
@@ -128,3 +129,15 @@ def test_a_kept_report_counts_what_its_texts_hold(path):
 
 def test_the_kept_reports_are_small():
     assert all(file.stat().st_size < 1_000_000 for path in KEPT for file in path.parent.iterdir())
+
+
+def test_rows_that_are_points_of_a_curve_make_a_picture(recipes, monkeypatch):
+    folder = recipes / "recipes" / "own" / "results"
+    results.keep(write(recipes / "run-3", kept(20)), folder / "few" / "seed-1")
+    points = [("plain", 60), ("few", 5)]
+    rows = [{"row": row, "title": row, "curve": {"line": "alone", "minutes": at}} for row, at in points]
+    (folder / "rows.json").write_text(json.dumps(rows))
+    run(monkeypatch)
+    picture = plt.imread(folder / "curve.png")
+    assert picture.shape[:2] == (480, 840)
+    assert picture[..., :3].std() > 0.05  # not an empty page
