@@ -201,7 +201,9 @@ def draw_curve(rows: Sequence[Row], path: Path) -> None:
         rates = [row.rates("test", "wer") for _, row in points]
         means = [sum(of_row) / len(of_row) for of_row in rates]
         ends = [
-            [100 * bound for bound in row.runs[0].test["wer_ci95"]] if len(row.runs) == 1 else [min(of_row), max(of_row)]
+            [100 * bound for bound in row.runs[0].test["wer_ci95"]]
+            if len(row.runs) == 1
+            else [min(of_row), max(of_row)]
             for (_, row), of_row in zip(points, rates, strict=True)
         ]
         around = [[abs(mean - pair[side]) for mean, pair in zip(means, ends, strict=True)] for side in (0, 1)]
