@@ -201,12 +201,10 @@ def draw_curve(rows: Sequence[Row], path: Path) -> None:
         rates = [row.rates("test", "wer") for _, row in points]
         means = [sum(of_row) / len(of_row) for of_row in rates]
         ends = [
-            [100 * bound for bound in row.runs[0].test["wer_ci95"]]
-            if len(row.runs) == 1
-            else [min(of_row), max(of_row)]
-            for (_, row), of_row in zip(points, rates, strict=True)
+            row.rates("test", "wer") if len(row.runs) > 1 else [100 * bound for bound in row.runs[0].test["wer_ci95"]]
+            for _, row in points
         ]
-        around = [[abs(mean - pair[side]) for mean, pair in zip(means, ends, strict=True)] for side in (0, 1)]
+        around = [[abs(mean - end(bounds)) for mean, bounds in zip(means, ends, strict=True)] for end in (min, max)]
         axes.errorbar([at for at, _ in points], means, yerr=around, marker="o", capsize=3, label=name)
     axes.set_xscale("log")
     axes.set_xticks(sorted({at for points in lines.values() for at, _ in points}))
