@@ -168,6 +168,22 @@ def test_the_curve_cuts_the_training_set_and_has_every_text_once_before_any_twic
         assert smaller <= (smaller := {clip["id"] for clip in chosen})
 
 
+def test_across_tests_each_model_on_the_others_digits(tmp_path):
+    data = tmp_path / "digits" / "data"
+    data.mkdir(parents=True)
+    texts = ["one two", "turn on the light", "nine"]
+    (data / "test.jsonl").write_text("".join(json.dumps({"text": text}) + "\n" for text in texts))
+    commands, _ = run(".", tmp_path, "digits", "fsdd", "out", script="across.sh")
+    for command in commands:
+        assert_parses(command)
+    models = ["digits/run"] * 2 + ["fsdd/alone/official/seed-1/run"] * 2
+    tests = ["test=fsdd/data/official/test.jsonl"] * 2 + ["test=digits/data/strings.jsonl"] * 2
+    assert [command[:3] for command in commands] == [["evaluate", *pair] for pair in zip(models, tests, strict=True)]
+    strings = (data / "strings.jsonl").read_text().splitlines()
+    assert [json.loads(line)["text"] for line in strings] == ["one two", "nine"]
+    assert ["--lexicon" in command for command in commands] == [False, True, False, True]
+
+
 def test_words_are_tuned_on_validation_and_the_words_of_the_language_model_are_its_lexicon(tmp_path):
     data = tmp_path / "a b"
     data.mkdir()
