@@ -18,6 +18,7 @@ _DO_NOT_EXIT = 0x8000  # espeakINITIALIZE_DONT_EXIT: without it, missing data en
 _CHARACTERS_ARE_UTF8 = 1
 _RATE, _PITCH, _RANGE = 1, 3, 4  # espeak_PARAMETER
 _OK = 0
+_IPA = 2  # bit 1 of espeak_TextToPhonemes' phonememode: the International Phonetic Alphabet in UTF-8
 
 _Callback = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.POINTER(ctypes.c_int16), ctypes.c_int, ctypes.c_void_p)
 
@@ -116,3 +117,13 @@ class Espeak:
             raise CorpusError(f"espeak-ng cannot speak {text!r} (status {status})")
         samples = np.frombuffer(b"".join(self._chunks), dtype=np.int16)
         return samples.astype(np.float32) / np.float32(32768)
+
+    def phonemes(self, text: str) -> str:
+        """How the voice pronounces a text, in IPA; two texts with the same phonemes sound the same."""
+        pronounced = []
+        rest = ctypes.c_char_p(text.encode())
+        translate = self._library.espeak_TextToPhonemes
+        translate.restype = ctypes.c_char_p
+        while rest.value is not None:  # one clause a call, until the pointer is null
+            pronounced.append(translate(ctypes.byref(rest), _CHARACTERS_ARE_UTF8, _IPA))
+        return b" ".join(pronounced).decode()

@@ -39,6 +39,12 @@ def test_more_words_take_longer_and_each_utterance_starts_afresh(espeak: Espeak)
     assert 2 * short < long < 4 * short
 
 
+def test_words_that_sound_alike_have_the_same_phonemes(espeak: Espeak) -> None:
+    assert espeak.phonemes("two") == espeak.phonemes("too") != espeak.phonemes("ten")
+    assert espeak.phonemes("knight. night").split()[0] == espeak.phonemes("night")
+    assert espeak.phonemes("") == ""
+
+
 def test_rate(espeak: Espeak) -> None:
     slow, fast = (len(espeak.speak("one two three four", rate=rate)) for rate in (120, 200))
     assert 1.3 < slow / fast < 2
