@@ -21,7 +21,7 @@ spec.loader.exec_module(errors)
 TEXTS = {
     "a": ("two birds went a way", "too birds went away"),
     "b": ("the knight sat", "the sat"),
-    "c": ("an extraordinary bird", "an extraordinery bird song"),
+    "c": ("an extraordinary bird", "an extraordinaty bird song"),
 }
 
 
@@ -53,7 +53,7 @@ def test_each_table_counts_every_word(page):
         rows = [row.split(" | ") for row in table.splitlines()[2:]]
         assert sum(int(row[1]) for row in rows) == 11 and sum(int(row[2]) for row in rows) == 5
     assert "| x | 5 | 3 | 60.0 % |" in page and "| y | 6 | 2 | 33.3 % |" in page
-    assert "| 0 | 7 | 5 | 71.4 % |" in page and "| 1 to 2 | 4 | 0 | 0.0 % |" in page
+    assert "| 0 | 9 | 5 | 55.6 % |" in page and "| 1 to 2 | 2 | 1 | 50.0 % |" in page
 
 
 def test_kinds_of_errors(page):
