@@ -79,6 +79,10 @@ class TextConfig(Section):
     case: Literal["lower", "upper", "keep"] = Field("lower", description="fold letters to one case")
     punctuation: Literal["remove", "keep"] = Field("remove", description="punctuation and symbols become spaces")
     keep: str = Field("'", description="punctuation kept inside words, as in don't; none at a word's edge")
+    units: Literal["characters", "bpe"] = Field(
+        "characters", description="what the model writes: letters, or pieces of words"
+    )
+    bpe_tokens: int = Field(300, ge=3, description="pieces, letters and the space among them, where units are bpe")
 
 
 class ConvConfig(Section):

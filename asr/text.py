@@ -175,6 +175,8 @@ def _selects_variation(character: str) -> bool:
 class Tokenizer:
     """Characters as tokens. It alone knows which token has which number; the blank is always 0.
 
+    `asr.pieces.PieceTokenizer` is one whose tokens are pieces of words; what is written for this one holds for both.
+
     Attributes:
         tokens: Token strings by number: "<blank>", then single characters.
     """
@@ -184,13 +186,20 @@ class Tokenizer:
     blank = 0
 
     def __post_init__(self) -> None:
-        characters = self.tokens[1:]
-        if self.tokens[:1] != (BLANK,) or any(len(token) != 1 for token in characters):
-            raise TextError(f"not an alphabet: {BLANK} and then single characters, not {list(self.tokens)!r:.80}")
-        if not characters:
+        tokens = self.tokens[1:]
+        if self.tokens[:1] != (BLANK,) or not all(map(self._may_be, tokens)):
+            raise TextError(f"not an alphabet: {BLANK} and then {self._what}, not {list(self.tokens)!r:.80}")
+        if not tokens:
             raise TextError("the alphabet is empty: the training texts hold no characters")
-        if len(set(characters)) < len(characters):
-            raise TextError("not an alphabet: a character stands in it twice")
+        if len(set(tokens)) < len(tokens):
+            raise TextError("not an alphabet: a token stands in it twice")
+
+    _what = "single characters"
+
+    @staticmethod
+    def _may_be(token: str) -> bool:
+        """Whether this can be one of the tokens after the blank."""
+        return len(token) == 1
 
     @classmethod
     def build(cls, texts: Iterable[str]) -> Self:
@@ -212,7 +221,7 @@ class Tokenizer:
             TextError: Not a character tokenizer.
         """
         if record.get("type") != "characters" or not isinstance(record.get("tokens"), list):
-            raise TextError(f"not a character tokenizer: {record!r:.80}")
+            raise TextError(f"not a tokenizer that this version knows: {record!r:.80}")
         return cls(tuple(map(str, record["tokens"])))
 
     def to_json(self) -> dict[str, Any]:
@@ -242,6 +251,10 @@ class Tokenizer:
         except KeyError:
             unknown = describe_characters(self.unknown(text))
             raise TextError(f"not in the alphabet: {unknown}, in {text!r:.80}") from None
+
+    def spell(self, word: str) -> list[int] | None:
+        """Token numbers of a word; None where it holds a character that the alphabet lacks, or a space."""
+        return None if self.unknown(word) or " " in word else self.encode(word)
 
     def unknown(self, text: str) -> set[str]:
         """Characters of a normalised text that the alphabet lacks."""

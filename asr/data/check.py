@@ -13,10 +13,11 @@ from pathlib import Path
 import numpy as np
 
 from asr.audio import AudioInfo, probe, read_audio
-from asr.config import Config
+from asr.config import Config, TextConfig
 from asr.data.manifest import Dataset, Utterance, manifest_lines, parse_line, write_manifest
 from asr.data.splits import overlaps, shared_dataset
 from asr.errors import AudioError, ManifestError
+from asr.pieces import learn_tokenizer
 from asr.text import Normalizer, Tokenizer, describe_characters, steps_needed
 from asr.wording import how_long
 
@@ -138,7 +139,7 @@ def check_manifests(
     training = manifests.get("train") or next(iter(manifests.values()))
     audio = _measure_all(manifests.values(), decode, track)
     if target and not target.tokenizer:
-        target = replace(target, tokenizer=_alphabet(training, target.normalizer))
+        target = replace(target, tokenizer=_alphabet(training, target.normalizer, target.config.text))
     for checked in manifests.values():
         _check_utterances(checked, audio, target, trained_on=checked is training)
         _check_rates(checked, target)
@@ -290,7 +291,7 @@ def _warnings(utterance: Utterance, target: Target | None) -> Iterator[str]:
         yield f"{utterance.duration:.2f} s is longer than batches.max_seconds = {limit:g}: training leaves it out"
 
 
-def _alphabet(training: Checked, normalizer: Normalizer) -> Tokenizer | None:
+def _alphabet(training: Checked, normalizer: Normalizer, config: TextConfig) -> Tokenizer | None:
     """The alphabet that training would build, None where there are no texts; warn of characters hardly used."""
     texts = {line: normalizer(utterance.text) for line, utterance in training.utterances}
     uses = Counter(character for text in texts.values() for character in set(text))
@@ -298,7 +299,7 @@ def _alphabet(training: Checked, normalizer: Normalizer) -> Tokenizer | None:
     for line, text in texts.items():
         if found := rare & set(text):
             training.report(line, f"in hardly any other line: {describe_characters(found)}, in {text!r:.80}", True)
-    return Tokenizer.build(texts.values()) if uses else None
+    return learn_tokenizer(config, texts.values()) if uses else None
 
 
 def _check_rates(checked: Checked, target: Target | None) -> None:

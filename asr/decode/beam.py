@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -51,6 +52,8 @@ class BeamDecoder:
             dropped.
         token_floor: A token of a lower log-probability extends no prefix; the blank and the last token always count.
         blank: Number of the blank.
+        spell: The tokens that a word is written with, None where there are none for it, as `Tokenizer.spell` gives
+            them; None: one for each character.
 
     Attributes:
         unspellable: Words of the lexicon or language model that the tokens cannot spell.
@@ -73,6 +76,7 @@ class BeamDecoder:
         beam_threshold: float = 20.0,
         token_floor: float = -12.0,
         blank: int = 0,
+        spell: Callable[[str], Sequence[int] | None] | None = None,
     ) -> None:
         if not 0 <= blank < len(tokens):
             raise DecodeError(f"the blank must be one of the {len(tokens)} tokens, not number {blank}")
@@ -90,6 +94,7 @@ class BeamDecoder:
         # One word a text: the boundary is a token more, which no step gives any probability.
         self._searched = (*self.tokens, " ") if word_boundary == "" else self.tokens
         self.blank = blank
+        self.spell = spell
         self.beam = beam
         self.lm = lm
         self.lm_weight, self.word_bonus, self.unknown_penalty = lm_weight, word_bonus, unknown_penalty
@@ -163,7 +168,7 @@ class BeamDecoder:
         if packed is None:
             return []
         values, probabilities = probabilities_of(packed, len(self.tokens))
-        hot = HotWords.build(hotwords, self._searched, self._boundary) if hotwords else None
+        hot = HotWords.build(hotwords, self._searched, self._boundary, self.spell) if hotwords else None
         if len(self._searched) > len(self.tokens):
             values = np.pad(values, ((0, 0), (0, 1)), constant_values=-np.inf)
             probabilities = np.pad(probabilities, ((0, 0), (0, 1)))
@@ -202,7 +207,7 @@ class BeamDecoder:
         spelling = {token: number for number, token in enumerate(self.tokens) if number not in apart}
         closed = self._words is not None
         words: Iterable[str] = self._words or (self.lm.words if self.lm else ())
-        lexicon = Lexicon.build(words, spelling)
+        lexicon = Lexicon.build(words, self.spell or partial(_letters, spelling), spelling)
         self.unspellable = lexicon.unspellable
         bonus = self.word_bonus if self.lm else 0.0
         return word_fusion(lexicon, self._boundary, self.lm, self.lm_weight, bonus, self.unknown_penalty, closed)
@@ -274,3 +279,8 @@ class BeamDecoder:
         numbers = tuple(tokens.tolist())
         text = " ".join("".join([self.tokens[number] for number in numbers]).split())
         return Hypothesis(text, numbers, acoustic + lm + bonus, acoustic, lm, bonus)
+
+
+def _letters(tokens: Mapping[str, int], word: str) -> list[int] | None:
+    """A word's tokens where each is a character; None where one is no token."""
+    return [tokens[character] for character in word] if all(character in tokens for character in word) else None

@@ -9,7 +9,7 @@ another way. The loan is a function of the prefix, and no loan is left in a scor
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -50,13 +50,20 @@ class HotWords:
     arrays: HotArrays
 
     @classmethod
-    def build(cls, boosts: Mapping[str, float], tokens: Sequence[str], boundary: int) -> HotWords:
+    def build(
+        cls,
+        boosts: Mapping[str, float],
+        tokens: Sequence[str],
+        boundary: int,
+        spell: Callable[[str], Sequence[int] | None] | None = None,
+    ) -> HotWords:
         """The automaton of words and phrases.
 
         Args:
             boosts: Phrase -> natural logarithm that each time of it adds to a score; less than 0 makes it rarer.
             tokens: Token strings by number.
             boundary: The token between words; -1: each token is a word, and a phrase is found anywhere.
+            spell: The tokens of a word, None where there are none for it; None: one for each character.
 
         Raises:
             DecodeError: A phrase that is empty or holds what is no token, or a boost that is no number from
@@ -70,7 +77,7 @@ class HotWords:
                 raise DecodeError(
                     f"hot word {phrase!r}: a boost of {boost:g} is beyond {LARGEST_BOOST:g}; 2 to 10 is usual"
                 )
-            trie.add(_spelled(phrase, tokens, boundary), boost, boundary)
+            trie.add(_spelled(phrase, tokens, boundary, spell), boost, boundary)
         arrays = trie.automaton(len(tokens), boundary)
         if np.abs(arrays.won).max() > 2 * LARGEST_BOOST:
             raise DecodeError(
@@ -79,13 +86,18 @@ class HotWords:
         return cls(arrays)
 
 
-def _spelled(phrase: str, tokens: Sequence[str], boundary: int) -> list[int]:
+def _spelled(
+    phrase: str, tokens: Sequence[str], boundary: int, spell: Callable[[str], Sequence[int] | None] | None
+) -> list[int]:
     """The tokens of a phrase, one boundary between words and none around them."""
     numbers = {token: number for number, token in enumerate(tokens)}
     strange = {character for character in "".join(phrase.split()) if character not in numbers}
     if strange:
         raise DecodeError(f"hot word {phrase!r}: not in the model's alphabet: {describe_characters(strange)}")
-    words = [[numbers[character] for character in word] for word in phrase.split()]
+    letters = [[numbers[character] for character in word] for word in phrase.split()]
+    words = [
+        list((spell(word) if spell else None) or plain) for word, plain in zip(phrase.split(), letters, strict=True)
+    ]
     if not words:
         raise DecodeError("a hot word is empty")
     spelled = words[0]

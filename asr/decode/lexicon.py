@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -34,13 +34,15 @@ class Lexicon:
     word: Numbers
 
     @classmethod
-    def build(cls, words: Iterable[str], tokens: Mapping[str, int]) -> Lexicon:
+    def build(
+        cls, words: Iterable[str], spell: Callable[[str], Sequence[int] | None], alphabet: Iterable[str]
+    ) -> Lexicon:
         """The trie of words.
 
         Args:
-            words: In any order; what stands there twice counts once. Those that hold a character which is no token are
-                left out.
-            tokens: Character -> token, without the token between words.
+            words: In any order; what stands there twice counts once. Those that cannot be spelled are left out.
+            spell: The tokens of a word, the one between words not among them; None where there are none for it.
+            alphabet: What words may be made of, for people to read.
 
         Raises:
             DecodeError: No word can be spelled.
@@ -48,15 +50,16 @@ class Lexicon:
         spelled: dict[tuple[int, ...], str] = {}
         unspellable = []
         for word in dict.fromkeys(words):
-            if word and all(character in tokens for character in word):
-                spelled[tuple(tokens[character] for character in word)] = word
+            spelling = spell(word) if word else None
+            if spelling:
+                spelled[tuple(spelling)] = word
             else:
                 unspellable.append(word)
         if not spelled:
             example = next((word for word in unspellable if word), None)
             named = f", {example!r} for one" if example else ""
             raise DecodeError(
-                f"no word can be spelled with the model's characters {''.join(tokens)!r:.80}{named}: "
+                f"no word can be spelled with the model's characters {''.join(alphabet)!r:.80}{named}: "
                 "normalise the words as the training text was"
             )
         spellings = sorted(spelled)

@@ -200,6 +200,7 @@ def _beam(options: DecodingOptions, tokenizer: Tokenizer, profile: DecodingProfi
     decoder = BeamDecoder(
         tokenizer.tokens,
         word_boundary=boundary,
+        spell=tokenizer.spell,
         beam=int(_first(options.beam, tuned.beam if tuned else None, BEAM)),
         lm=lm,
         lm_weight=weight if lm else 0.0,

@@ -91,6 +91,7 @@ def tune_model(
         BeamDecoder,
         recognizer.tokenizer.tokens,
         word_boundary=boundary,
+        spell=recognizer.tokenizer.spell,
         lm=language,
         lexicon=words,
     )

@@ -24,6 +24,7 @@ from asr.atomic import replacing
 from asr.config import Config
 from asr.errors import AsrError, ModelFileError
 from asr.model.acoustic import AcousticModel
+from asr.pieces import tokenizer_from_json
 from asr.text import Normalizer, Tokenizer
 
 FORMAT = 2  # in format 1, model_id was a hash of all settings
@@ -104,7 +105,7 @@ def load_model(path: str | Path, device: str = "cpu") -> ModelFile:
     header = _header(path, metadata)
     try:
         config = Config.model_validate(header["config"])
-        tokenizer = Tokenizer.from_json(header["tokenizer"])
+        tokenizer = tokenizer_from_json(header["tokenizer"])
         normalizer = Normalizer.from_json(header["normalizer"])
         statistics = {name: torch.tensor(header["features"][name]) for name in _STATISTICS}
         model = AcousticModel(config, len(tokenizer))

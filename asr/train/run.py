@@ -26,6 +26,7 @@ from asr.data.splits import refuse_overlaps
 from asr.errors import ManifestError, TrainingError
 from asr.model.acoustic import AcousticModel
 from asr.model.file import MODEL_NAME, ModelFile, Start, initialise_from, model_path
+from asr.pieces import learn_tokenizer
 from asr.program import surroundings
 from asr.text import Normalizer, Tokenizer
 from asr.train.average import MovingAverage
@@ -174,7 +175,7 @@ def text_tools(config: Config, texts: Sequence[str]) -> tuple[Normalizer, Tokeni
     """The normaliser, and the alphabet of the training texts."""
     normalizer = Normalizer.from_config(config.text)
     joins = [config.augment.join_text] if config.augment.join_seconds else []
-    return normalizer, Tokenizer.build([*map(normalizer, texts), *joins])
+    return normalizer, learn_tokenizer(config.text, [*map(normalizer, texts), *joins])
 
 
 def new_model(

@@ -56,6 +56,17 @@ def test_lower_layers_and_an_average_of_epochs(train, run_asr, tmp_path):
     assert ("averaged:     the weights of the best epochs: 1, 2" in run_asr("info", tmp_path / "run").out) == kept
 
 
+def test_a_model_may_write_pieces_of_words(train, run_asr, data, tmp_path):
+    assert_refused(train("text.units=bpe", "text.bpe_tokens=200"), "text.bpe_tokens=200")
+    assert train("text.units=bpe", "text.bpe_tokens=14", "--resume").status == 0
+    assert "14 tokens: <blank> ␣ " in run_asr("info", tmp_path / "run").out
+    (tmp_path / "words.txt").write_text("one\ntwo\nthree\n")
+    flags = ["--lexicon", tmp_path / "words.txt", "--out", tmp_path / "report"]
+    assert run_asr("evaluate", tmp_path / "run", data / "valid.jsonl", *flags).status == 0
+    checked = run_asr("check", data / "train.jsonl", "--model", tmp_path / "run")
+    assert checked.status == 0 and "errors 0" in checked.out
+
+
 def test_mistakes_end_with_one_line(train, tmp_path):
     assert_refused(train(data=tmp_path / "nowhere"), "nowhere", "no such file")
     assert_refused(train("train.lrr=1"), "train.lrr", "did you mean lr?")

@@ -1,0 +1,168 @@
+"""Pieces of words as tokens: byte-pair encoding (Sennrich et al. 2016, section 3.2), by the sentencepiece library.
+
+The space is a token of its own and in no other: words begin and end where it stands, for language models, lexicons and
+times alike, just as in a model that writes letters. Each word is written in one way, that of the library; what a
+decoder without a lexicon finds may be pieced together otherwise and still be the same text.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import io
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, Self
+
+from asr.config import TextConfig
+from asr.errors import TextError
+from asr.text import BLANK, Tokenizer
+
+_SPACE = "\u2581"  # how the library writes a space
+_LONGEST = 100_000  # bytes of a text; the library would leave out longer ones without a word
+
+
+@dataclass(frozen=True)
+class PieceTokenizer(Tokenizer):
+    """Pieces of words as tokens; see `Tokenizer`.
+
+    Attributes:
+        tokens: Token strings by number: "<blank>", the space where texts have one, then pieces and single characters.
+        model: The library's model, whose piece 0 (unknown) has the place of the blank.
+    """
+
+    model: bytes = b""
+
+    _what = "pieces of words"
+
+    @staticmethod
+    def _may_be(token: str) -> bool:
+        return bool(token) and (token == " " or not any(character.isspace() for character in token))
+
+    @classmethod
+    def learn(cls, texts: Iterable[str], tokens: int) -> Self:
+        """The pieces that write normalised training texts in the fewest tokens, greedily; equal texts, equal pieces.
+
+        Args:
+            texts: Normalised.
+            tokens: How many, blank, space and single characters among them.
+
+        Raises:
+            TextError: sentencepiece is not installed, or the texts do not have so many different pieces, or more
+                characters than that.
+        """
+        sentencepiece = _library()
+        lines = [text for text in texts if text]
+        if not lines:
+            raise TextError("the alphabet is empty: the training texts hold no characters")
+        if long := next((text for text in lines if len(text.encode()) > _LONGEST), None):
+            raise TextError(f"a training text is too long to learn pieces of words from: {long[:60]!r}...")
+        model = io.BytesIO()
+        try:
+            sentencepiece.SentencePieceTrainer.train(
+                sentence_iterator=iter(lines),
+                model_writer=model,
+                model_type="bpe",
+                vocab_size=tokens,
+                character_coverage=1.0,
+                user_defined_symbols=[_SPACE] if any(" " in text for text in lines) else [],
+                normalization_rule_name="identity",
+                add_dummy_prefix=False,
+                remove_extra_whitespaces=False,
+                split_digits=True,
+                unk_id=0,
+                bos_id=-1,
+                eos_id=-1,
+                pad_id=-1,
+                num_threads=1,
+                max_sentence_length=_LONGEST,
+                minloglevel=2,
+            )
+        except (RuntimeError, OSError) as error:
+            raise TextError(
+                f"text.bpe_tokens={tokens}: the training texts do not give so many pieces of words, or have more "
+                f"characters than that ({len(set().union(*lines))}): {str(error).strip().splitlines()[-1][-120:]}"
+            ) from None
+        return cls(_tokens_of(model.getvalue()), model.getvalue())
+
+    @classmethod
+    def from_json(cls, record: Mapping[str, Any]) -> Self:
+        """The inverse of `to_json`.
+
+        Raises:
+            TextError: None of ours, or sentencepiece is not installed.
+        """
+        try:
+            model = base64.b64decode(str(record["model"]), validate=True)
+        except (KeyError, binascii.Error):
+            raise TextError(f"not a tokenizer of pieces of words: {record!r:.80}") from None
+        tokens = tuple(map(str, record.get("tokens", ())))
+        if _tokens_of(model) != tokens:
+            raise TextError("the tokenizer's pieces are not those of its sentencepiece model")
+        return cls(tokens, model)
+
+    def to_json(self) -> dict[str, Any]:
+        """`{"type", "tokens", "model"}`, the model in base64."""
+        return {"type": "bpe", "tokens": list(self.tokens), "model": base64.b64encode(self.model).decode()}
+
+    def encode(self, text: str) -> list[int]:
+        """Token numbers of a normalised text, as few as its words' pieces allow.
+
+        Raises:
+            TextError: See `Tokenizer.encode`.
+        """
+        if self.unknown(text):
+            return super().encode(text)  # which says what is unknown
+        numbers: list[int] = self._processor.encode(text)
+        return numbers
+
+    @cached_property
+    def _processor(self) -> Any:
+        return _library().SentencePieceProcessor(model_proto=self.model)
+
+    @cached_property
+    def _characters(self) -> frozenset[str]:
+        return frozenset(token for token in self.tokens if len(token) == 1)
+
+    def unknown(self, text: str) -> set[str]:
+        """Characters of a normalised text that the pieces cannot write."""
+        return set(text) - self._characters
+
+
+def learn_tokenizer(config: TextConfig, texts: Iterable[str]) -> Tokenizer:
+    """The tokenizer of normalised training texts, of the kind that a config asks for.
+
+    Raises:
+        TextError: See `Tokenizer.build` and `PieceTokenizer.learn`.
+    """
+    if config.units == "bpe":
+        return PieceTokenizer.learn(texts, config.bpe_tokens)
+    return Tokenizer.build(texts)
+
+
+def tokenizer_from_json(record: Mapping[str, Any]) -> Tokenizer:
+    """The tokenizer of a model file, of either kind.
+
+    Raises:
+        TextError: Of neither.
+    """
+    return PieceTokenizer.from_json(record) if record.get("type") == "bpe" else Tokenizer.from_json(record)
+
+
+def _tokens_of(model: bytes) -> tuple[str, ...]:
+    """The tokens of a model of the library: its pieces, with the blank in the place of the unknown one."""
+    try:
+        processor = _library().SentencePieceProcessor(model_proto=model)
+    except RuntimeError:
+        raise TextError("the tokenizer's sentencepiece model is damaged") from None
+    pieces = [processor.id_to_piece(number) for number in range(1, processor.get_piece_size())]
+    return (BLANK, *(" " if piece == _SPACE else piece for piece in pieces))
+
+
+def _library() -> Any:
+    try:
+        import sentencepiece
+    except ImportError:
+        raise TextError("pieces of words need a library: pip install sentencepiece") from None
+    return sentencepiece
