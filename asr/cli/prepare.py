@@ -88,6 +88,54 @@ def digits(
     _show(splits, out, "digits")
 
 
+@app.command("synth")
+def synth(
+    text: Annotated[list[Path], typer.Option("--text", metavar="FILE", help="UTF-8 text to be read out; repeatable.")],
+    language: Annotated[
+        list[str], typer.Option("--language", metavar="CODE", help="espeak-ng's code; repeatable, for accents.")
+    ],
+    out: Annotated[Path, typer.Option("--out", metavar="DIR", help="Folder for the recordings and manifests.")],
+    hours: Annotated[
+        float | None,
+        typer.Option(min=0.01, max=10000, help="Of training; else each sentence once, 10 at most."),
+    ] = None,
+    voices: Annotated[int, typer.Option(min=1, help="Voices that speak the training set.")] = 60,
+    numbers: Annotated[bool, typer.Option("--numbers", help="Keep sentences with figures in them.")] = False,
+    seed: Annotated[int, typer.Option(help="Another seed is another corpus.")] = 0,
+    workers: Annotated[int | None, typer.Option(min=1, help="Processes; the number of cores by default.")] = None,
+    shards: Shards = False,
+    shard_mb: ShardMb = SHARD_MB,
+    overwrite: Overwrite = False,
+) -> None:
+    """Make a corpus of synthetic speech from a text, in a hundred languages.
+
+    To teach a model how a language is written before it hears people: train on this, then go on with recordings by
+    train.init_from. Validation and test have sentences and voices of their own. Needs pip install espeakng-loader;
+    its languages are those of espeak-ng --voices. The same options make the same bytes.
+
+    Example: asr prepare synth --text novel.txt --language el --out data/greek
+    """
+    from asr.cli.progress import progress
+    from asr.corpora.synth import VOICES, prepare
+
+    with progress() as advance:
+        splits = prepare(
+            out,
+            texts=text,
+            languages=language,
+            hours=hours,
+            voices=dict(VOICES) | {"train": voices},
+            numbers=numbers,
+            seed=seed,
+            workers=workers,
+            shard_mb=shard_mb if shards else None,
+            say=lambda line: print(line, file=sys.stderr),
+            on_progress=partial(advance, "voices"),
+            overwrite=overwrite,
+        )
+    _show(splits, out, "own")
+
+
 @app.command("fsdd")
 def fsdd(
     source: Source,

@@ -8,13 +8,9 @@ heard. Equal parameters make equal bytes, whatever the number of processes.
 
 from __future__ import annotations
 
-import json
-import os
 import random
-import shutil
 import zlib
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
 from types import MappingProxyType
@@ -23,13 +19,11 @@ import numpy as np
 import soxr
 
 from asr.audio import write_wav
-from asr.corpora.common import SPLITS, refuse_to_move, write_corpus
-from asr.corpora.espeak import Espeak, espeak_variants
-from asr.corpora.processes import in_fresh_processes
+from asr.corpora.espeak import Espeak
 from asr.corpora.rooms import in_a_room
-from asr.corpora.shards import FOLDER, pack
-from asr.data.manifest import Dataset, Utterance, read_manifest, write_manifest
-from asr.errors import CorpusError
+from asr.corpora.spoken import AUDIO, VOICE, speak_corpus
+from asr.corpora.voices import Voice, cast
+from asr.data.manifest import Dataset, Utterance, write_manifest
 
 DATASET = Dataset(
     name="digits",
@@ -39,7 +33,6 @@ DATASET = Dataset(
 
 VOICES: Mapping[str, int] = MappingProxyType({"train": 160, "valid": 8, "test": 12})
 ACCENTS = ("en", "en-us", "en-us-nyc", "en-029", "en-gb-scotland", "en-gb-x-rp", "en-gb-x-gbclan", "en-gb-x-gbcwmd")
-NOT_A_VOICE = ("fast", "whisper", "whisperf", "caleb")  # a speaking rate; three that whisper, so that nothing is voiced
 
 # Every word stands in hundreds of sentences, so that no word can be missing from a split.
 GRAMMAR: Mapping[str, tuple[str, ...]] = {
@@ -67,20 +60,6 @@ GRAMMAR: Mapping[str, tuple[str, ...]] = {
 }
 
 
-@dataclass(frozen=True)
-class Voice:
-    """One speaker: a variant of the synthesiser with an accent, in one split."""
-
-    variant: str
-    accent: str
-    split: str
-
-    @property
-    def speaker(self) -> str:
-        """The speaker's id, fit for a file name."""
-        return f"{self.variant.replace(' ', '-')}_{self.accent}"
-
-
 def draw_sentence(split: str, generator: random.Random, seed: int) -> str:
     """A random sentence of those that belong to the split: a hash deals 8, 1 and 1 of ten to train, valid and test."""
     while True:
@@ -92,59 +71,6 @@ def draw_sentence(split: str, generator: random.Random, seed: int) -> str:
         tenth = zlib.crc32(f"{seed} {sentence}".encode()) % 10
         if split == {0: "valid", 1: "test"}.get(tenth, "train"):
             return sentence
-
-
-def families(variants: Mapping[str, tuple[str, ...]]) -> list[list[str]]:
-    """Groups of variants that sound alike: half of all their settings or more are the same, for one pair at least.
-
-    "robosoft3" and "robosoft4" differ in one setting, "Hugo" and "Henrique" too: near-copies that must not meet across
-    splits.
-    """
-
-    def alike(one: str, other: str) -> bool:
-        ours, theirs = set(variants[one]), set(variants[other])
-        return 2 * len(ours & theirs) >= len(ours | theirs)
-
-    groups: list[list[str]] = []
-    for name in variants:
-        related = [group for group in groups if any(alike(name, other) for other in group)]
-        groups = [group for group in groups if group not in related]
-        groups.append([*(member for group in related for member in group), name])
-    return groups
-
-
-def cast(voices: Mapping[str, int], seed: int) -> list[Voice]:
-    """Who speaks in which split: chance decides, by whole families (see `families`).
-
-    The families are shuffled, and each goes to test if it still has room, else to valid, else to train. Families of
-    more than two would make a monotonous test set: they go to train. Accents are dealt in turn; a split with more
-    voices than variants starts over, each with its next accent.
-
-    Args:
-        voices: How many voices each split gets.
-        seed: Of the shuffle.
-
-    Raises:
-        CorpusError: The synthesiser has too few variants.
-    """
-    variants = {name: settings for name, settings in espeak_variants().items() if name not in NOT_A_VOICE}
-    generator = random.Random(seed)
-    shuffled = families(variants)
-    generator.shuffle(shuffled)
-    names: dict[str, list[str]] = {split: [] for split in SPLITS}
-    for family in shuffled:
-        fits = [split for split in ("test", "valid") if len(names[split]) + len(family) <= voices[split]]
-        names[fits[0] if fits and len(family) <= 2 else "train"] += family
-    generator.shuffle(names["train"])
-    for split in SPLITS:
-        most = len(names[split]) * len(ACCENTS)
-        if not 1 <= voices[split] <= most:
-            raise CorpusError(f"digits: {split} can have 1 to {most} voices, not {voices[split]}")
-    return [
-        Voice(names[split][i % len(names[split])], ACCENTS[(i + i // len(names[split])) % len(ACCENTS)], split)
-        for split in SPLITS
-        for i in range(voices[split])
-    ]
 
 
 def record(voice: Voice, folder: Path, utterances: int, sample_rate: int, seed: int) -> None:
@@ -166,7 +92,7 @@ def record(voice: Voice, folder: Path, utterances: int, sample_rate: int, seed: 
         path = folder / f"{name}.wav"
         write_wav(path, waveform, sample_rate)
         spoken.append(Utterance(name, str(path), text, len(waveform) / sample_rate, voice.speaker))
-    write_manifest(folder / "voice.jsonl", spoken)
+    write_manifest(folder / VOICE, spoken)
 
 
 def _id(voice: Voice, number: int) -> str:
@@ -210,46 +136,20 @@ def prepare(
             another division.
     """
     out = Path(out)
-    plan = {voice: out / "audio" / voice.speaker for voice in cast(voices, seed)}
+    plan = {voice: out / AUDIO / voice.speaker for voice in cast(voices, ACCENTS, seed)}
     parameters = {"voices": dict(voices), "utterances": utterances, "sample_rate": sample_rate, "seed": seed}
     parameters |= {"shard_mb": shard_mb} if shard_mb else {}
-    owner = {_id(voice, number): voice.split for voice in plan for number in range(utterances)}
     recipe = {"corpus": "digits", "version": 2, "espeakng-loader": version("espeakng-loader")} | parameters
-    _open_folder(out, recipe, None if overwrite else owner)
-    if not (out / "dataset.yaml").exists():  # the last file to be written
-        missing = [(voice, folder) for voice, folder in plan.items() if not (folder / "voice.jsonl").exists()]
-        jobs = [(voice, folder, utterances, sample_rate, seed) for voice, folder in missing]
-        made = len(plan) - len(jobs)
-        workers = workers or os.cpu_count() or 1
-        in_fresh_processes(record, jobs, workers, on_done=lambda done: on_progress(made + done, len(plan)))
-        spoken = {voice: read_manifest(folder / "voice.jsonl") for voice, folder in plan.items()}
-        splits = {name: [u for voice in plan if voice.split == name for u in spoken[voice]] for name in SPLITS}
-        write_corpus(out, pack(out, splits, shard_mb) if shard_mb else splits, DATASET, overwrite=True)
-    if shard_mb:
-        shutil.rmtree(out / "audio", ignore_errors=True)  # made only to be packed
-    return {name: read_manifest(out / f"{name}.jsonl") for name in SPLITS}
-
-
-def _open_folder(out: Path, recipe: dict[str, object], owner: Mapping[str, str] | None) -> None:
-    """Leave in `out` the recipe and nothing that was made by another one.
-
-    Raises:
-        CorpusError: It holds files, but no corpus of ours; or one where an utterance is in another split than its
-            `owner` (see `refuse_to_move`).
-    """
-    path = out / "recipe.json"
-    written = json.dumps(recipe, indent=2) + "\n"
-    found = path.read_text(encoding="utf-8", errors="replace") if path.exists() else None
-    if found == written:
-        return
-    if out.is_dir() and any(out.iterdir()):
-        if found is None or (found and '"corpus": "digits"' not in found):
-            raise CorpusError(f"{out}: holds other files than a digits corpus; choose another folder")
-        if owner is not None:
-            refuse_to_move(out, owner)
-        path.write_text("")  # whatever ends this process now, the next one finds no recipe that fits what is left
-        (out / "dataset.yaml").unlink(missing_ok=True)
-        shutil.rmtree(out / "audio", ignore_errors=True)
-        shutil.rmtree(out / FOLDER, ignore_errors=True)
-    out.mkdir(parents=True, exist_ok=True)
-    path.write_text(written, encoding="utf-8")
+    return speak_corpus(
+        out,
+        recipe,
+        {voice.speaker: voice.split for voice in plan},
+        {_id(voice, number): voice.split for voice in plan for number in range(utterances)},
+        record,
+        {voice.speaker: (voice, folder, utterances, sample_rate, seed) for voice, folder in plan.items()},
+        DATASET,
+        workers=workers,
+        shard_mb=shard_mb,
+        on_progress=on_progress,
+        overwrite=overwrite,
+    )

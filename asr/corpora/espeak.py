@@ -50,6 +50,19 @@ def espeak_variants() -> dict[str, tuple[str, ...]]:
     return variants
 
 
+def espeak_languages() -> list[str]:
+    """Codes of the languages and accents that it speaks, such as "el" and "en-gb-scotland", sorted.
+
+    Raises:
+        CorpusError: espeakng-loader is not installed.
+    """
+    codes = set()
+    for path in (espeak_data() / "lang").rglob("*"):
+        lines = path.read_text("utf-8", "replace").splitlines() if path.is_file() else []
+        codes |= {line.split()[1] for line in lines if line.startswith("language ")}
+    return sorted(codes)
+
+
 class Espeak:
     """espeak-ng with one voice, once a process.
 

@@ -13,9 +13,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from asr.archive import open_binary
-from asr.corpora import digits
+from asr.corpora import digits, spoken
 from asr.corpora.common import SPLITS
 from asr.corpora.espeak import espeak_variants
+from asr.corpora.voices import NOT_A_VOICE, cast, families
 from asr.data.manifest import Utterance, read_dataset, read_manifest
 from asr.errors import CorpusError
 
@@ -55,7 +56,7 @@ def test_another_seed_makes_another_corpus(corpus: Path, tmp_path: Path) -> None
 
 def test_a_finished_corpus_is_found_not_made(corpus: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     before = contents(corpus)
-    monkeypatch.setattr(digits, "in_fresh_processes", lambda *_args, **_options: pytest.fail("made again"))
+    monkeypatch.setattr(spoken, "in_fresh_processes", lambda *_args, **_options: pytest.fail("made again"))
     splits = digits.prepare(corpus, **SMALL)
     assert splits == {split: read_manifest(corpus / f"{split}.jsonl") for split in SPLITS}
     assert contents(corpus) == before
@@ -85,15 +86,15 @@ def test_other_parameters_replace_the_corpus(tmp_path: Path) -> None:
 
 
 def test_voices_of_another_seed_move_between_splits_only_if_told(tmp_path: Path) -> None:
-    cast = {seed: {v.speaker: v.split for v in digits.cast(SMALL["voices"], seed)} for seed in range(5, 500)}
-    other = next(s for s in cast if any(cast[s].get(name, split) != split for name, split in cast[5].items()))
+    casts = {seed: {v.speaker: v.split for v in cast(SMALL["voices"], digits.ACCENTS, seed)} for seed in range(5, 500)}
+    other = next(s for s in casts if any(casts[s].get(name, split) != split for name, split in casts[5].items()))
     digits.prepare(tmp_path, **SMALL)
     before = contents(tmp_path)
     with pytest.raises(CorpusError, match="would change their split"):
         digits.prepare(tmp_path, **SMALL | {"seed": other})
     assert contents(tmp_path) == before
     digits.prepare(tmp_path, **SMALL | {"seed": other}, overwrite=True)
-    assert {path.name for path in (tmp_path / "audio").iterdir()} == set(cast[other])
+    assert {path.name for path in (tmp_path / "audio").iterdir()} == set(casts[other])
 
 
 def test_recordings_made_to_be_packed_leave_no_files(corpus: Path, tmp_path: Path, monkeypatch) -> None:
@@ -108,7 +109,7 @@ def test_recordings_made_to_be_packed_leave_no_files(corpus: Path, tmp_path: Pat
             with open_binary(one.audio) as stream:
                 assert stream.read() == Path(other.audio).read_bytes()
     with monkeypatch.context() as patch:
-        patch.setattr(digits, "in_fresh_processes", lambda *_args, **_options: pytest.fail("made again"))
+        patch.setattr(spoken, "in_fresh_processes", lambda *_args, **_options: pytest.fail("made again"))
         assert digits.prepare(tmp_path, **SMALL, shard_mb=0.2) == made
         assert contents(tmp_path / "shards") == shards
     digits.prepare(tmp_path, **SMALL)  # without shards it is another corpus
@@ -177,14 +178,14 @@ def test_speech_stands_out_from_the_room(utterances: list[Utterance]) -> None:
 @settings(max_examples=30, deadline=None)
 @given(seed=st.integers(0, 2**32))
 def test_splits_share_no_variant_and_no_near_copy(seed: int) -> None:
-    voices = digits.cast(digits.VOICES, seed)
+    voices = cast(digits.VOICES, digits.ACCENTS, seed)
     by_split = {split: {v.variant for v in voices if v.split == split} for split in SPLITS}
     assert {split: sum(v.split == split for v in voices) for split in SPLITS} == digits.VOICES
     assert {split: len(names) for split, names in by_split.items()} == {"train": 80, "valid": 8, "test": 12}
     assert len(set().union(*by_split.values())) == 100
     assert len({v.speaker.lower() for v in voices}) == len(voices) == 180
-    assert not set().union(*by_split.values()) & set(digits.NOT_A_VOICE)
-    for family in digits.families(espeak_variants()):
+    assert not set().union(*by_split.values()) & set(NOT_A_VOICE)
+    for family in families(espeak_variants()):
         assert len({split for split in SPLITS if by_split[split] & set(family)}) <= 1, family
     for split in SPLITS:
         assert len({v.accent for v in voices if v.split == split}) >= min(8, len(by_split[split]))
@@ -192,7 +193,7 @@ def test_splits_share_no_variant_and_no_near_copy(seed: int) -> None:
 
 def test_families() -> None:
     variants = {"a": ("x 1", "y 1"), "b": ("x 2", "y 2"), "c": ("x 1", "y 1", "z 1"), "d": ("z 1", "y 1"), "e": ()}
-    assert sorted(sorted(family) for family in digits.families(variants)) == [["a", "c", "d"], ["b"], ["e"]]
+    assert sorted(sorted(family) for family in families(variants)) == [["a", "c", "d"], ["b"], ["e"]]
 
 
 @pytest.mark.parametrize("voices", [{"train": 641, "valid": 8, "test": 12}, {"train": 1, "valid": 0, "test": 1}])

@@ -1,0 +1,145 @@
+"""Corpora spoken by the synthesiser from any text: what is said, by whom, in which split, and in which script."""
+
+import hashlib
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from asr.corpora import synth
+from asr.corpora.common import SPLITS
+from asr.corpora.espeak import espeak_languages, espeak_variants
+from asr.corpora.voices import families
+from asr.data.manifest import read_dataset, read_manifest
+from asr.errors import CorpusError
+
+pytest.importorskip("espeakng_loader")
+
+VOICES = {"train": 3, "valid": 1, "test": 2}
+GREEK = ["καλημέρα", "το σπίτι", "η θάλασσα", "ένα ψάρι", "ο ουρανός", "το βιβλίο", "η πόρτα", "δύο γάτες"]
+VERBS = ["είναι εδώ", "λείπει σήμερα", "φαίνεται ωραία", "ήταν μακριά", "μένει στην πόλη"]
+
+
+@pytest.fixture(scope="module")
+def text(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("text") / "greek.txt"
+    path.write_text("\ufeff" + "".join(f"{noun} {verb}.\r\n" for noun in GREEK for verb in VERBS), encoding="utf-8")
+    return path
+
+
+def contents(folder: Path) -> dict[str, str]:
+    """A hash of every file in a folder."""
+    files = (path for path in sorted(folder.rglob("*")) if path.is_file())
+    return {str(path.relative_to(folder)): hashlib.sha256(path.read_bytes()).hexdigest() for path in files}
+
+
+@pytest.fixture(scope="module")
+def corpus(text: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    out = tmp_path_factory.mktemp("synth")
+    synth.prepare(out, texts=[text], languages=["el"], voices=VOICES, workers=1)
+    return out
+
+
+def test_equal_options_make_equal_bytes_whatever_the_workers(corpus, text, tmp_path):
+    synth.prepare(tmp_path, texts=[text], languages=["el"], voices=VOICES, workers=3)
+    assert contents(tmp_path) == contents(corpus)
+
+
+def test_splits_share_no_sentence_and_no_voice(corpus):
+    splits = [read_manifest(corpus / f"{name}.jsonl") for name in SPLITS]
+    texts = [{utterance.text for utterance in split} for split in splits]
+    assert sum(map(len, splits)) == len(set().union(*texts)) == len(GREEK) * len(VERBS)
+    assert all(utterance.text.endswith(".") and "\r" not in utterance.text for split in splits for utterance in split)
+    group = {name: number for number, names in enumerate(families(espeak_variants())) for name in names}
+    heard = [{group[utterance.speaker.split("_")[0]] for utterance in split} for split in splits]
+    assert not heard[0] & heard[1] and not heard[0] & heard[2] and not heard[1] & heard[2]
+    assert read_dataset(corpus).name == "synth" and not read_dataset(corpus).shared
+
+
+def test_what_was_interrupted_is_completed(corpus, text, tmp_path):
+    synth.prepare(tmp_path, texts=[text], languages=["el"], voices=VOICES)
+    (tmp_path / "dataset.yaml").unlink()
+    next((tmp_path / "audio").glob("*/voice.jsonl")).unlink()
+    synth.prepare(tmp_path, texts=[text], languages=["el"], voices=VOICES)
+    assert contents(tmp_path) == contents(corpus)
+
+
+def test_another_text_may_not_move_sentences_unless_told(corpus, text, tmp_path):
+    synth.prepare(tmp_path, texts=[text], languages=["el"], voices=VOICES)
+    other = {"texts": [text], "languages": ["el"], "voices": VOICES, "seed": 3}
+    with pytest.raises(CorpusError, match=r"change their split|another corpus"):
+        synth.prepare(tmp_path, **other)
+    assert contents(tmp_path) == contents(corpus)
+    synth.prepare(tmp_path, **other, overwrite=True)
+    assert contents(tmp_path) != contents(corpus)
+
+
+def test_more_hours_than_text_says_sentences_again_in_training_alone(text):
+    texts = synth.read_sentences([text]).texts
+    once, often = synth.deal(texts, None, 0), synth.deal(texts, 1.0, 0)
+    assert once["valid"] == often["valid"] and once["test"] == often["test"]
+    assert len(set(once["train"])) == len(once["train"]) < len(often["train"])
+    assert set(once["train"]) == set(often["train"])
+    seconds = sum(map(synth.letters, often["train"])) / 13
+    assert 3600 <= seconds < 3610
+
+
+@given(line=st.text(st.sampled_from("ab .,;猫！"), max_size=900))
+def test_long_lines_are_cut_and_lose_nothing(line):
+    parts = list(synth.pieces(line))
+    assert "".join(parts).replace(" ", "") == line.replace(" ", "")
+    assert all(0 < synth.letters(part) <= synth.LONGEST for part in parts)
+
+
+def test_what_cannot_be_said_is_counted(tmp_path):
+    (tmp_path / "a.txt").write_text(
+        "One day.\none day\n*** 17 ***\nIn 1812 it was.\n...\nTwo days.\n", encoding="utf-8"
+    )
+    found = synth.read_sentences([tmp_path / "a.txt"])
+    assert found.texts == ["One day.", "Two days."]
+    assert sorted(found.skipped.values()) == [1, 1, 2]
+    assert "In 1812 it was." in synth.read_sentences([tmp_path / "a.txt"], numbers=True).texts
+
+
+def test_a_script_that_the_voice_spells_out_is_dropped(tmp_path):
+    lines = [
+        f"The {noun} is {word}."
+        for noun in ("cat", "dog", "sea", "day", "man")
+        for word in ("big", "red", "old", "wet")
+    ]
+    foreign = ["数学是美丽的而且非常有用" + sign for sign in "猫犬鱼鸟马牛羊狗"]
+    path = tmp_path / "mixed.txt"
+    path.write_text("\n".join([*lines, *foreign]), encoding="utf-8")
+    said: list[str] = []
+    splits = synth.prepare(tmp_path / "out", texts=[path], languages=["en-us"], voices=VOICES, say=said.append)
+    texts = {utterance.text for split in splits.values() for utterance in split}
+    assert texts == set(lines)
+    assert said == ["left out 8 of 28 recordings: silent, or too long or short for their text"]
+
+
+@pytest.mark.parametrize(
+    ("lines", "languages", "said"),
+    [
+        ("Guten Tag.", ["de-xx"], "no language 'de-xx'; near to it are"),
+        ("12 13\n...\n", ["de"], "no sentence in it that can be said"),
+        ("Guten Tag.", ["de"], "too few sentences"),
+    ],
+)
+def test_bad_requests(tmp_path, lines, languages, said):
+    (tmp_path / "a.txt").write_text(lines, encoding="utf-8")
+    with pytest.raises(CorpusError, match=said):
+        synth.prepare(tmp_path / "out", texts=[tmp_path / "a.txt"], languages=languages)
+    assert not (tmp_path / "out").exists()
+
+
+def test_bad_files(tmp_path):
+    with pytest.raises(CorpusError, match=r"none\.txt: no such file"):
+        synth.read_sentences([tmp_path / "none.txt"])
+    (tmp_path / "latin.txt").write_bytes("Grüße".encode("latin-1"))
+    with pytest.raises(CorpusError, match=r"latin\.txt: not UTF-8"):
+        synth.read_sentences([tmp_path / "latin.txt"])
+
+
+def test_languages():
+    assert {"el", "ar", "ka", "sw", "en-gb-scotland"} <= set(espeak_languages())
