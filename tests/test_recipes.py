@@ -18,7 +18,7 @@ import typer
 from asr.config_file import load_config
 
 RECIPES = Path(__file__).parents[1] / "recipes"
-NAMES = ("digits", "fsdd", "librispeech", "an4", "commonvoice", "own")
+NAMES = ("digits", "fsdd", "librispeech", "an4", "commonvoice", "own", "synth")
 
 STAND_IN = f"""#!{sys.executable} -IS
 import json, os, pathlib, sys
@@ -75,7 +75,7 @@ def assert_parses(arguments: list[str]) -> None:
 
 @pytest.mark.parametrize("recipe", NAMES)
 def test_a_script_goes_from_preparation_to_a_transcript(recipe, tmp_path):
-    arguments = ["out"] if recipe == "digits" else ["source", "out"]
+    arguments = {"digits": ["out"], "synth": ["text.txt", "el", "out"]}.get(recipe, ["source", "out"])
     (tmp_path / "source").mkdir()
     (tmp_path / "source" / "7_jackson_0.wav").touch()
     commands, _ = run(recipe, tmp_path, *arguments, settings="train.epochs=1")

@@ -42,7 +42,7 @@ def recordings(tmp_path: Path) -> Path:
 
 
 def test_help_lists_the_corpora_and_each_has_an_example():
-    corpora = ("digits", "fsdd", "librispeech", "an4", "commonvoice", "own")
+    corpora = ("digits", "synth", "fsdd", "librispeech", "an4", "commonvoice", "own")
     assert all(corpus in run("--help").output for corpus in corpora)
     for corpus in corpora:
         assert f"Example: asr prepare {corpus} --" in run(corpus, "--help").output
@@ -226,3 +226,22 @@ def test_a_missing_option_is_a_usage_error():
 def test_the_module_needs_no_numpy():
     code = "import asr.cli.prepare, sys; sys.exit(any(name in sys.modules for name in ('numpy', 'torch', 'soundfile')))"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_a_text_is_spoken(tmp_path):
+    pytest.importorskip("espeakng_loader")
+    nouns, verbs = ("القط", "البيت", "البحر", "الكتاب", "الولد"), ("جميل", "كبير", "قديم", "هنا", "بعيد")
+    (tmp_path / "arabic.txt").write_text("".join(f"{noun} {verb}\n" for noun in nouns for verb in verbs), "utf-8")
+    options = ["--text", tmp_path / "arabic.txt", "--language", "ar", "--voices", "2", "--out", tmp_path / "out"]
+    result = run("synth", *options)
+    assert result.exit_code == 0
+    counts = {line.split()[0]: line.split()[1] for line in result.stdout.splitlines()[1:4]}
+    assert counts == {"train": "23", "valid": "1", "test": "1"}
+    assert "القط" in (tmp_path / "out" / "train.jsonl").read_text("utf-8")
+    from typer.testing import CliRunner
+
+    from asr.cli.main import app
+
+    splits = [str(tmp_path / "out" / f"{name}.jsonl") for name in ("train", "valid", "test")]
+    checked = CliRunner().invoke(app, ["check", *splits, "--conf", "own"])
+    assert checked.exit_code == 0 and "errors 0" in checked.stdout
