@@ -18,6 +18,7 @@ from asr.evaluate.groups import grouped, word_fields
 from asr.evaluate.markdown import aligned, percent, table
 from asr.evaluate.report import FORMAT as REPORT_FORMAT
 from asr.score import Score, UtteranceScore, difference, matched_pairs, score, wer_interval
+from asr.wording import counted
 
 FORMAT = 1
 _NAMED = 3  # ids that an error message names
@@ -159,7 +160,7 @@ def _check_same(name: str, first: Evaluation, second: Evaluation) -> None:
 
 def _some(ids: Sequence[str]) -> str:
     more = f" and {len(ids) - _NAMED} more" if len(ids) > _NAMED else ""
-    return f"{len(ids)} utterance{'s' if len(ids) > 1 else ''} ({', '.join(ids[:_NAMED])}{more})"
+    return f"{counted(len(ids), 'utterance')} ({', '.join(ids[:_NAMED])}{more})"
 
 
 def _score(keys: Iterable[str], records: dict[str, dict[str, Any]]) -> Score:
@@ -240,7 +241,7 @@ def _section(split: dict[str, Any]) -> list[str]:
         for letter, rate, alone, wins in zip("AB", split["wer"], split["each"], split["fewer_errors"], strict=True)
     ]
     lines = table(["", "WER %", "95 % interval", "errors", "utterances with fewer errors than the other"], rows)
-    lines += ["", f"{split['words']:,} words in {split['utterances']:,} utterances.", "", *_verdict(split)]
+    lines += ["", f"{counted(split['words'], 'word')} in {counted(split['utterances'], 'utterance')}.", "", *_verdict(split)]
     for field, parts in split["groups"].items():
         if len(parts) > 1:
             lines += ["", f"### By {field}", "", *_group_table(field, parts)]
@@ -270,7 +271,7 @@ def _verdict(split: dict[str, Any]) -> list[str]:
         f"{said} B − A: {_signed(split['difference'])} points of WER, 95 % interval {_signed(low)} to {_signed(high)}, "
         f"p {_p(split['p'])} ({split['method']}).",
         "",
-        f"MAPSSWE, sclite's matched pairs: {pairs['segments']:,} segments, z {z}, p {_p(pairs['p'])}; it "
+        f"MAPSSWE, sclite's matched pairs: {counted(pairs['segments'], 'segment')}, z {z}, p {_p(pairs['p'])}; it "
         "takes the errors of one utterance for independent, so it is the readier of the two to see a difference.",
     ]
 

@@ -11,7 +11,7 @@ from rich.cells import cell_len  # columns on a screen: two for a Chinese charac
 from asr.evaluate.report import Result
 from asr.evaluate.seen import warnings
 from asr.score import Counts, Pair, UtteranceScore
-from asr.wording import how_long
+from asr.wording import counted, how_long
 
 _RATES = ("WER % (95 % interval)", "CER %", "CER % without spaces", "SER %")
 _WORST = 10
@@ -41,7 +41,7 @@ def summary(report: dict[str, Any]) -> str:
     for name, split in report["splits"].items():
         bounds = split["wer_ci95"]
         interval = f", 95 % interval {percent(bounds[0])} – {percent(bounds[1])}" if bounds else ""
-        unread = f", {len(split['unreadable']):,} recordings unreadable" if split["unreadable"] else ""
+        unread = f", {counted(len(split['unreadable']), 'recording')} unreadable" if split["unreadable"] else ""
         lines.append(f"{name}: {kaldi(split)}{interval}, CER {percent(split['cer'])}{unread}")
         lines += [f"{name}: {warning}" for warning in warnings(split)]
     return "\n".join(lines)
@@ -121,7 +121,7 @@ def _of_ours(report: dict[str, Any]) -> list[str]:
     if report["trained"]:
         lines.append(f"- {trained(report['trained'])}")
     if profile:
-        lines.append(f"- decoding tuned on {profile['utterances']:,} utterances ({profile['tuned_on']})")
+        lines.append(f"- decoding tuned on {counted(profile['utterances'], 'utterance')} ({profile['tuned_on']})")
     return lines
 
 
@@ -142,7 +142,7 @@ def _section(split: dict[str, Any], result: Result, others: bool) -> list[str]:
         lines += ["", f"Had the best of each list of readings been chosen: WER {percent(split['oracle_wer'])} %."]
     if found := split["confidence"]:
         named = (f"{key.upper()} {found[key]:.3f}" for key in ("ece", "auroc", "nce") if found[key] is not None)
-        lines += ["", f"Confidence of {found['words']:,} words: {', '.join(named)}."]
+        lines += ["", f"Confidence of {counted(found['words'], 'word')}: {', '.join(named)}."]
     if split["heard"] is None and not others:
         lines += ["", "What this model has heard before, it does not remember: an overlap would not show."]
     if shared := split["dataset"]["shared"]:
@@ -150,10 +150,12 @@ def _section(split: dict[str, Any], result: Result, others: bool) -> list[str]:
     if split["overlaps"]:
         lines += ["", *(f"- {overlap}" for overlap in split["overlaps"])]
     if outside := split["outside_alphabet"]:
-        found = ", ".join(f"{char!r} (U+{ord(char):04X}) {count} times" for char, count in outside.items())
+        found = ", ".join(f"{char!r} (U+{ord(char):04X}) {counted(count, 'time')}" for char, count in outside.items())
         lines += ["", f"In the references, but not in the model's alphabet, so always errors: {found}."]
     if split["unreadable"]:
-        lines += ["", f"**{len(split['unreadable'])} utterances could not be read**, and count as deleted:", ""]
+        count = len(split["unreadable"])
+        verb = "counts" if count == 1 else "count"
+        lines += ["", f"**{counted(count, 'utterance')} could not be read**, and {verb} as deleted:", ""]
         lines += [f"- {item['id']}: {item['error']}" for item in split["unreadable"]]
     if found := split["vocabulary"]:
         lines += ["", *_vocabulary(found)]
@@ -166,7 +168,7 @@ def _section(split: dict[str, Any], result: Result, others: bool) -> list[str]:
 def _vocabulary(found: dict[str, Any]) -> list[str]:
     """Reference words that a vocabulary holds, and those that it lacks."""
     rows = [
-        [f"{where} the {found['size']:,} words of {found['file']}", percent(part["rate"]), *_counts(part)]
+        [f"{where} the {counted(found['size'], 'word')} of {found['file']}", percent(part["rate"]), *_counts(part)]
         for where, part in (("among", found["inside"]), ("not among", found["outside"]))
     ]
     lines = table(["reference words", "wrong %", "wrong", "words"], rows)
@@ -205,7 +207,7 @@ def _worst(result: Result) -> list[str]:
 
 
 def _described(item: UtteranceScore) -> str:
-    return f"{item.words.errors} errors in {item.words.length} words"
+    return f"{counted(item.words.errors, 'error')} in {counted(item.words.length, 'word')}"
 
 
 def _groups(title: str, key: str, parts: Sequence[dict[str, Any]]) -> list[str]:

@@ -21,7 +21,7 @@ from asr.evaluate.markdown import kaldi, trained
 from asr.evaluate.report import Result
 from asr.evaluate.seen import warnings
 from asr.score import UtteranceScore
-from asr.wording import how_long
+from asr.wording import counted, how_long
 
 _ASSETS = "assets"
 _SCRIPTS = ("theme.js", "example.js", "page.js")
@@ -51,7 +51,8 @@ def render(report: dict[str, Any], results: Sequence[Result], examples: Examples
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters |= {"percent": _percent, "how_long": how_long, "kaldi": kaldi, "warnings": warnings}
+    environment.filters |= {"percent": _percent, "how_long": how_long, "counted": counted}
+    environment.filters |= {"kaldi": kaldi, "warnings": warnings}
     scripts = {name.removesuffix(".js"): _asset(name) for name in _SCRIPTS}
     splits = report["splits"]
     return environment.get_template("page.html.jinja").render(

@@ -23,6 +23,7 @@ from asr.score import oracle_counts, score
 from asr.score.calibration import Reliability, reliability
 from asr.text import Normalizer
 from asr.transcript import Word
+from asr.wording import counted
 
 Progress = Callable[[str, float, float], None]
 
@@ -123,7 +124,8 @@ def _refuse_unreadable(result: Result) -> None:
     """Refuse a split of which nothing could be read: 100 % errors would be said of no recording at all."""
     if result.split.utterances and len(result.unreadable) == len(result.split.utterances):
         first = next(iter(result.unreadable.values()))
-        raise ScoreError(f"{result.split.name}: none of its {len(result.unreadable):,} recordings can be read: {first}")
+        count = counted(len(result.unreadable), "recording")
+        raise ScoreError(f"{result.split.name}: none of its {count} can be read: {first}")
 
 
 def _write(

@@ -9,11 +9,12 @@ import numpy as np
 
 from asr.data.prints import Prints, from_json, known, speaker_hashes
 from asr.evaluate.splits import Split
+from asr.wording import counted
 
 _LISTED = 100  # ids in report.json
 # What it means for the rate that is measured, by what the model heard them for.
 MEANING = {
-    "train": "heard in training, or sound just like recordings that were: on new recordings it makes more errors",
+    "train": "heard in training, or just like recordings that were: on new recordings it makes more errors",
     "valid": "in the validation set that chose this model: on new recordings it makes a few more errors",
     "tune": "in the set that its decoding was tuned on: on new recordings that makes a few more errors",
 }
@@ -51,11 +52,16 @@ def warnings(split: Mapping[str, Any]) -> list[str]:
         if count:
             ids = split["heard"][name]["ids"]
             examples = f" ({', '.join(ids[:3])}{', ...' if count > 3 else ''})"
-            lines.append(f"{count:,} of {split['utterances']:,} utterances were {meaning}{examples}")
+            total = counted(split["utterances"], "utterance")
+            lines.append(f"{count:,} of {total} {_were(count)} {meaning}{examples}")
     speakers = ((split["heard"] or {}).get("train") or {}).get("speakers", 0)
     if speakers and "speaker" not in split["dataset"]["shared"]:
-        lines.append(f"{speakers:,} of its speakers were heard in training")
+        lines.append(f"{speakers:,} of its speakers {_were(speakers)} heard in training")
     return lines
+
+
+def _were(count: int) -> str:
+    return "was" if count == 1 else "were"
 
 
 def heard_again(report: Mapping[str, Any]) -> Sequence[tuple[str, str]]:

@@ -143,7 +143,7 @@ def test_unreadable_utterance_counts_as_deleted_and_is_listed(parrot, tmp_path):
     assert [item["id"] for item in split["unreadable"]] == ["lost"]
     assert hypotheses[1]["error"].endswith("lost.wav: broken")
     assert "confidence" not in hypotheses[1]
-    assert "**1 utterances could not be read**" in text
+    assert "**1 utterance could not be read**, and counts" in text
 
 
 def test_pitfall_characters_outside_the_alphabet_are_errors(parrot, tmp_path):
@@ -152,7 +152,7 @@ def test_pitfall_characters_outside_the_alphabet_are_errors(parrot, tmp_path):
     report, text, _ = run(parrot, tmp_path / "out", test)
     assert report["splits"]["test"]["wer"] == 0.5
     assert report["splits"]["test"]["outside_alphabet"] == {"z": 1, "é": 1}
-    assert "'é' (U+00E9) 1 times" in text
+    assert "'é' (U+00E9) 1 time" in text
 
 
 def test_pitfall_no_reference_word_gives_null_not_nan(parrot, tmp_path):
@@ -264,7 +264,7 @@ def test_what_cannot_be_read_is_marked_where_figures_are_copied_from(parrot, tmp
     parrot.says = {"good": "a b"}
     report, text, _ = run(parrot, tmp_path / "out", test)
     assert "| test (1 unreadable) |" in text
-    assert summary(report).endswith("1 recordings unreadable")
+    assert summary(report).endswith("1 recording unreadable")
 
 
 def test_a_folder_that_cannot_be_written_to_is_found_before_anything_is_recognised(parrot, tmp_path):

@@ -80,7 +80,7 @@ def test_the_validation_set_is_told_from_the_training_set(folder):
     lines = summary(report)
     assert "train: 20 of 20 utterances were heard in training" in lines
     assert "valid: 4 of 4 utterances were in the validation set that chose this model" in lines
-    assert "train: 1 of its speakers were heard in training" in lines
+    assert "train: 1 of its speakers was heard in training" in lines
 
 
 def test_what_decoding_was_tuned_on_matters_where_that_tuning_is_used(folder):

@@ -8,6 +8,7 @@
   const byId = (id) => document.getElementById(id);
   const several = data.splits.length > 1;
   const number = new Intl.NumberFormat("en-US");
+  const counted = (count, one) => `${number.format(count)} ${one}${count === 1 ? "" : "s"}`;
   const order = new Intl.Collator(undefined, { numeric: true });
 
   const utterances = data.utterances.map(([split, id, speaker, duration, pairs, sure, error, example]) => {
@@ -174,8 +175,8 @@
     const words = state.found.reduce((sum, one) => sum + one.words, 0);
     const rate = words ? `, WER ${((100 * errors) / words).toFixed(2)} %` : "";
     byId("count").textContent =
-      `${number.format(state.found.length)} of ${number.format(utterances.length)} utterances: ` +
-      `${number.format(errors)} errors in ${number.format(words)} words${rate}`;
+      `${number.format(state.found.length)} of ${counted(utterances.length, "utterance")}: ` +
+      `${counted(errors, "error")} in ${counted(words, "word")}${rate}`;
   };
 
   const refresh = () => {
