@@ -8,6 +8,7 @@ from typing import Any
 
 from rich.cells import cell_len  # columns on a screen: two for a Chinese character, none for a combining mark
 
+from asr.evaluate.notes import notes
 from asr.evaluate.report import Result
 from asr.evaluate.seen import warnings
 from asr.score import Counts, Pair, UtteranceScore
@@ -43,7 +44,7 @@ def summary(report: dict[str, Any]) -> str:
         interval = f", 95 % interval {percent(bounds[0])} – {percent(bounds[1])}" if bounds else ""
         unread = f", {counted(len(split['unreadable']), 'recording')} unreadable" if split["unreadable"] else ""
         lines.append(f"{name}: {kaldi(split)}{interval}, CER {percent(split['cer'])}{unread}")
-        lines += [f"{name}: {warning}" for warning in warnings(split)]
+        lines += [f"{name}: {line}" for line in (*warnings(split), *notes(split))]
     return "\n".join(lines)
 
 
@@ -143,6 +144,7 @@ def _section(split: dict[str, Any], result: Result, others: bool) -> list[str]:
     if found := split["confidence"]:
         named = (f"{key.upper()} {found[key]:.3f}" for key in ("ece", "auroc", "nce") if found[key] is not None)
         lines += ["", f"Confidence of {counted(found['words'], 'word')}: {', '.join(named)}."]
+    lines += [line for note in notes(split) for line in ("", f"{note[0].upper()}{note[1:]}.")]
     if split["heard"] is None and not others:
         lines += ["", "What this model has heard before, it does not remember: an overlap would not show."]
     if shared := split["dataset"]["shared"]:

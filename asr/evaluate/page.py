@@ -18,6 +18,7 @@ from asr.atomic import replacing
 from asr.errors import AudioError
 from asr.evaluate.examples import LONGEST, Example, Examples
 from asr.evaluate.markdown import kaldi, trained
+from asr.evaluate.notes import notes
 from asr.evaluate.report import Result
 from asr.evaluate.seen import warnings
 from asr.score import UtteranceScore
@@ -52,7 +53,7 @@ def render(report: dict[str, Any], results: Sequence[Result], examples: Examples
         lstrip_blocks=True,
     )
     environment.filters |= {"percent": _percent, "how_long": how_long, "counted": counted}
-    environment.filters |= {"kaldi": kaldi, "warnings": warnings}
+    environment.filters |= {"kaldi": kaldi, "warnings": warnings, "notes": notes}
     scripts = {name.removesuffix(".js"): _asset(name) for name in _SCRIPTS}
     splits = report["splits"]
     return environment.get_template("page.html.jinja").render(
@@ -100,7 +101,7 @@ def _data(results: Sequence[Result], examples: Examples) -> dict[str, Any]:
                 number,
                 item.id,
                 utterance.speaker,
-                round(utterance.duration, 2),
+                round(result.durations.get(item.id, utterance.duration), 2),
                 _alignment(item),
                 _confidences(result, item),
                 result.unreadable.get(item.id),

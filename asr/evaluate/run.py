@@ -148,8 +148,9 @@ def _recognise(recognizer: Recognizer, split: Split, batch_frames: int, progress
     nbests: dict[str, list[str]] = {}
     recognised: dict[str, Sequence[Word]] = {}
     unreadable: dict[str, str] = {}
+    measured: dict[str, float] = {}
     prints: dict[str, Prints] = {}
-    audio = done = printing = 0.0
+    done = printing = 0.0
 
     def listen(place: int, waveform: Waveform) -> None:
         nonlocal printing
@@ -166,7 +167,7 @@ def _recognise(recognizer: Recognizer, split: Split, batch_frames: int, progress
         else:
             nbests[utterance.id] = [reading.text for reading in result.nbest]
             recognised[utterance.id] = result.words
-            audio += result.duration
+            measured[utterance.id] = result.duration
         done += utterance.duration
         progress(split.name, done, total)
     seconds = time.perf_counter() - start - printing
@@ -179,8 +180,9 @@ def _recognise(recognizer: Recognizer, split: Split, batch_frames: int, progress
         oracle=oracle_counts(references, nbests, recognizer.normalizer) if recognizer.decoding.nbest > 1 else None,
         recognised=recognised,
         unreadable={item.id: unreadable[item.id] for item in split.utterances if item.id in unreadable},
-        audio_seconds=audio,
+        audio_seconds=sum(measured.values()),
         decode_seconds=seconds,
+        durations=measured,
         heard=seen(_counts_here(recognizer), split, prints),
     )
     return replace(found, reliability=_reliability(found))

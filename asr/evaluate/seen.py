@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from asr.data.prints import Prints, from_json, known, speaker_hashes
+from asr.data.prints import PRINT, Prints, from_json, known, speaker_hashes
 from asr.evaluate.splits import Split
 from asr.wording import counted
 
@@ -29,18 +29,27 @@ def seen(heard: Mapping[str, Mapping[str, str]], split: Split, prints: Mapping[s
         prints: The fingerprints of the split's recordings by utterance id, (1,) each.
 
     Returns:
-        `{"train": {"utterances", "ids", "speakers"}, ...}`, ids at most 100; None where it does not remember.
+        `{"train": {"utterances", "ids", "speakers", "compared", "too_short"}, ...}`: how many it has heard, ids at
+        most 100; of how many recordings the sound was compared, and how many have no print of it, so that only their
+        ids and durations were. None where it does not remember.
     """
     if not heard:
         return None
     ids = [utterance.id for utterance in split.utterances if utterance.id in prints]
-    rows = np.concatenate([prints[id] for id in ids]) if ids else None
+    rows = np.concatenate([prints[id] for id in ids]) if ids else np.zeros(0, PRINT)
+    too_short = int((~rows["sound"].any(axis=1)).sum())
     voices = speaker_hashes(split.dataset.name, split.utterances)
     found = {}
     for name, record in heard.items():
         recordings, speakers = from_json(record)
-        again = [] if rows is None else [id for id, one in zip(ids, known(rows, recordings), strict=True) if one]
-        found[name] = {"utterances": len(again), "ids": again[:_LISTED], "speakers": len(voices & speakers)}
+        again = [id for id, one in zip(ids, known(rows, recordings), strict=True) if one]
+        found[name] = {
+            "utterances": len(again),
+            "ids": again[:_LISTED],
+            "speakers": len(voices & speakers),
+            "compared": len(ids) - too_short,
+            "too_short": too_short,
+        }
     return found
 
 

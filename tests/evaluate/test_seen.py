@@ -46,9 +46,25 @@ def report_of(folder, *manifests, **options):
 def test_new_recordings_raise_no_alarm(folder):
     report = report_of(folder, folder / "test.jsonl", strict=True)
     assert report["splits"]["test"]["heard"] == {
-        name: {"utterances": 0, "ids": [], "speakers": 0} for name in ("train", "valid")
+        name: {"utterances": 0, "ids": [], "speakers": 0, "compared": 12, "too_short": 0} for name in ("train", "valid")
     }
+    line = "12 recordings compared with what the model was trained and validated on, none found there (some copies are"
+    page = (folder / "report/report.html").read_text(encoding="utf-8")
+    assert f"test: {line}" in summary(report)
+    assert line in (folder / "report/report.md").read_text(encoding="utf-8") and line in page
     assert "heard in training" not in summary(report) + (folder / "report/report.md").read_text()
+
+
+def test_what_is_too_short_to_be_compared_is_counted(folder, babble):
+    utterances = []
+    for number, seconds in enumerate((0.1, 0.1, 1.0)):
+        path = folder / f"audio/clip-{number}.wav"
+        soundfile.write(path, babble(seconds, 8000, seed=number + 77), 8000)
+        utterances.append(Utterance(f"clip-{number}", str(path), "a", seconds))
+    write_manifest(folder / "clips.jsonl", utterances)
+    found = summary(report_of(folder, folder / "clips.jsonl"))
+    assert "clips: 1 recording compared with what the model was trained and validated on" in found
+    assert "; 2 too short or quiet to have a fingerprint (" in found
 
 
 def test_ten_of_the_training_set_slipped_in_renamed_and_in_another_format(folder):
@@ -66,6 +82,7 @@ def test_ten_of_the_training_set_slipped_in_renamed_and_in_another_format(folder
     found = report["splits"]["mixed"]["heard"]["train"]
     assert found["utterances"] == 10 and sorted(found["ids"]) == sorted(f"new-{number}" for number in range(2, 12))
     line = "10 of 22 utterances were heard in training"
+    assert "none found there" not in summary(report)
     assert f"mixed: {line}" in summary(report)
     text = (folder / "report/report.md").read_text(encoding="utf-8")
     assert text.index(f"**{line}") < text.index("%WER")
