@@ -25,9 +25,8 @@ _REFERENCE = ("reference", "text")
 _HYPOTHESIS = ("hypothesis", "pred_text", "text")
 # sclite counts the alternative with the fewest errors, `@` being no word at all; as words they would all be errors.
 _ALTERNATIVES = re.compile(r"\{[^{}]*/[^{}]*\}")
-_TRN = re.compile(r"(.*?)\(([^()]+)\)\s*")
-
 _NO_WORD = re.compile(r"(?<!\S)@(?!\S)")
+_TRN = re.compile(r"(.*?)\(([^()]+)\)\s*")
 
 Row = tuple[str, str, dict[str, Any]]  # id, text, other fields
 
