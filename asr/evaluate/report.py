@@ -112,10 +112,12 @@ def build_report(origin: Origin, results: Sequence[Result], extras: Extras) -> d
 def write_report(out: Path, report: dict[str, Any], text: str, results: Sequence[Result], extras: Extras) -> None:
     """Write report.json, report.md and hypotheses.jsonl into a folder, each in one step.
 
-    The page of an earlier report is removed first: it is written last, and must not stand beside other figures.
+    What an earlier report left here and this one does not replace is removed first, and the page, which is written
+    last: they must not stand beside other figures.
     """
     require_folder(out)
-    (out / "report.html").unlink(missing_ok=True)
+    for path in [out / "report.html", *_earlier_trn(out, report)]:
+        path.unlink(missing_ok=True)
     records = (record for result in results for record in hypothesis_records(result, extras.by))
     lines = (json.dumps(record, ensure_ascii=False) + "\n" for record in records)
     contents = {
@@ -169,10 +171,26 @@ def _trn(results: Sequence[Result]) -> dict[str, str]:
     """Files for sclite by name: the texts as they were compared, each with its id in parentheses."""
     files = {}
     for result in results:
-        for side, kind in (("reference", "ref"), ("hypothesis", "hyp")):
+        for side, name in zip(("reference", "hypothesis"), _trn_names(result.split.name), strict=True):
             lines = (f"{getattr(item, side)} ({item.id})\n" for item in result.score.per_utterance)
-            files[f"{result.split.name}.{kind}.trn"] = "".join(lines)
+            files[name] = "".join(lines)
     return files
+
+
+def _trn_names(split: str) -> tuple[str, str]:
+    return f"{split}.ref.trn", f"{split}.hyp.trn"
+
+
+def _earlier_trn(out: Path, report: Mapping[str, Any]) -> list[Path]:
+    """The files for sclite that the report now in a folder may have written, but for those that are scored here."""
+    try:
+        splits = list(json.loads((out / "report.json").read_text(encoding="utf-8"))["splits"])
+    except (OSError, ValueError, KeyError, TypeError):  # none there, or not ours: then neither are such files
+        return []
+    scored = [*(split["manifest"] for split in report["splits"].values()), (report["hypotheses"] or {}).get("file", "")]
+    kept = {Path(path).resolve() for path in scored}
+    found = [out / name for split in splits for name in _trn_names(split)]
+    return [path for path in found if path.resolve() not in kept]
 
 
 def _split(result: Result, unknown: Callable[[str], set[str]] | None, extras: Extras) -> dict[str, Any]:

@@ -302,3 +302,12 @@ def test_recordings_that_are_not_as_long_as_declared_are_counted_as_they_are(par
     assert line in page and '[0,"u1",null,2.06,' in page
     parrot.says = {"u2": "c"}
     assert run(parrot, tmp_path / "out", test)[0]["splits"]["test"]["wrong_durations"] is None
+
+
+def test_texts_for_sclite_never_stand_beside_new_figures(parrot, tmp_path):
+    test = corpus(tmp_path, "test", [("u1", "a b", None)])
+    parrot.says = {"u1": "a"}
+    run(parrot, tmp_path / "out", test, extras=Extras(trn=True))
+    (tmp_path / "out/mine.ref.trn").write_text("of somebody else (u1)\n", encoding="utf-8")
+    run(parrot, tmp_path / "out", f"other={test}")
+    assert [path.name for path in (tmp_path / "out").glob("*.trn")] == ["mine.ref.trn"]
