@@ -10,7 +10,7 @@ from rich.cells import cell_len  # columns on a screen: two for a Chinese charac
 
 from asr.evaluate.notes import notes
 from asr.evaluate.report import Result
-from asr.evaluate.seen import warnings
+from asr.evaluate.seen import heard_in_training, warnings
 from asr.score import Counts, Pair, UtteranceScore
 from asr.wording import counted, how_long
 
@@ -41,9 +41,10 @@ def summary(report: dict[str, Any]) -> str:
     lines = []
     for name, split in report["splits"].items():
         bounds = split["wer_ci95"]
-        interval = f", 95 % interval {percent(bounds[0])} – {percent(bounds[1])}" if bounds else ""
+        reach = f", 95 % interval {percent(bounds[0])} – {percent(bounds[1])}" if bounds else ""
         unread = f", {counted(len(split['unreadable']), 'recording')} unreadable" if split["unreadable"] else ""
-        lines.append(f"{name}: {kaldi(split)}{interval}, CER {percent(split['cer'])}{unread}")
+        mark = f", {heard}" if (heard := heard_in_training(split)) else ""
+        lines.append(f"{name}: {kaldi(split)}{reach}, CER {percent(split['cer'])}{unread}{mark}")
         lines += [f"{name}: {line}" for line in (*warnings(split), *notes(split))]
     return "\n".join(lines)
 
@@ -87,8 +88,10 @@ def _summary(name: str, split: dict[str, Any]) -> list[str]:
     if split["wer_ci95"]:
         wer += f" ({percent(split['wer_ci95'][0])} – {percent(split['wer_ci95'][1])})"
     audio, seconds = split["audio_seconds"], split["decode_seconds"]
+    unread = f"{len(split['unreadable']):,} unreadable" if split["unreadable"] else ""
+    marks = ", ".join(filter(None, (unread, heard_in_training(split))))
     return [
-        name + (f" ({len(split['unreadable']):,} unreadable)" if split["unreadable"] else ""),
+        f"{name} ({marks})" if marks else name,
         wer,
         *(percent(split[rate]) for rate in ("cer", "cer_no_space", "ser")),
         f"{split['words']:,}",
@@ -220,7 +223,7 @@ def _groups(title: str, key: str, parts: Sequence[dict[str, Any]]) -> list[str]:
         [
             "(unknown)" if part[key] is None else part[key],
             percent(part["wer"]),
-            " – ".join(map(percent, part["wer_ci95"] or [])),
+            interval(part),
             *(f"{part[name]:,}" for name in ("errors", "words", "utterances")),
         ]
         for part in parts[:_GROUPS]
@@ -228,6 +231,13 @@ def _groups(title: str, key: str, parts: Sequence[dict[str, Any]]) -> list[str]:
     left = len(parts) - len(rows)
     rates = table([title.lower(), "WER %", "95 % interval", "errors", "words", "utterances"], rows)
     return ["", f"### {title}", "", *rates, *(["", f"and {left} more, in report.json"] if left else [])]
+
+
+def interval(part: dict[str, Any]) -> str:
+    """The interval of a group; that there is none where it would say nothing."""
+    if part["wer_ci95"]:
+        return " – ".join(map(percent, part["wer_ci95"]))
+    return "too few" if part["words"] else ""
 
 
 def table(header: Sequence[str], rows: Iterable[Sequence[str]], align: str = "---:") -> list[str]:

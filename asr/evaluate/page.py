@@ -17,10 +17,10 @@ from markupsafe import Markup
 from asr.atomic import replacing
 from asr.errors import AudioError
 from asr.evaluate.examples import LONGEST, Example, Examples
-from asr.evaluate.markdown import kaldi, trained
+from asr.evaluate.markdown import interval, kaldi, trained
 from asr.evaluate.notes import notes
 from asr.evaluate.report import Result
-from asr.evaluate.seen import warnings
+from asr.evaluate.seen import heard_in_training, warnings
 from asr.score import UtteranceScore
 from asr.wording import counted, how_long
 
@@ -54,6 +54,7 @@ def render(report: dict[str, Any], results: Sequence[Result], examples: Examples
     )
     environment.filters |= {"percent": _percent, "how_long": how_long, "counted": counted}
     environment.filters |= {"kaldi": kaldi, "warnings": warnings, "notes": notes}
+    environment.filters |= {"interval": interval, "heard_in_training": heard_in_training}
     scripts = {name.removesuffix(".js"): _asset(name) for name in _SCRIPTS}
     splits = report["splits"]
     return environment.get_template("page.html.jinja").render(

@@ -73,6 +73,12 @@ def _were(count: int) -> str:
     return "was" if count == 1 else "were"
 
 
+def heard_in_training(split: Mapping[str, Any]) -> str:
+    """The mark of a split of report.json beside its rates, where they are copied from; empty where none is due."""
+    count = ((split["heard"] or {}).get("train") or {}).get("utterances", 0)
+    return f"{count:,} heard in training" if count else ""
+
+
 def heard_again(report: Mapping[str, Any]) -> Sequence[tuple[str, str]]:
     """All warnings of a report, as (split, line)."""
     return [(name, line) for name, split in report["splits"].items() for line in warnings(split)]

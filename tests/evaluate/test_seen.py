@@ -84,8 +84,12 @@ def test_ten_of_the_training_set_slipped_in_renamed_and_in_another_format(folder
     line = "10 of 22 utterances were heard in training"
     assert "none found there" not in summary(report)
     assert f"mixed: {line}" in summary(report)
+    assert summary(report).splitlines()[0].endswith(", 10 heard in training")
     text = (folder / "report/report.md").read_text(encoding="utf-8")
     assert text.index(f"**{line}") < text.index("%WER")
+    assert "| mixed (10 heard in training) |" in text
+    page = (folder / "report/report.html").read_text(encoding="utf-8")
+    assert '<span class="tag alarm">10 heard in training</span>' in page
     before = (folder / "report/report.json").read_bytes()
     with pytest.raises(ScoreError, match=rf"mixed: {line}.*being strict, nothing is reported"):
         report_of(folder, folder / "mixed.jsonl", strict=True)
