@@ -15,7 +15,7 @@ from typing import Any
 
 from asr.errors import ScoreError
 from asr.evaluate.groups import grouped, word_fields
-from asr.evaluate.markdown import aligned, percent, table
+from asr.evaluate.markdown import EXPLAINED, aligned, percent, table
 from asr.evaluate.report import FORMAT as REPORT_FORMAT
 from asr.score import Score, UtteranceScore, difference, matched_pairs, score, wer_interval
 from asr.wording import counted
@@ -251,7 +251,8 @@ def _section(split: dict[str, Any]) -> list[str]:
         for letter, rate, alone, wins in zip("AB", split["wer"], split["each"], split["fewer_errors"], strict=True)
     ]
     lines = table(["", "WER %", "95 % interval", "errors", "utterances with fewer errors than the other"], rows)
-    lines += ["", f"{counted(split['words'], 'word')} in {counted(split['utterances'], 'utterance')}.", "", *_verdict(split)]
+    size = f"{counted(split['words'], 'word')} in {counted(split['utterances'], 'utterance')}."
+    lines += ["", size, "", *_verdict(split)]
     for field, parts in split["groups"].items():
         if len(parts) > 1:
             lines += ["", f"### By {field}", "", *_group_table(field, parts)]
@@ -284,7 +285,8 @@ def _verdict(split: dict[str, Any]) -> list[str]:
         *(["", _which_to_believe(split)] if disagree else []),
         "",
         f"MAPSSWE, sclite's matched pairs: {counted(pairs['segments'], 'segment')}, z {z}, p {_p(pairs['p'])}; it "
-        "takes the errors of one utterance for independent, so it is the readier of the two to see a difference.",
+        "takes the errors of one utterance for independent, so it is the readier of the two to see a difference. "
+        f"Both are explained in {EXPLAINED}.",
     ]
 
 
@@ -294,8 +296,8 @@ def _which_to_believe(split: dict[str, Any]) -> str:
     if not split["method"].startswith("exact"):
         return f"{start}both are of the same resamples, and this is just on their border, so take neither for proof."
     return (
-        f"{start}believe p. With few utterances that differ it is exact, of all ways to exchange the two results of each "
-        "(fewer than six of them can never come below 0.05), and the interval is an approximation."
+        f"{start}believe p. With few utterances that differ it is exact, of all ways to exchange the two results of "
+        "each (fewer than six of them can never come below 0.05), and the interval is an approximation."
     )
 
 

@@ -19,6 +19,7 @@ _WORST = 10
 _FREQUENT = 10
 _GROUPS = 50
 _COLUMNS = 100  # of an aligned line
+EXPLAINED = "docs/statistics.md of asr"
 _NONE = "*"  # fills the place of a word that is not there
 
 
@@ -108,6 +109,7 @@ def _provenance(report: dict[str, Any]) -> list[str]:
         *(_of_others(report["hypotheses"]) if report["hypotheses"] else _of_ours(report)),
         f"- both sides normalised by {normalizer['name']} version {normalizer['version']} ({options})",
         "- counts are pooled over utterances; an utterance that cannot be read counts as deleted",
+        f"- what intervals, ECE, AUROC and NCE mean, and what is missed of what was heard before: {EXPLAINED}",
         f"- asr {program['version']}" + (f" at commit {program['commit']}" if program["commit"] else ""),
         "- " + ", ".join(f"{package} {number}" for package, number in report["versions"].items()),
         f"- {report['created']}" + (f", `{report['command']}`" if report["command"] else ""),

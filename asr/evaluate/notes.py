@@ -36,6 +36,6 @@ def _misdeclared(split: Mapping[str, Any]) -> str:
     first = found["examples"][0]
     return (
         f"{counted(found['utterances'], 'recording')} not as long as the manifest says ({first['id']}: "
-        f"{first['declared']:.2f} s, in truth {first['measured']:.2f} s); times here are those of the audio, and "
-        "`asr check --fix` corrects the manifest"
+        f"{first['declared']:.2f} s, in truth {first['measured']:.2f} s); times here are those of the audio, and asr "
+        "check --fix corrects the manifest"
     )

@@ -17,7 +17,7 @@ from markupsafe import Markup
 from asr.atomic import replacing
 from asr.errors import AudioError
 from asr.evaluate.examples import LONGEST, Example, Examples
-from asr.evaluate.markdown import interval, kaldi, trained
+from asr.evaluate.markdown import EXPLAINED, interval, kaldi, trained
 from asr.evaluate.notes import notes
 from asr.evaluate.report import Result
 from asr.evaluate.seen import heard_in_training, warnings
@@ -62,6 +62,7 @@ def render(report: dict[str, Any], results: Sequence[Result], examples: Examples
         # Reaches to the highest interval or rate, so that all splits can be compared.
         scale=max([*(max([s["wer"] or 0.0, *(s["wer_ci95"] or [])]) for s in splits.values()), 0.01]),
         several=len(splits) > 1,
+        explained=EXPLAINED,
         style=Markup(_asset("page.css")),
         scripts={name: Markup(source) for name, source in scripts.items()},
         policy=_policy(scripts.values()),

@@ -235,7 +235,7 @@ def _rounded(seconds: float | None) -> float | None:
 def _wrong_durations(result: Result) -> dict[str, Any] | None:
     """Recordings that are not as long as their manifest says, those furthest from it first; None where all are."""
     seconds, allowed = _WRONG_DURATION
-    wrong = []
+    wrong: list[dict[str, Any]] = []
     for item in result.split.utterances:
         found = result.durations.get(item.id, item.duration)
         if abs(found - item.duration) > max(seconds, allowed * found):

@@ -128,8 +128,8 @@ def _trn(line: str) -> Row:
         raise ValueError("does not end in an id in parentheses, as trn does")
     if found := _ALTERNATIVES.search(match[1]) or _NO_WORD.search(match[1]):
         raise ValueError(
-            f"holds sclite's mark of alternatives or of no word, {found[0]!r:.60}, which is not supported: write the one "
-            "text that is to count, or score with sclite"
+            f"holds sclite's mark of alternatives or of no word, {found[0]!r:.60}, which is not supported: write the "
+            "one text that is to count, or score with sclite"
         )
     return match[2].strip(), match[1].strip(), {}
 

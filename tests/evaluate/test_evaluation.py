@@ -312,3 +312,13 @@ def test_texts_for_sclite_never_stand_beside_new_figures(parrot, tmp_path):
     (tmp_path / "out/mine.ref.trn").write_text("of somebody else (u1)\n", encoding="utf-8")
     run(parrot, tmp_path / "out", f"other={test}")
     assert [path.name for path in (tmp_path / "out").glob("*.trn")] == ["mine.ref.trn"]
+
+
+def test_reports_say_where_their_figures_are_explained(parrot, tmp_path):
+    test = corpus(tmp_path, "test", [("u1", "a b", None)])
+    parrot.says = {"u1": "a"}
+    _, text, _ = run(parrot, tmp_path / "out", test)
+    page = (tmp_path / "out" / "report.html").read_text(encoding="utf-8")
+    assert "docs/statistics.md" in text and "docs/statistics.md" in page
+    explained = (Path(__file__).parents[2] / "docs/statistics.md").read_text(encoding="utf-8")
+    assert all(f"**{word}**" in explained for word in ("ECE", "AUROC", "NCE", "WER", "MAPSSWE"))

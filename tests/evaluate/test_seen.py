@@ -89,7 +89,7 @@ def test_ten_of_the_training_set_slipped_in_renamed_and_in_another_format(folder
     assert text.index(f"**{line}") < text.index("%WER")
     assert "| mixed (10 heard in training) |" in text
     page = (folder / "report/report.html").read_text(encoding="utf-8")
-    assert '<span class="tag alarm">10 heard in training</span>' in page
+    assert '<span class="alarm">10 heard in training</span>' in page
     before = (folder / "report/report.json").read_bytes()
     with pytest.raises(ScoreError, match=rf"mixed: {line}.*being strict, nothing is reported"):
         report_of(folder, folder / "mixed.jsonl", strict=True)
