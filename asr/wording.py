@@ -36,6 +36,11 @@ def complaint(error: Mapping[str, Any]) -> str:
     return message[0].lower() + message[1:]
 
 
+def counted(count: int, one: str, many: str = "") -> str:
+    """So many of something: `1 error`, `1,234 errors`; `many` where that is not `one` with an s."""
+    return f"{count:,} {one if count == 1 else many or one + 's'}"
+
+
 def how_long(seconds: float) -> str:
     """A duration for people, in a unit that leaves something of it: `6.37 h`, `12.5 min` or `3.3 s`."""
     if seconds >= 3600:

@@ -15,7 +15,10 @@ Report = Annotated[
 def compare(
     report_a: Report,
     report_b: Report,
-    split: Annotated[str | None, typer.Option("--split", help="Compare this split only; else all.")] = None,
+    split: Annotated[
+        str | None,
+        typer.Option("--split", metavar="NAME", help="Compare this only (A=B: two names of it); else all."),
+    ] = None,
     examples: Annotated[
         int, typer.Option("--examples", min=0, help="Utterances that differ most, shown for each split.")
     ] = 10,

@@ -7,7 +7,7 @@ from typing import Any
 import typer
 
 from asr.cli.options import Model
-from asr.wording import how_long
+from asr.wording import counted, how_long
 
 
 def info(model: Model) -> None:
@@ -46,7 +46,7 @@ def _decoding(facts: dict[str, Any]) -> dict[str, str]:
     if profile is None:
         return {}
     settings = f"weight {profile.lm_weight:g}, word bonus {profile.word_bonus:g}, beam {profile.beam}"
-    measured = f"WER {100 * profile.wer:.2f} % on {profile.utterances:,} utterances"
+    measured = f"WER {100 * profile.wer:.2f} % on {counted(profile.utterances, 'utterance')}"
     name = f"{profile.lm_name} ({profile.lm})" if profile.lm_name else profile.lm
     lexicon = "" if profile.lexicon is None else f", {profile.lexicon_facts}"
     return {"tuned with": f"language model {name}{lexicon}: {settings}; {measured}"}
@@ -70,7 +70,7 @@ def _training(facts: dict[str, Any]) -> dict[str, str]:
     if "train_utterances" in facts:
         audio = how_long(facts.get("train_seconds", 0))
         name = facts.get("dataset") or "unnamed data"
-        lines["trained on"] = f"{name}, {facts['train_utterances']:,} utterances, {audio}"
+        lines["trained on"] = f"{name}, {counted(facts['train_utterances'], 'utterance')}, {audio}"
     if start := facts.get("started_from"):
         lines["started from"] = f"model {start}"
     if "epoch" in facts:
@@ -79,7 +79,7 @@ def _training(facts: dict[str, Any]) -> dict[str, str]:
         lines["averaged"] = f"the weights of the {averaged['choice']} epochs: {', '.join(map(str, averaged['epochs']))}"
     if validation := facts.get("validation"):
         rates = [f"{rate.upper()} {100 * validation[rate]:.2f} %" for rate in ("wer", "cer") if rate in validation]
-        lines["validation"] = f"{', '.join(rates)} on {validation.get('utterances', 0):,} utterances"
+        lines["validation"] = f"{', '.join(rates)} on {counted(validation.get('utterances', 0), 'utterance')}"
     if versions := facts.get("versions"):
         lines["made with"] = ", ".join(f"{package} {number}" for package, number in versions.items())
     return lines

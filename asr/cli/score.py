@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from asr.cli.options import By, NormalizerOf, Trn, VocabularyFile, extras_of, normalizer_of
+from asr.cli.options import By, NormalizerOf, Trn, VocabularyFile, extras_of, normalizer_of, say_notes
 
 
 def score(
@@ -36,12 +36,15 @@ def score(
     from asr.evaluate import score_texts
     from asr.evaluate.markdown import summary
     from asr.evaluate.origin import by_others
+    from asr.evaluate.splits import file_hash
     from asr.evaluate.texts import read_hypotheses, read_references
     from asr.text import Normalizer
 
     if raw and normalizer:
         raise typer.BadParameter("the texts as they are, or normalised: not both", param_hint="--raw")
     said, recognised = read_references(references), read_hypotheses(hypotheses)
+    if said.sha256 == file_hash(hypotheses):
+        say_notes([f"{references} and {hypotheses} are the same file: of a recogniser this says nothing"])
     chosen = Normalizer("none") if raw else normalizer_of(normalizer)
     origin = by_others(name or str(hypotheses), hypotheses, chosen)
     report = score_texts(said, recognised, origin, out, chosen, extras_of(by, vocabulary, trn, chosen))

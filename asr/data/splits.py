@@ -2,16 +2,17 @@
 
 The same recording in two splits is always an error, whether it shows by its id, by its file, or by its sound (a copy in
 another format). The same speakers or texts are an error unless dataset.yaml declares them, as
-`shared: [speaker, text]`; then evaluations say so in their reports.
+`shared: [speaker, text]`; then evaluations say so in their reports. Of splits of different data sets only recordings
+are compared: two corpora may both call a speaker 0001, and both hold the word seven.
 """
 
 from __future__ import annotations
 
 import hashlib
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
-from itertools import combinations
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from itertools import combinations, product
 from pathlib import Path
 from typing import Literal
 
@@ -24,7 +25,7 @@ from asr.data.recordings import same_recordings
 from asr.errors import ManifestError
 from asr.text import Normalizer
 
-Kind = Literal["id", "audio", "recording", "speaker", "text"]
+Kind = Literal["id", "audio", "recording", "copy", "speaker", "text"]
 
 SAME_DURATION = 0.030  # seconds
 
@@ -32,6 +33,7 @@ _NOUNS: dict[Kind, tuple[str, str]] = {
     "id": ("utterance id", "utterance ids"),
     "audio": ("audio file", "audio files"),
     "recording": ("recording", "recordings (same text, duration and sound)"),
+    "copy": ("recording", "recordings (same duration and sound, and same text or id)"),
     "speaker": ("speaker", "speakers"),
     "text": ("text", "texts"),
 }
@@ -42,9 +44,10 @@ class Overlap:
     """Something that two splits share.
 
     Attributes:
-        kind: What is shared. `recording` is the same text, duration (within 30 ms) and sound in different files.
+        kind: What is shared. `recording` is the same text, duration (within 30 ms) and sound in different files;
+            `copy` too, or the same id instead of the text, of two data sets.
         splits: Names of the two.
-        values: The shared ids, speakers or texts; for audio and recordings, pairs of utterance ids as "a = b". Sorted.
+        values: The shared ids, speakers or texts; else pairs of utterance ids as "a = b". Sorted.
         declared: Whether dataset.yaml says that it is on purpose.
     """
 
@@ -106,6 +109,40 @@ def refuse_overlaps(splits: Mapping[str, Sequence[Utterance]], dataset: Dataset)
     wanted = ", ".join([*dataset.shared, *(kind for kind in kinds if kind not in dataset.shared)])
     hint = f" (if that is on purpose, say `shared: [{wanted}]` in dataset.yaml)" if kinds else ""
     raise ManifestError("; ".join(map(str, undeclared)) + hint)
+
+
+def refuse_copies(folders: Sequence[Mapping[str, Sequence[Utterance]]]) -> None:
+    """Raise if splits of different data sets hold the same recordings, which no dataset.yaml can declare.
+
+    Args:
+        folders: The splits of each data set, by name.
+
+    Raises:
+        ManifestError: All that they share, in one line.
+    """
+    normalize = Normalizer.from_config(TextConfig())
+    found = [
+        overlap
+        for one, other in combinations(folders, 2)
+        for first, second in product(one.items(), other.items())
+        for overlap in _copies((first[0], second[0]), first[1], second[1], normalize)
+    ]
+    if found:
+        raise ManifestError("; ".join(map(str, found)))
+
+
+def _copies(
+    names: tuple[str, str], first: Sequence[Utterance], second: Sequence[Utterance], normalize: Callable[[str], str]
+) -> Iterator[Overlap]:
+    """The recordings that two splits of different data sets share; what their speakers are called says nothing."""
+    ones, others = ([replace(item, speaker=None) for item in utterances] for utterances in (first, second))
+    files = _same_files(ones, others)
+    alike = _same_recordings(_by_text(ones, normalize), _by_text(others, normalize))
+    alike |= _same_recordings({item.id: [item] for item in ones}, {item.id: [item] for item in others})
+    found: dict[Kind, set[tuple[str, str]]] = {"audio": files, "copy": alike - files}
+    for kind, pairs in found.items():
+        if pairs:
+            yield Overlap(kind, names, tuple(sorted(f"{one} = {other}" for one, other in pairs)))
 
 
 def shared_dataset(manifests: Iterable[Path]) -> Dataset:

@@ -15,9 +15,10 @@ from typing import Any
 
 from asr.errors import ScoreError
 from asr.evaluate.groups import grouped, word_fields
-from asr.evaluate.markdown import aligned, percent, table
+from asr.evaluate.markdown import EXPLAINED, aligned, percent, table
 from asr.evaluate.report import FORMAT as REPORT_FORMAT
 from asr.score import Score, UtteranceScore, difference, matched_pairs, score, wer_interval
+from asr.wording import counted
 
 FORMAT = 1
 _NAMED = 3  # ids that an error message names
@@ -94,7 +95,7 @@ def compare(first: Evaluation, second: Evaluation, split: str | None = None, exa
     Args:
         first: One.
         second: The other; a difference below 0 says that it has fewer errors.
-        split: The only split to compare; None: all.
+        split: The only split to compare, or A=B where the two call it differently; None: all, by their names.
         examples: How many of the utterances that changed most are shown, for each split.
 
     Returns:
@@ -108,21 +109,29 @@ def compare(first: Evaluation, second: Evaluation, split: str | None = None, exa
             f"the texts were normalised differently: {first.path} by {json.dumps(first.report['normalizer'])}, "
             f"{second.path} by {json.dumps(second.report['normalizer'])}"
         )
-    names = list(first.records) if split is None else [split]
-    for one, other in ((first, second), (second, first)):
-        if missing := [name for name in names if name not in one.records]:
-            raise ScoreError(
-                f"{one.path}: has no split {', '.join(missing)}, only {', '.join(one.records)}"
-                + ("" if split else f"; {other.path} has it (--split NAME compares one)")
-            )
-        if split is None:
-            names = list(dict.fromkeys([*names, *other.records]))
+    pairs = _splits(first, second, split)
     return {
         "format": FORMAT,
         "first": _origin(first),
         "second": _origin(second),
-        "splits": {name: _compare_split(name, first, second, examples) for name in names},
+        "splits": {name: _compare_split(pair, first, second, examples) for name, pair in pairs.items()},
     }
+
+
+def _splits(first: Evaluation, second: Evaluation, split: str | None) -> dict[str, tuple[str, str]]:
+    """What the two call each split that is to be compared, by what the comparison calls it."""
+    names = list(dict.fromkeys([*first.records, *second.records])) if split is None else [split]
+    pairs = {name: (name, name) for name in names}
+    if split and "=" in split and split not in first.records and split not in second.records:
+        here, _, there = split.partition("=")
+        pairs = {split: (here, there)}
+    for place, one, other in ((1, second, first), (0, first, second)):
+        if missing := [pair[place] for pair in pairs.values() if pair[place] not in one.records]:
+            hint = f"; {other.path} has it (--split NAME compares one, --split A=B one that the second report calls B)"
+            raise ScoreError(
+                f"{one.path}: has no split {', '.join(missing)}, only {', '.join(one.records)}{'' if split else hint}"
+            )
+    return pairs
 
 
 def _origin(one: Evaluation) -> dict[str, Any]:
@@ -130,9 +139,9 @@ def _origin(one: Evaluation) -> dict[str, Any]:
     return {"report": str(one.path), "name": one.report["model"]["name"], **{key: one.report.get(key) for key in keys}}
 
 
-def _compare_split(name: str, first: Evaluation, second: Evaluation, examples: int) -> dict[str, Any]:
-    records = first.records[name], second.records[name]
-    _check_same(name, first, second)
+def _compare_split(names: tuple[str, str], first: Evaluation, second: Evaluation, examples: int) -> dict[str, Any]:
+    records = first.records[names[0]], second.records[names[1]]
+    _check_same(names, first, second)
     keys = list(records[0])
     scores = [_score(keys, part) for part in records]
     pairs = list(zip(*(one.per_utterance for one in scores), strict=True))
@@ -147,19 +156,21 @@ def _compare_split(name: str, first: Evaluation, second: Evaluation, examples: i
     }
 
 
-def _check_same(name: str, first: Evaluation, second: Evaluation) -> None:
+def _check_same(names: tuple[str, str], first: Evaluation, second: Evaluation) -> None:
     """Refuse splits that are not the same utterances with the same references."""
-    here, there = first.records[name], second.records[name]
-    for one, ids in ((second, [key for key in here if key not in there]), (first, [k for k in there if k not in here])):
+    here, there = first.records[names[0]], second.records[names[1]]
+    lacking = (second, names[1], [key for key in here if key not in there])
+    for one, name, ids in (lacking, (first, names[0], [key for key in there if key not in here])):
         if ids:
             raise ScoreError(f"{one.path}: split {name} lacks {_some(ids)}, which the other evaluation has")
     if other := [key for key in here if here[key]["reference"] != there[key]["reference"]]:
-        raise ScoreError(f"split {name}: the references are not the same for {_some(other)}")
+        called = " and ".join(dict.fromkeys(names))
+        raise ScoreError(f"split {called}: the references are not the same for {_some(other)}")
 
 
 def _some(ids: Sequence[str]) -> str:
     more = f" and {len(ids) - _NAMED} more" if len(ids) > _NAMED else ""
-    return f"{len(ids)} utterance{'s' if len(ids) > 1 else ''} ({', '.join(ids[:_NAMED])}{more})"
+    return f"{counted(len(ids), 'utterance')} ({', '.join(ids[:_NAMED])}{more})"
 
 
 def _score(keys: Iterable[str], records: dict[str, dict[str, Any]]) -> Score:
@@ -240,7 +251,8 @@ def _section(split: dict[str, Any]) -> list[str]:
         for letter, rate, alone, wins in zip("AB", split["wer"], split["each"], split["fewer_errors"], strict=True)
     ]
     lines = table(["", "WER %", "95 % interval", "errors", "utterances with fewer errors than the other"], rows)
-    lines += ["", f"{split['words']:,} words in {split['utterances']:,} utterances.", "", *_verdict(split)]
+    size = f"{counted(split['words'], 'word')} in {counted(split['utterances'], 'utterance')}."
+    lines += ["", size, "", *_verdict(split)]
     for field, parts in split["groups"].items():
         if len(parts) > 1:
             lines += ["", f"### By {field}", "", *_group_table(field, parts)]
@@ -266,13 +278,27 @@ def _verdict(split: dict[str, Any]) -> list[str]:
         said = "**The difference may well be luck.**"
     pairs = split["matched_pairs"]
     z = "infinite" if pairs["z"] is None else f"{pairs['z']:.2f}"
+    disagree = any(split["fewer_errors"]) and (low > 0 or high < 0) != (split["p"] <= 0.05)
     return [
         f"{said} B − A: {_signed(split['difference'])} points of WER, 95 % interval {_signed(low)} to {_signed(high)}, "
         f"p {_p(split['p'])} ({split['method']}).",
+        *(["", _which_to_believe(split)] if disagree else []),
         "",
-        f"MAPSSWE, sclite's matched pairs: {pairs['segments']:,} segments, z {z}, p {_p(pairs['p'])}; it "
-        "takes the errors of one utterance for independent, so it is the readier of the two to see a difference.",
+        f"MAPSSWE, sclite's matched pairs: {counted(pairs['segments'], 'segment')}, z {z}, p {_p(pairs['p'])}; it "
+        "takes the errors of one utterance for independent, so it is the readier of the two to see a difference. "
+        f"Both are explained in {EXPLAINED}.",
     ]
+
+
+def _which_to_believe(split: dict[str, Any]) -> str:
+    """Where an interval has 0 on one side and p says luck, or the reverse."""
+    start = "The interval and p seem to disagree on whether this is luck: "
+    if not split["method"].startswith("exact"):
+        return f"{start}both are of the same resamples, and this is just on their border, so take neither for proof."
+    return (
+        f"{start}believe p. With few utterances that differ it is exact, of all ways to exchange the two results of "
+        "each (fewer than six of them can never come below 0.05), and the interval is an approximation."
+    )
 
 
 def _group_table(field: str, parts: Sequence[dict[str, Any]]) -> list[str]:

@@ -68,10 +68,13 @@ def word_fields(counts: Counts) -> dict[str, int]:
 def _rates(items: Sequence[UtteranceScore]) -> dict[str, Any]:
     counts = pooled(item.words for item in items)
     interval = wer_interval([item.words.errors for item in items], [item.words.length for item in items])
+    known = counts.length > 0
+    # That a rate is anywhere between nothing and all, and beyond, is no information: two right words give 0 to 206 %.
+    telling = known and interval.high - interval.low < 1
     return {
         "utterances": len(items),
         "wer": counts.rate,
-        "wer_ci95": [interval.low, interval.high] if counts.length else None,
-        "ci_method": interval.method,
+        "wer_ci95": [interval.low, interval.high] if telling else None,
+        "ci_method": "too few words" if known and not telling else interval.method,
         **word_fields(counts),
     }

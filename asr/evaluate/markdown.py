@@ -8,16 +8,18 @@ from typing import Any
 
 from rich.cells import cell_len  # columns on a screen: two for a Chinese character, none for a combining mark
 
+from asr.evaluate.notes import notes
 from asr.evaluate.report import Result
-from asr.evaluate.seen import warnings
+from asr.evaluate.seen import heard_in_training, warnings
 from asr.score import Counts, Pair, UtteranceScore
-from asr.wording import how_long
+from asr.wording import counted, how_long
 
 _RATES = ("WER % (95 % interval)", "CER %", "CER % without spaces", "SER %")
 _WORST = 10
 _FREQUENT = 10
 _GROUPS = 50
 _COLUMNS = 100  # of an aligned line
+EXPLAINED = "docs/statistics.md of asr"
 _NONE = "*"  # fills the place of a word that is not there
 
 
@@ -40,10 +42,11 @@ def summary(report: dict[str, Any]) -> str:
     lines = []
     for name, split in report["splits"].items():
         bounds = split["wer_ci95"]
-        interval = f", 95 % interval {percent(bounds[0])} – {percent(bounds[1])}" if bounds else ""
-        unread = f", {len(split['unreadable']):,} recordings unreadable" if split["unreadable"] else ""
-        lines.append(f"{name}: {kaldi(split)}{interval}, CER {percent(split['cer'])}{unread}")
-        lines += [f"{name}: {warning}" for warning in warnings(split)]
+        reach = f", 95 % interval {percent(bounds[0])} – {percent(bounds[1])}" if bounds else ""
+        unread = f", {counted(len(split['unreadable']), 'recording')} unreadable" if split["unreadable"] else ""
+        mark = f", {heard}" if (heard := heard_in_training(split)) else ""
+        lines.append(f"{name}: {kaldi(split)}{reach}, CER {percent(split['cer'])}{unread}{mark}")
+        lines += [f"{name}: {line}" for line in (*warnings(split), *notes(split))]
     return "\n".join(lines)
 
 
@@ -86,8 +89,10 @@ def _summary(name: str, split: dict[str, Any]) -> list[str]:
     if split["wer_ci95"]:
         wer += f" ({percent(split['wer_ci95'][0])} – {percent(split['wer_ci95'][1])})"
     audio, seconds = split["audio_seconds"], split["decode_seconds"]
+    unread = f"{len(split['unreadable']):,} unreadable" if split["unreadable"] else ""
+    marks = ", ".join(filter(None, (unread, heard_in_training(split))))
     return [
-        name + (f" ({len(split['unreadable']):,} unreadable)" if split["unreadable"] else ""),
+        f"{name} ({marks})" if marks else name,
         wer,
         *(percent(split[rate]) for rate in ("cer", "cer_no_space", "ser")),
         f"{split['words']:,}",
@@ -104,6 +109,7 @@ def _provenance(report: dict[str, Any]) -> list[str]:
         *(_of_others(report["hypotheses"]) if report["hypotheses"] else _of_ours(report)),
         f"- both sides normalised by {normalizer['name']} version {normalizer['version']} ({options})",
         "- counts are pooled over utterances; an utterance that cannot be read counts as deleted",
+        f"- what intervals, ECE, AUROC and NCE mean, and what is missed of what was heard before: {EXPLAINED}",
         f"- asr {program['version']}" + (f" at commit {program['commit']}" if program["commit"] else ""),
         "- " + ", ".join(f"{package} {number}" for package, number in report["versions"].items()),
         f"- {report['created']}" + (f", `{report['command']}`" if report["command"] else ""),
@@ -121,7 +127,7 @@ def _of_ours(report: dict[str, Any]) -> list[str]:
     if report["trained"]:
         lines.append(f"- {trained(report['trained'])}")
     if profile:
-        lines.append(f"- decoding tuned on {profile['utterances']:,} utterances ({profile['tuned_on']})")
+        lines.append(f"- decoding tuned on {counted(profile['utterances'], 'utterance')} ({profile['tuned_on']})")
     return lines
 
 
@@ -142,7 +148,8 @@ def _section(split: dict[str, Any], result: Result, others: bool) -> list[str]:
         lines += ["", f"Had the best of each list of readings been chosen: WER {percent(split['oracle_wer'])} %."]
     if found := split["confidence"]:
         named = (f"{key.upper()} {found[key]:.3f}" for key in ("ece", "auroc", "nce") if found[key] is not None)
-        lines += ["", f"Confidence of {found['words']:,} words: {', '.join(named)}."]
+        lines += ["", f"Confidence of {counted(found['words'], 'word')}: {', '.join(named)}."]
+    lines += [line for note in notes(split) for line in ("", f"{note[0].upper()}{note[1:]}.")]
     if split["heard"] is None and not others:
         lines += ["", "What this model has heard before, it does not remember: an overlap would not show."]
     if shared := split["dataset"]["shared"]:
@@ -150,10 +157,12 @@ def _section(split: dict[str, Any], result: Result, others: bool) -> list[str]:
     if split["overlaps"]:
         lines += ["", *(f"- {overlap}" for overlap in split["overlaps"])]
     if outside := split["outside_alphabet"]:
-        found = ", ".join(f"{char!r} (U+{ord(char):04X}) {count} times" for char, count in outside.items())
+        found = ", ".join(f"{char!r} (U+{ord(char):04X}) {counted(count, 'time')}" for char, count in outside.items())
         lines += ["", f"In the references, but not in the model's alphabet, so always errors: {found}."]
     if split["unreadable"]:
-        lines += ["", f"**{len(split['unreadable'])} utterances could not be read**, and count as deleted:", ""]
+        count = len(split["unreadable"])
+        verb = "counts" if count == 1 else "count"
+        lines += ["", f"**{counted(count, 'utterance')} could not be read**, and {verb} as deleted:", ""]
         lines += [f"- {item['id']}: {item['error']}" for item in split["unreadable"]]
     if found := split["vocabulary"]:
         lines += ["", *_vocabulary(found)]
@@ -166,7 +175,7 @@ def _section(split: dict[str, Any], result: Result, others: bool) -> list[str]:
 def _vocabulary(found: dict[str, Any]) -> list[str]:
     """Reference words that a vocabulary holds, and those that it lacks."""
     rows = [
-        [f"{where} the {found['size']:,} words of {found['file']}", percent(part["rate"]), *_counts(part)]
+        [f"{where} the {counted(found['size'], 'word')} of {found['file']}", percent(part["rate"]), *_counts(part)]
         for where, part in (("among", found["inside"]), ("not among", found["outside"]))
     ]
     lines = table(["reference words", "wrong %", "wrong", "words"], rows)
@@ -205,7 +214,7 @@ def _worst(result: Result) -> list[str]:
 
 
 def _described(item: UtteranceScore) -> str:
-    return f"{item.words.errors} errors in {item.words.length} words"
+    return f"{counted(item.words.errors, 'error')} in {counted(item.words.length, 'word')}"
 
 
 def _groups(title: str, key: str, parts: Sequence[dict[str, Any]]) -> list[str]:
@@ -216,7 +225,7 @@ def _groups(title: str, key: str, parts: Sequence[dict[str, Any]]) -> list[str]:
         [
             "(unknown)" if part[key] is None else part[key],
             percent(part["wer"]),
-            " – ".join(map(percent, part["wer_ci95"] or [])),
+            interval(part),
             *(f"{part[name]:,}" for name in ("errors", "words", "utterances")),
         ]
         for part in parts[:_GROUPS]
@@ -224,6 +233,13 @@ def _groups(title: str, key: str, parts: Sequence[dict[str, Any]]) -> list[str]:
     left = len(parts) - len(rows)
     rates = table([title.lower(), "WER %", "95 % interval", "errors", "words", "utterances"], rows)
     return ["", f"### {title}", "", *rates, *(["", f"and {left} more, in report.json"] if left else [])]
+
+
+def interval(part: dict[str, Any]) -> str:
+    """The interval of a group; that there is none where it would say nothing."""
+    if part["wer_ci95"]:
+        return " – ".join(map(percent, part["wer_ci95"]))
+    return "too few" if part["words"] else ""
 
 
 def table(header: Sequence[str], rows: Iterable[Sequence[str]], align: str = "---:") -> list[str]:

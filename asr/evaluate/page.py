@@ -17,11 +17,12 @@ from markupsafe import Markup
 from asr.atomic import replacing
 from asr.errors import AudioError
 from asr.evaluate.examples import LONGEST, Example, Examples
-from asr.evaluate.markdown import kaldi, trained
+from asr.evaluate.markdown import EXPLAINED, interval, kaldi, trained
+from asr.evaluate.notes import notes
 from asr.evaluate.report import Result
-from asr.evaluate.seen import warnings
+from asr.evaluate.seen import heard_in_training, warnings
 from asr.score import UtteranceScore
-from asr.wording import how_long
+from asr.wording import counted, how_long
 
 _ASSETS = "assets"
 _SCRIPTS = ("theme.js", "example.js", "page.js")
@@ -51,7 +52,9 @@ def render(report: dict[str, Any], results: Sequence[Result], examples: Examples
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters |= {"percent": _percent, "how_long": how_long, "kaldi": kaldi, "warnings": warnings}
+    environment.filters |= {"percent": _percent, "how_long": how_long, "counted": counted}
+    environment.filters |= {"kaldi": kaldi, "warnings": warnings, "notes": notes}
+    environment.filters |= {"interval": interval, "heard_in_training": heard_in_training}
     scripts = {name.removesuffix(".js"): _asset(name) for name in _SCRIPTS}
     splits = report["splits"]
     return environment.get_template("page.html.jinja").render(
@@ -59,6 +62,7 @@ def render(report: dict[str, Any], results: Sequence[Result], examples: Examples
         # Reaches to the highest interval or rate, so that all splits can be compared.
         scale=max([*(max([s["wer"] or 0.0, *(s["wer_ci95"] or [])]) for s in splits.values()), 0.01]),
         several=len(splits) > 1,
+        explained=EXPLAINED,
         style=Markup(_asset("page.css")),
         scripts={name: Markup(source) for name, source in scripts.items()},
         policy=_policy(scripts.values()),
@@ -99,7 +103,7 @@ def _data(results: Sequence[Result], examples: Examples) -> dict[str, Any]:
                 number,
                 item.id,
                 utterance.speaker,
-                round(utterance.duration, 2),
+                round(result.durations.get(item.id, utterance.duration), 2),
                 _alignment(item),
                 _confidences(result, item),
                 result.unreadable.get(item.id),

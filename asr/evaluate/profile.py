@@ -26,6 +26,7 @@ from asr.model.file import model_path, save_model
 from asr.recognizer import Recognizer
 from asr.score import Score, score
 from asr.score.calibration import reliability
+from asr.wording import counted
 
 
 @dataclass(frozen=True)
@@ -157,6 +158,6 @@ def _calibrate(
     calibration = fit(np.concatenate(found), np.array(correct)) if found else None
     if calibration:
         measured = reliability(confidences(np.concatenate(found), calibration), correct)
-        title = f"{measured.words:,} words that this was fitted on: ECE {measured.ece:.3f}"
+        title = f"{counted(measured.words, 'word')} that this was fitted on: ECE {measured.ece:.3f}"
         draw_reliability(measured, title, picture)
     return calibration

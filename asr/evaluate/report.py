@@ -8,7 +8,7 @@ import platform
 import tempfile
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -27,6 +27,8 @@ from asr.transcript import Word
 FORMAT = 2  # 1 had no groups, nothing heard before, and a model always
 _MIN_SPEAKERS = 20  # for an interval over speakers
 _TOP = 50  # most frequent errors of each kind that are kept
+_WRONG_DURATION = 0.1, 0.05  # seconds, and share of the recording: by more than both is no rounding nor a codec's end
+_EXAMPLES = 10
 _PACKAGES = ("torch", "numpy", "jiwer", "rapidfuzz", "soundfile", "soxr")
 
 
@@ -44,6 +46,7 @@ class Result:
         audio_seconds: Length of the audio that was recognised; None where that is not known.
         decode_seconds: Time that took, from the file to the text; None where others did it.
         heard: What the recogniser has heard of it before: see `asr.evaluate.seen`.
+        durations: Seconds of the recordings that were read, by id.
     """
 
     split: Split
@@ -55,6 +58,7 @@ class Result:
     audio_seconds: float | None
     decode_seconds: float | None
     heard: dict[str, Any] | None
+    durations: Mapping[str, float] = field(default_factory=dict)
 
     def words(self, item: UtteranceScore) -> Sequence[Word] | None:
         """What was heard, one for each word that was scored; None where a normaliser has joined or parted words."""
@@ -108,10 +112,12 @@ def build_report(origin: Origin, results: Sequence[Result], extras: Extras) -> d
 def write_report(out: Path, report: dict[str, Any], text: str, results: Sequence[Result], extras: Extras) -> None:
     """Write report.json, report.md and hypotheses.jsonl into a folder, each in one step.
 
-    The page of an earlier report is removed first: it is written last, and must not stand beside other figures.
+    What an earlier report left here and this one does not replace is removed first, and the page, which is written
+    last: they must not stand beside other figures.
     """
     require_folder(out)
-    (out / "report.html").unlink(missing_ok=True)
+    for path in [out / "report.html", *_earlier_trn(out, report)]:
+        path.unlink(missing_ok=True)
     records = (record for result in results for record in hypothesis_records(result, extras.by))
     lines = (json.dumps(record, ensure_ascii=False) + "\n" for record in records)
     contents = {
@@ -165,10 +171,26 @@ def _trn(results: Sequence[Result]) -> dict[str, str]:
     """Files for sclite by name: the texts as they were compared, each with its id in parentheses."""
     files = {}
     for result in results:
-        for side, kind in (("reference", "ref"), ("hypothesis", "hyp")):
+        for side, name in zip(("reference", "hypothesis"), _trn_names(result.split.name), strict=True):
             lines = (f"{getattr(item, side)} ({item.id})\n" for item in result.score.per_utterance)
-            files[f"{result.split.name}.{kind}.trn"] = "".join(lines)
+            files[name] = "".join(lines)
     return files
+
+
+def _trn_names(split: str) -> tuple[str, str]:
+    return f"{split}.ref.trn", f"{split}.hyp.trn"
+
+
+def _earlier_trn(out: Path, report: Mapping[str, Any]) -> list[Path]:
+    """The files for sclite that the report now in a folder may have written, but for those that are scored here."""
+    try:
+        splits = list(json.loads((out / "report.json").read_text(encoding="utf-8"))["splits"])
+    except (OSError, ValueError, KeyError, TypeError):  # none there, or not ours: then neither are such files
+        return []
+    scored = [*(split["manifest"] for split in report["splits"].values()), (report["hypotheses"] or {}).get("file", "")]
+    kept = {Path(path).resolve() for path in scored}
+    found = [out / name for split in splits for name in _trn_names(split)]
+    return [path for path in found if path.resolve() not in kept]
 
 
 def _split(result: Result, unknown: Callable[[str], set[str]] | None, extras: Extras) -> dict[str, Any]:
@@ -186,6 +208,7 @@ def _split(result: Result, unknown: Callable[[str], set[str]] | None, extras: Ex
         "utterances": score.utterances,
         "audio_seconds": _rounded(result.audio_seconds),
         "decode_seconds": _rounded(result.decode_seconds),
+        "wrong_durations": _wrong_durations(result),
         "manifest": str(result.split.manifest),
         "manifest_sha256": result.split.sha256,
         "dataset": {
@@ -207,6 +230,18 @@ def _split(result: Result, unknown: Callable[[str], set[str]] | None, extras: Ex
 
 def _rounded(seconds: float | None) -> float | None:
     return seconds if seconds is None else round(seconds, 3)
+
+
+def _wrong_durations(result: Result) -> dict[str, Any] | None:
+    """Recordings that are not as long as their manifest says, those furthest from it first; None where all are."""
+    seconds, allowed = _WRONG_DURATION
+    wrong: list[dict[str, Any]] = []
+    for item in result.split.utterances:
+        found = result.durations.get(item.id, item.duration)
+        if abs(found - item.duration) > max(seconds, allowed * found):
+            wrong.append({"id": item.id, "declared": round(item.duration, 3), "measured": round(found, 3)})
+    wrong.sort(key=lambda one: -abs(one["declared"] - one["measured"]))
+    return {"utterances": len(wrong), "examples": wrong[:_EXAMPLES]} if wrong else None
 
 
 def _confidence(found: Reliability | None) -> dict[str, Any] | None:

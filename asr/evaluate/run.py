@@ -23,6 +23,7 @@ from asr.score import oracle_counts, score
 from asr.score.calibration import Reliability, reliability
 from asr.text import Normalizer
 from asr.transcript import Word
+from asr.wording import counted
 
 Progress = Callable[[str, float, float], None]
 
@@ -123,7 +124,8 @@ def _refuse_unreadable(result: Result) -> None:
     """Refuse a split of which nothing could be read: 100 % errors would be said of no recording at all."""
     if result.split.utterances and len(result.unreadable) == len(result.split.utterances):
         first = next(iter(result.unreadable.values()))
-        raise ScoreError(f"{result.split.name}: none of its {len(result.unreadable):,} recordings can be read: {first}")
+        count = counted(len(result.unreadable), "recording")
+        raise ScoreError(f"{result.split.name}: none of its {count} can be read: {first}")
 
 
 def _write(
@@ -146,8 +148,9 @@ def _recognise(recognizer: Recognizer, split: Split, batch_frames: int, progress
     nbests: dict[str, list[str]] = {}
     recognised: dict[str, Sequence[Word]] = {}
     unreadable: dict[str, str] = {}
+    measured: dict[str, float] = {}
     prints: dict[str, Prints] = {}
-    audio = done = printing = 0.0
+    done = printing = 0.0
 
     def listen(place: int, waveform: Waveform) -> None:
         nonlocal printing
@@ -164,7 +167,7 @@ def _recognise(recognizer: Recognizer, split: Split, batch_frames: int, progress
         else:
             nbests[utterance.id] = [reading.text for reading in result.nbest]
             recognised[utterance.id] = result.words
-            audio += result.duration
+            measured[utterance.id] = result.duration
         done += utterance.duration
         progress(split.name, done, total)
     seconds = time.perf_counter() - start - printing
@@ -177,8 +180,9 @@ def _recognise(recognizer: Recognizer, split: Split, batch_frames: int, progress
         oracle=oracle_counts(references, nbests, recognizer.normalizer) if recognizer.decoding.nbest > 1 else None,
         recognised=recognised,
         unreadable={item.id: unreadable[item.id] for item in split.utterances if item.id in unreadable},
-        audio_seconds=audio,
+        audio_seconds=sum(measured.values()),
         decode_seconds=seconds,
+        durations=measured,
         heard=seen(_counts_here(recognizer), split, prints),
     )
     return replace(found, reliability=_reliability(found))

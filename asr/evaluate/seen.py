@@ -7,13 +7,14 @@ from typing import Any
 
 import numpy as np
 
-from asr.data.prints import Prints, from_json, known, speaker_hashes
+from asr.data.prints import PRINT, Prints, from_json, known, speaker_hashes
 from asr.evaluate.splits import Split
+from asr.wording import counted
 
 _LISTED = 100  # ids in report.json
 # What it means for the rate that is measured, by what the model heard them for.
 MEANING = {
-    "train": "heard in training, or sound just like recordings that were: on new recordings it makes more errors",
+    "train": "heard in training, or just like recordings that were: on new recordings it makes more errors",
     "valid": "in the validation set that chose this model: on new recordings it makes a few more errors",
     "tune": "in the set that its decoding was tuned on: on new recordings that makes a few more errors",
 }
@@ -28,18 +29,27 @@ def seen(heard: Mapping[str, Mapping[str, str]], split: Split, prints: Mapping[s
         prints: The fingerprints of the split's recordings by utterance id, (1,) each.
 
     Returns:
-        `{"train": {"utterances", "ids", "speakers"}, ...}`, ids at most 100; None where it does not remember.
+        `{"train": {"utterances", "ids", "speakers", "compared", "too_short"}, ...}`: how many it has heard, ids at
+        most 100; of how many recordings the sound was compared, and how many have no print of it, so that only their
+        ids and durations were. None where it does not remember.
     """
     if not heard:
         return None
     ids = [utterance.id for utterance in split.utterances if utterance.id in prints]
-    rows = np.concatenate([prints[id] for id in ids]) if ids else None
+    rows = np.concatenate([prints[id] for id in ids]) if ids else np.zeros(0, PRINT)
+    too_short = int((~rows["sound"].any(axis=1)).sum())
     voices = speaker_hashes(split.dataset.name, split.utterances)
     found = {}
     for name, record in heard.items():
         recordings, speakers = from_json(record)
-        again = [] if rows is None else [id for id, one in zip(ids, known(rows, recordings), strict=True) if one]
-        found[name] = {"utterances": len(again), "ids": again[:_LISTED], "speakers": len(voices & speakers)}
+        again = [id for id, one in zip(ids, known(rows, recordings), strict=True) if one]
+        found[name] = {
+            "utterances": len(again),
+            "ids": again[:_LISTED],
+            "speakers": len(voices & speakers),
+            "compared": len(ids) - too_short,
+            "too_short": too_short,
+        }
     return found
 
 
@@ -51,11 +61,22 @@ def warnings(split: Mapping[str, Any]) -> list[str]:
         if count:
             ids = split["heard"][name]["ids"]
             examples = f" ({', '.join(ids[:3])}{', ...' if count > 3 else ''})"
-            lines.append(f"{count:,} of {split['utterances']:,} utterances were {meaning}{examples}")
+            total = counted(split["utterances"], "utterance")
+            lines.append(f"{count:,} of {total} {_were(count)} {meaning}{examples}")
     speakers = ((split["heard"] or {}).get("train") or {}).get("speakers", 0)
     if speakers and "speaker" not in split["dataset"]["shared"]:
-        lines.append(f"{speakers:,} of its speakers were heard in training")
+        lines.append(f"{speakers:,} of its speakers {_were(speakers)} heard in training")
     return lines
+
+
+def _were(count: int) -> str:
+    return "was" if count == 1 else "were"
+
+
+def heard_in_training(split: Mapping[str, Any]) -> str:
+    """The mark of a split of report.json beside its rates, where they are copied from; empty where none is due."""
+    count = ((split["heard"] or {}).get("train") or {}).get("utterances", 0)
+    return f"{count:,} heard in training" if count else ""
 
 
 def heard_again(report: Mapping[str, Any]) -> Sequence[tuple[str, str]]:

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from asr.data.manifest import Dataset, Utterance, named_splits, read_dataset, read_manifest
-from asr.data.splits import refuse_overlaps
+from asr.data.splits import refuse_copies, refuse_overlaps
 
 
 @dataclass(frozen=True)
@@ -21,7 +21,7 @@ class Split:
         manifest: Its path.
         utterances: What it holds.
         dataset: The description of the data set that it lies in.
-        overlaps: What it shares with the other splits of an evaluation, as dataset.yaml declares; a line each.
+        overlaps: What it shares with the other splits of its folder, as dataset.yaml declares; a line each.
         sha256: Of the manifest's bytes.
     """
 
@@ -46,8 +46,8 @@ def read_splits(arguments: Iterable[str]) -> list[Split]:
         arguments: Each `name=path`, or `path` alone, whose name is then the file's without its ending.
 
     Raises:
-        ManifestError: Two of one name, a manifest that cannot be used, or splits of one data set that share what they
-            must not (an utterance; a speaker or text that its dataset.yaml does not declare).
+        ManifestError: Two of one name, a manifest that cannot be used, or splits that share what they must not: a
+            recording; of one folder an id too, or a speaker or text that its dataset.yaml does not declare.
     """
     splits = [
         Split(name, path, read_manifest(path), read_dataset(path.parent), sha256=file_hash(path))
@@ -61,6 +61,7 @@ def read_splits(arguments: Iterable[str]) -> list[Split]:
         for together in folders.values()
         for overlap in refuse_overlaps({split.name: split.utterances for split in together}, together[0].dataset)
     ]
+    refuse_copies([{split.name: split.utterances for split in together} for together in folders.values()])
     return [
         replace(split, overlaps=tuple(str(overlap) for overlap in found if split.name in overlap.splits))
         for split in splits

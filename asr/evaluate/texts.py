@@ -4,7 +4,7 @@ What a file is, its name says:
 
 - `.jsonl`, `.json`: an object a line, with "id" and a text, under any of the names that manifests, NeMo's manifests and
   our own hypotheses.jsonl use for it;
-- `.trn` (NIST's sclite): the words, then the id in parentheses;
+- `.trn` (NIST's sclite): the words, then the id in parentheses; its alternatives, `{ a / b / @ }`, are refused;
 - `.tsv`: id, tabulator, text; a first line `id<TAB>text` is a header;
 - `.txt`, `.text` or nothing (Kaldi): id, white space, text.
 """
@@ -23,6 +23,9 @@ from asr.evaluate.splits import Split, file_hash
 
 _REFERENCE = ("reference", "text")
 _HYPOTHESIS = ("hypothesis", "pred_text", "text")
+# sclite counts the alternative with the fewest errors, `@` being no word at all; as words they would all be errors.
+_ALTERNATIVES = re.compile(r"\{[^{}]*/[^{}]*\}")
+_NO_WORD = re.compile(r"(?<!\S)@(?!\S)")
 _TRN = re.compile(r"(.*?)\(([^()]+)\)\s*")
 
 Row = tuple[str, str, dict[str, Any]]  # id, text, other fields
@@ -123,6 +126,11 @@ def _trn(line: str) -> Row:
     match = _TRN.fullmatch(line)
     if not match:
         raise ValueError("does not end in an id in parentheses, as trn does")
+    if found := _ALTERNATIVES.search(match[1]) or _NO_WORD.search(match[1]):
+        raise ValueError(
+            f"holds sclite's mark of alternatives or of no word, {found[0]!r:.60}, which is not supported: write the "
+            "one text that is to count, or score with sclite"
+        )
     return match[2].strip(), match[1].strip(), {}
 
 

@@ -25,6 +25,7 @@ import numpy.typing as npt
 
 from asr.score.interval import LEVEL, MIN_UNITS, Array, bootstrap_method, studentised, wilson
 from asr.score.wer import Pair
+from asr.wording import counted
 
 _BUFFER = 2  # words that both recognised, between two segments: errors further apart do not cause each other
 
@@ -90,7 +91,9 @@ def difference(
         # The data themselves are one of the ways to draw, so p is never 0.
         p = (1 + np.count_nonzero(sizes * found.spread >= abs(value))) / (1 + len(sizes))
         return Difference(value, value - reach, value + reach, float(p), bootstrap_method(len(changes), units))
-    return Difference(value, *_few(changes, weights), _exchanged(differing), f"exact: {len(differing)} {units} differ")
+    verb = "differs" if len(differing) == 1 else "differ"
+    method = f"exact: {counted(len(differing), units.removesuffix('s'))} {verb}"
+    return Difference(value, *_few(changes, weights), _exchanged(differing), method)
 
 
 def _few(changes: Array, words: Array) -> tuple[float, float]:

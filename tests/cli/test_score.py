@@ -73,3 +73,18 @@ def test_a_field_that_no_utterance_has(run_asr, files):
     run = run_asr("score", files / "test.jsonl", files / "a.trn", "--out", files / "out", "--by", "acent")
     assert run.status == 2 and "no utterance has a field acent to group by" in run.err and "accent" in run.err
     assert not (files / "out").exists()
+
+
+def test_a_file_against_itself_is_scored_and_said_to_be_one(run_asr, files):
+    run = run_asr("score", files / "test.jsonl", files / "test.jsonl", "--out", files / "out")
+    assert run.status == 0 and run.out.startswith("test: %WER 0.00 [ 0 / 4,")
+    assert "are the same file: of a recogniser this says nothing" in run.err
+    assert run_asr("score", files / "test.jsonl", files / "a.trn", "--out", files / "out").err == ""
+
+
+def test_texts_that_an_earlier_report_wrote_can_be_scored_into_its_folder(run_asr, files):
+    arguments = "--out", files / "out", "--trn"
+    assert run_asr("score", files / "test.jsonl", files / "a.trn", *arguments).status == 0
+    texts = [files / "out" / f"test.{kind}.trn" for kind in ("ref", "hyp")]
+    assert run_asr("score", *texts, *arguments).status == 0
+    assert all(path.exists() for path in texts)

@@ -90,7 +90,7 @@ def test_other_words_are_refused_and_named(evaluation, tmp_path):
         compare(evaluation("fewer", references=SENTENCES[:50]), first)
     with pytest.raises(ScoreError, match=r"normalised differently: .*none.*basic"):
         compare(first, evaluation("normal", normalizer=Normalizer.from_config(TextConfig())))
-    with pytest.raises(ScoreError, match=r"has no split test, only valid; .*--split"):
+    with pytest.raises(ScoreError, match=r"has no split test, only valid; .*--split A=B"):
         compare(first, evaluation("splits", split="valid"))
     with pytest.raises(ScoreError, match=r"has no split dev, only test"):
         compare(first, first, split="dev")
@@ -147,3 +147,28 @@ def test_another_format_or_figures_of_another_evaluation_are_refused(evaluation)
 def test_the_folder_is_known_by_its_report(evaluation):
     first = evaluation("first")
     assert read_evaluation(Path(first.path) / "report.json") == first
+
+
+def test_splits_that_the_two_call_differently(evaluation):
+    first, second = evaluation("first", split="dev"), evaluation("second", {3: "a"}, split="valid")
+    assert compare(first, second, split="dev=valid")["splits"]["dev=valid"]["fewer_errors"] == [1, 0]
+    with pytest.raises(ScoreError, match=r"second/report: has no split dev, only valid$"):
+        compare(first, second, split="valid=dev")
+    odd = evaluation("odd", split="lr=1")
+    assert list(compare(odd, odd)["splits"]) == list(compare(odd, odd, split="lr=1")["splits"]) == ["lr=1"]
+    with pytest.raises(ScoreError, match=r"split valid lacks 1 utterance \(u59\)"):
+        compare(first, evaluation("fewer", references=SENTENCES[:59], split="valid"), split="dev=valid")
+
+
+def test_which_of_two_answers_to_believe_is_said_where_they_disagree(evaluation):
+    """Five utterances, all better: by an exact test that is 1 in 16, while the interval is far from 0."""
+    rows = ["a b c d e f g h"] * 5
+    found = compare(evaluation("bad", dict.fromkeys(range(5), ""), rows), evaluation("good", {}, rows))
+    split = found["splits"]["test"]
+    assert split["p"] == 0.0625 and split["difference_ci95"][1] < 0
+    assert "**The difference may well be luck.**" in comparison(found)
+    assert "seem to disagree on whether this is luck: believe p. With few utterances" in comparison(found)
+    same = comparison(compare(evaluation("one"), evaluation("two", {3: "a"})))
+    assert "disagree" not in same
+    split |= {"method": "bootstrap-t over 60 utterances, 4,000 resamples"}
+    assert "just on their border" in comparison(found)

@@ -26,6 +26,7 @@ class Parrot(Recognizer):
     """Says of each file what it was told, and cannot read those that it was told nothing of."""
 
     says: dict[str, str]
+    seconds = 2.0  # that each of them takes
 
     def transcribe_many(self, sources, batch_frames=24_000, listen=None):
         for source in sources:
@@ -35,7 +36,7 @@ class Parrot(Recognizer):
             else:
                 # Sure of what is in the texts of these tests, unsure of the rest.
                 words = tuple(Word(word, 0.0, 1.0, 0.9 if word in ("abc", "de") else 0.4) for word in text.split())
-                yield Transcript(str(source), 2.0, text, None, words, (Alternative(text, 0.0),))
+                yield Transcript(str(source), self.seconds, text, None, words, (Alternative(text, 0.0),))
 
 
 @pytest.fixture
@@ -118,8 +119,8 @@ def test_report_fields(parrot, tmp_path):
     }
     assert "%WER 50.00 [ 2 / 4, 1 ins, 1 del, 0 sub ]" in text
     assert "The splits of this data set share speaker" in text
-    low, high = (100 * bound for bound in split["speakers"][0]["wer_ci95"])
-    assert f"| ann | 50.00 | {low:.2f} – {high:.2f} | 1 | 2 | 1 |" in text
+    assert split["speakers"][0]["wer_ci95"] is None and split["speakers"][0]["ci_method"] == "too few words"
+    assert "| ann | 50.00 | too few | 1 | 2 | 1 |" in text
     assert "REF  abc DE\n    HYP  abc **\n             D\n" in text
     assert summary(report).startswith("test: %WER 50.00 [ 2 / 4, 1 ins, 1 del, 0 sub ], 95 % interval ")
 
@@ -143,7 +144,7 @@ def test_unreadable_utterance_counts_as_deleted_and_is_listed(parrot, tmp_path):
     assert [item["id"] for item in split["unreadable"]] == ["lost"]
     assert hypotheses[1]["error"].endswith("lost.wav: broken")
     assert "confidence" not in hypotheses[1]
-    assert "**1 utterances could not be read**" in text
+    assert "**1 utterance could not be read**, and counts" in text
 
 
 def test_pitfall_characters_outside_the_alphabet_are_errors(parrot, tmp_path):
@@ -152,7 +153,7 @@ def test_pitfall_characters_outside_the_alphabet_are_errors(parrot, tmp_path):
     report, text, _ = run(parrot, tmp_path / "out", test)
     assert report["splits"]["test"]["wer"] == 0.5
     assert report["splits"]["test"]["outside_alphabet"] == {"z": 1, "é": 1}
-    assert "'é' (U+00E9) 1 times" in text
+    assert "'é' (U+00E9) 1 time" in text
 
 
 def test_pitfall_no_reference_word_gives_null_not_nan(parrot, tmp_path):
@@ -243,8 +244,9 @@ def test_groups_by_any_field_of_the_manifest(parrot, tmp_path):
         (None, 0, 2),
         ("0", 0, 4),
     ]
-    assert all(group["wer_ci95"][0] <= group["wer"] < group["wer_ci95"][1] for group in found)
-    assert "### By room" in text and "| (unknown) | 0.00 |" in text
+    assert found[0]["wer_ci95"][0] <= 0.75 < found[0]["wer_ci95"][1] < 1
+    assert [group["ci_method"] for group in found[1:]] == ["too few words"] * 2 and found[1]["wer_ci95"] is None
+    assert "### By room" in text and "| (unknown) | 0.00 | too few |" in text
     assert records[1]["by"] == {"room": "1"} and records[4]["by"] == {"room": None}
     with pytest.raises(ManifestError, match="no utterance has a field accent to group by; there are room, speaker"):
         run(parrot, tmp_path / "other", tmp_path / "test.jsonl", extras=Extras(by=("accent",)))
@@ -264,7 +266,7 @@ def test_what_cannot_be_read_is_marked_where_figures_are_copied_from(parrot, tmp
     parrot.says = {"good": "a b"}
     report, text, _ = run(parrot, tmp_path / "out", test)
     assert "| test (1 unreadable) |" in text
-    assert summary(report).endswith("1 recordings unreadable")
+    assert "1 recording unreadable" in summary(report).splitlines()[0]
 
 
 def test_a_folder_that_cannot_be_written_to_is_found_before_anything_is_recognised(parrot, tmp_path):
@@ -284,3 +286,39 @@ def test_the_page_of_an_earlier_report_never_stands_beside_new_figures(parrot, t
     with pytest.raises(KeyboardInterrupt):
         evaluate(parrot, read_splits([str(test)]), tmp_path / "out")
     assert not (tmp_path / "out" / "report.html").exists()
+
+
+def test_recordings_that_are_not_as_long_as_declared_are_counted_as_they_are(parrot, tmp_path):
+    test = corpus(tmp_path, "test", [("u1", "a b", None), ("u2", "c", None), ("u3", "d", None)])  # of 1, 2 and 3 s
+    parrot.says = {"u1": "a b", "u2": "c", "u3": "d"}
+    parrot.seconds = 2.06
+    report, text, _ = run(parrot, tmp_path / "out", test)
+    split = report["splits"]["test"]
+    assert split["audio_seconds"] == 6.18
+    assert split["wrong_durations"]["utterances"] == 2
+    assert split["wrong_durations"]["examples"][0] == {"id": "u1", "declared": 1.0, "measured": 2.06}
+    line = "2 recordings not as long as the manifest says (u1: 1.00 s, in truth 2.06 s)"
+    assert line in text and f"test: {line}" in summary(report)
+    page = (tmp_path / "out" / "report.html").read_text(encoding="utf-8")
+    assert line in page and '[0,"u1",null,2.06,' in page
+    parrot.says = {"u2": "c"}
+    assert run(parrot, tmp_path / "out", test)[0]["splits"]["test"]["wrong_durations"] is None
+
+
+def test_texts_for_sclite_never_stand_beside_new_figures(parrot, tmp_path):
+    test = corpus(tmp_path, "test", [("u1", "a b", None)])
+    parrot.says = {"u1": "a"}
+    run(parrot, tmp_path / "out", test, extras=Extras(trn=True))
+    (tmp_path / "out/mine.ref.trn").write_text("of somebody else (u1)\n", encoding="utf-8")
+    run(parrot, tmp_path / "out", f"other={test}")
+    assert [path.name for path in (tmp_path / "out").glob("*.trn")] == ["mine.ref.trn"]
+
+
+def test_reports_say_where_their_figures_are_explained(parrot, tmp_path):
+    test = corpus(tmp_path, "test", [("u1", "a b", None)])
+    parrot.says = {"u1": "a"}
+    _, text, _ = run(parrot, tmp_path / "out", test)
+    page = (tmp_path / "out" / "report.html").read_text(encoding="utf-8")
+    assert "docs/statistics.md" in text and "docs/statistics.md" in page
+    explained = (Path(__file__).parents[2] / "docs/statistics.md").read_text(encoding="utf-8")
+    assert all(f"**{word}**" in explained for word in ("ECE", "AUROC", "NCE", "WER", "MAPSSWE"))

@@ -1,7 +1,12 @@
 """`[name=]manifest.jsonl`: names, and splits that must not be evaluated together."""
 
-import pytest
+import shutil
+from dataclasses import replace
 
+import pytest
+import soundfile
+
+from asr.audio import read_audio
 from asr.data.manifest import Dataset, Utterance, write_dataset, write_manifest
 from asr.errors import ManifestError
 from asr.evaluate import read_splits
@@ -61,3 +66,37 @@ def test_different_data_sets_may_use_the_same_names(folder, tmp_path_factory):
     elsewhere = tmp_path_factory.mktemp("elsewhere")
     write_manifest(elsewhere / "other.jsonl", [Utterance("test", "test.wav", "test text", 1.0, "ann")])
     assert len(read_splits([f"{folder}/test.jsonl", f"{elsewhere}/other.jsonl"])) == 2
+
+
+@pytest.fixture
+def corpora(tmp_path, write_split):
+    """Two data sets of different recordings, whose ids, speakers, texts and durations are alike."""
+    write_split(tmp_path / "ours", "test", ["one", "two"])
+    others = write_split(tmp_path / "theirs", "other", ["one", "two"], speaker="test speaker")
+    renamed = [replace(item, id=f"test-{place}") for place, item in enumerate(others)]
+    write_manifest(tmp_path / "theirs/other.jsonl", renamed)
+    return tmp_path
+
+
+def read_both(folder):
+    return read_splits([f"{folder}/ours/test.jsonl", f"{folder}/theirs/other.jsonl"])
+
+
+def test_pitfall_a_file_of_another_data_set_is_refused_whatever_either_declares(corpora):
+    assert len(read_both(corpora)) == 2
+    for name in ("ours", "theirs"):
+        write_dataset(corpora / name, Dataset(shared=("speaker", "text")))
+    shutil.copyfile(corpora / "ours/audio/test-0.wav", corpora / "theirs/audio/other-1.wav")
+    with pytest.raises(ManifestError, match=r"^test and other share 1 audio file: test-0 = test-1$"):
+        read_both(corpora)
+
+
+@pytest.mark.parametrize("same", ["text", "id"])
+def test_a_copy_in_another_format_is_known_by_its_text_or_its_id(corpora, same):
+    path = corpora / "theirs/audio/copy.flac"
+    soundfile.write(path, read_audio(corpora / "ours/audio/test-1.wav", 8000), 8000)
+    duration = soundfile.info(path).duration
+    names = {"text": ("something", "two"), "id": ("test-1", "other words")}[same]
+    write_manifest(corpora / "theirs/other.jsonl", [Utterance(names[0], str(path), names[1], duration, "somebody")])
+    with pytest.raises(ManifestError, match=f"test and other share 1 recording: test-1 = {names[0]}"):
+        read_both(corpora)

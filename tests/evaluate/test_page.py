@@ -255,6 +255,43 @@ def test_in_a_browser_the_list_is_filtered(opened):
     assert column(opened, 0) and "0" not in column(opened, 4)
 
 
+def test_in_a_browser_no_rate_is_pooled_over_splits(opened):
+    from selenium.webdriver.support.ui import Select
+
+    count = opened.find_element("id", "count")
+    assert re.search(r"words, WER [\d.]+ % \(valid\), [\d.]+ % \(test\)$", count.text)
+    Select(opened.find_element("id", "split")).select_by_visible_text("valid")
+    assert re.search(r"errors in \d+ words, WER [\d.]+ % \(valid\)$", count.text)
+
+
+def press(browser, key: str) -> None:
+    from selenium.webdriver.common.action_chains import ActionChains
+
+    ActionChains(browser).send_keys(key).perform()
+
+
+def test_in_a_browser_escape_closes_what_is_open_and_then_shows_all(opened):
+    click(opened, "[aria-label='Hear and see valid-2'], .hear")
+    assert opened.find_elements("css selector", "audio")
+    press(opened, "\ue00c")
+    assert not opened.find_elements("css selector", "audio")
+    assert opened.find_element("css selector", ".hear").get_attribute("aria-expanded") == "false"
+    click(opened, ".frequent button")
+    click(opened, "#errors")
+    press(opened, "\ue00c")
+    assert not opened.find_element("id", "picked").is_displayed()
+    assert not opened.find_element("id", "errors").is_selected()
+    assert len(column(opened, 0)) == 50
+
+
+def test_in_a_browser_a_keyboard_gets_to_the_list_at_once(opened):
+    press(opened, "\ue004")
+    link = opened.switch_to.active_element
+    assert link.text == "Skip to the list of utterances" and link.is_displayed()
+    press(opened, "\ue007")
+    assert opened.execute_script("return document.activeElement.id") == "utterances"
+
+
 def test_in_a_browser_an_error_leads_to_the_utterances_that_hold_it(opened):
     click(opened, ".frequent button")
     assert opened.find_element("id", "picked").is_displayed()

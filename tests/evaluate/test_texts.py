@@ -55,6 +55,10 @@ def test_other_line_breaks_of_unicode_do_not_end_a_line(tmp_path):
         ("a.jsonl", b"[1]", r"line 1: not a JSON object"),
         ("a.jsonl", b'{"id": "u1", "te', r"line 1: not JSON"),
         ("a.trn", b"one (u1)\ntwo u2\n", r"line 2: does not end in an id in parentheses"),
+        ("a.trn", b"one (u1)\n{ i am / im } here (u2)\n", r"a.trn, line 2: .*alternatives.*'{ i am / im }'.*sclite"),
+        ("a.trn", b"{ uh / @ } one (u1)\n", r"line 1: .*write the one text that is to count"),
+        ("a.trn", b"one {a / {b / c}} (u1)\n", r"line 1: .*alternatives"),
+        ("a.trn", b"one @ two (u1)\n", r"line 1: .*no word, '@'"),
         ("a.tsv", b"u1 one\n", r"line 1: has no tabulator"),
         ("a.tsv", b"u1\tone\nu2\ttwo\tthree\n", r"line 2: has more columns than id and text"),
         ("a.txt", b"u1 one\nu2 \xff\n", r"line 2: not UTF-8"),
@@ -71,3 +75,8 @@ def test_what_is_wrong_is_named_with_its_line(name, content, message, tmp_path):
 def test_a_file_that_is_not_there(tmp_path):
     with pytest.raises(ScoreError, match=r"none.trn: no such file"):
         read_references(tmp_path / "none.trn")
+
+
+def test_braces_and_at_signs_that_mean_no_alternatives_are_text(tmp_path):
+    (tmp_path / "a.trn").write_text("write {x} to me@home (u1)\n", encoding="utf-8")
+    assert read_hypotheses(tmp_path / "a.trn") == {"u1": "write {x} to me@home"}

@@ -8,6 +8,7 @@
   const byId = (id) => document.getElementById(id);
   const several = data.splits.length > 1;
   const number = new Intl.NumberFormat("en-US");
+  const counted = (count, one) => `${number.format(count)} ${one}${count === 1 ? "" : "s"}`;
   const order = new Intl.Collator(undefined, { numeric: true });
 
   const utterances = data.utterances.map(([split, id, speaker, duration, pairs, sure, error, example]) => {
@@ -169,13 +170,22 @@
     byId("more").textContent = `Show ${Math.min(left, AT_ONCE)} more of ${number.format(left)}`;
   };
 
+  const total = (found, what) => found.reduce((sum, one) => sum + one[what], 0);
+
+  // Each split's own: of training and test set together a rate would be of nothing.
+  const rates = () => {
+    const shown = data.splits.map((name, place) => [name, state.found.filter((one) => one.split === place)]);
+    const rated = shown.filter(([, found]) => total(found, "words"));
+    const rate = (found) => `${((100 * total(found, "errors")) / total(found, "words")).toFixed(2)} %`;
+    if (!rated.length) return "";
+    return `, WER ${rated.map(([name, found]) => rate(found) + (several ? ` (${name})` : "")).join(", ")}`;
+  };
+
   const describe = () => {
-    const errors = state.found.reduce((sum, one) => sum + one.errors, 0);
-    const words = state.found.reduce((sum, one) => sum + one.words, 0);
-    const rate = words ? `, WER ${((100 * errors) / words).toFixed(2)} %` : "";
+    const [errors, words] = [total(state.found, "errors"), total(state.found, "words")];
     byId("count").textContent =
-      `${number.format(state.found.length)} of ${number.format(utterances.length)} utterances: ` +
-      `${number.format(errors)} errors in ${number.format(words)} words${rate}`;
+      `${number.format(state.found.length)} of ${counted(utterances.length, "utterance")}: ` +
+      `${counted(errors, "error")} in ${counted(words, "word")}${rates()}`;
   };
 
   const refresh = () => {
@@ -198,17 +208,29 @@
     return reference === null ? `${split}: + ${hypothesis}` : `${split}: ${reference} › ${hypothesis}`;
   };
 
+  const clear = () => {
+    byId("search").value = "";
+    byId("errors").checked = byId("with-example").checked = false;
+    if (byId("split")) byId("split").value = "";
+  };
+
   const pick = (picked) => {
     state.picked = picked;
     byId("picked").hidden = !picked;
     byId("picked-text").textContent = picked ? describePick(picked) : "";
-    // What else was filtered would hide some of what was just asked for.
-    if (picked) {
-      byId("search").value = "";
-      byId("errors").checked = byId("with-example").checked = false;
-      if (byId("split")) byId("split").value = "";
-    }
+    if (picked) clear(); // what else was filtered would hide some of what was just asked for
     refresh();
+  };
+
+  // First closes what is open, then shows all again; in a field for text or a menu, Escape is the browser's.
+  const escape = () => {
+    const open = [...document.querySelectorAll(".hear[aria-expanded=true]")];
+    const here = open.find((button) => button.parentElement.contains(document.activeElement));
+    for (const button of open) button.click();
+    here?.focus(); // else the focus would be lost with the player
+    if (open.length || state.found.length === utterances.length) return;
+    clear();
+    pick(null);
   };
 
   const wire = () => {
@@ -223,6 +245,10 @@
     byId("unpick").addEventListener("click", () => {
       pick(null);
       byId("search").focus();
+    });
+    document.addEventListener("keydown", (event) => {
+      const busy = event.target.tagName === "SELECT" || (event.target === byId("search") && event.target.value);
+      if (event.key === "Escape" && !busy) escape();
     });
     document.addEventListener("click", (event) => {
       const button = event.target.closest("[data-sort], [data-pick]");
