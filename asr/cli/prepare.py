@@ -370,5 +370,7 @@ def _show(splits: Splits, out: Path, conf: str, doubts: Sequence[str] = ()) -> N
         print(f"\nThe splits share {' and '.join(shared)}; {declared}")
     manifests = [str(out / f"{name}.jsonl") for name in splits]
     check = shlex.join(["asr", "check", *manifests, "--conf", conf])
-    train = shlex.join(["asr", "train", conf, "--data", str(out), "--out", f"runs/{out.resolve().name}"])
+    beside = out.name == "data" and out.parent.name  # as recipes have it: runs/greek/data, runs/greek/run
+    run = out.parent / "run" if beside else Path("runs") / out.resolve().name
+    train = shlex.join(["asr", "train", conf, "--data", str(out), "--out", str(run)])
     print(f"\nnext:  {check}\n       {train}")

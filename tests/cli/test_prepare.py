@@ -63,6 +63,12 @@ def test_the_table_what_is_shared_and_the_next_commands(digits, tmp_path):
     assert f"asr check {tmp_path / 'out' / 'train.jsonl'} " in result.output
 
 
+def test_the_run_of_a_folder_called_data_goes_beside_it(digits, tmp_path):
+    out = tmp_path / "fsdd-1" / "data"
+    result = run("fsdd", "--source", digits, "--out", out)
+    assert f"asr train fsdd --data {out} --out {out.parent / 'run'}\n" in result.output
+
+
 def test_hold_out(digits, tmp_path):
     result = run("fsdd", "--source", digits, "--out", tmp_path / "out", "--hold-out", "bert")
     assert result.exit_code == 0
