@@ -153,7 +153,7 @@ def test_the_curve_cuts_the_training_set_and_has_every_text_once_before_any_twic
     clips = [{"id": f"{n}", "text": f"text {n // 2}", "audio": "../x", "duration": 6.0} for n in range(600)]
     (data / "train.jsonl").write_text("".join(json.dumps(clip) + "\n" for clip in clips))
     for name in ("valid.jsonl", "test.jsonl", "dataset.yaml"):
-        (data / name).write_text("{}")
+        (data / name).write_text("")
     commands, _ = run("own", tmp_path, "out", "runs/base", script="curve.sh", settings="train.seed=2")
     for command in commands:
         assert_parses(command)
@@ -166,6 +166,26 @@ def test_the_curve_cuts_the_training_set_and_has_every_text_once_before_any_twic
         assert len(chosen) == 10 * minutes
         assert len({clip["text"] for clip in chosen}) == min(len(chosen), 300)
         assert smaller <= (smaller := {clip["id"] for clip in chosen})
+
+
+def test_an_ablation_changes_one_thing_at_a_time(tmp_path):
+    data = tmp_path / "out" / "data"
+    data.mkdir(parents=True)
+    clips = [{"id": str(n), "text": str(n), "audio": "../x", "duration": 12.0} for n in range(301)]
+    (data / "train.jsonl").write_text("".join(json.dumps(clip) + "\n" for clip in clips))
+    for name in ("valid.jsonl", "test.jsonl", "dataset.yaml"):
+        (data / name).write_text("")
+    commands, _ = run("librispeech", tmp_path, "out", script="ablation.sh", settings="train.seed=2")
+    for command in commands:
+        assert_parses(command)
+    plain, *changed = [command[1 : command.index("--data")] for command in commands if command[0] == "train"]
+    assert len(changed) > 15 and plain[-1] == "train.seed=2"
+    assert all(set(plain) < set(command) and len(command) - len(plain) in (1, 2) for command in changed)
+    (tmp_path / "again").mkdir()
+    (tmp_path / "again" / "out").symlink_to(tmp_path / "out")
+    commands, _ = run("librispeech", tmp_path / "again", "out", "rooms", "wide", script="ablation.sh")
+    runs = [command[command.index("--out") + 1] for command in commands if command[0] == "train"]
+    assert runs == ["out/ablation/rooms/run", "out/ablation/wide/run"]
 
 
 def test_across_tests_each_model_on_the_others_digits(tmp_path):

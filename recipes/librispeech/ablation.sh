@@ -1,0 +1,44 @@
+#!/usr/bin/env bash
+# What makes the difference: an hour of the training set, the same epochs, and one setting changed at a time.
+#
+# Usage: recipes/librispeech/ablation.sh OUT [NAME ...]
+#   OUT       what recipes/librispeech/run.sh has made: OUT/data; this adds OUT/hour and OUT/ablation/NAME/{run,report}
+#   NAME      the lines of the table below that are wanted; all without any
+#   SETTINGS  (variable) settings on top of all, such as SETTINGS="train.seed=2 train.threads=1"
+#
+# The same command again goes on where an interrupted one stopped. `asr compare` says what two of them differ by.
+set -euo pipefail
+
+out=${1:?usage: recipes/librispeech/ablation.sh OUT [NAME ...]}
+shift
+
+# An hour is gone through forty times; the stride shortens what the LSTM works on, so its line may cost less than others.
+base="model.hidden=192 batches.max_seconds=30 batches.max_frames=6000 train.warmup=0.05 train.epochs=40"
+changes='plain
+no-masks augment.time_masks=0 augment.mel_masks=0
+wide-masks augment.mel_mask_bands=27 augment.time_masks=4
+no-speed augment.speed=[1,1]
+noise augment.noise=0.3
+rooms augment.reverb=0.3
+dropout-0 model.dropout=0
+dropout-0.3 model.dropout=0.3
+two-layers model.layers=2 model.hidden=240
+four-layers model.layers=4 model.hidden=164
+narrow model.hidden=128
+wide model.hidden=256
+stride-2 model.subsample=[{"channels":256,"kernel":5,"stride":2}]
+dense model.dense=384
+intermediate train.intermediate=[1]
+consistency train.consistency=0.2
+average train.average=best
+ema train.ema=0.998
+pieces text.units=bpe text.bpe_tokens=200'
+
+[ -d "$out/hour" ] || python "$(dirname "${BASH_SOURCE[0]}")/../cut.py" "$out/data" 60 "$out/hour"
+while read -r name settings; do
+    if [ $# -gt 0 ] && [[ " $* " != *" $name "* ]]; then continue; fi
+    to=$out/ablation/$name
+    # shellcheck disable=SC2086  # lists of words
+    asr train librispeech $base $settings ${SETTINGS:-} --data "$out/hour" --out "$to/run" --resume
+    asr evaluate "$to/run" "valid=$out/hour/valid.jsonl" "test=$out/hour/test.jsonl" --out "$to/report"
+done <<<"$changes"
