@@ -52,6 +52,7 @@ _SLOW, _FAST = 130, 210  # words a minute, as espeak-ng counts
 _LEAST, _MOST = 6.0, 40.0
 _SHORT = 2  # letters more, for what a single word has of silence
 _WIDE = 3  # a Chinese, Japanese or Korean sign takes about as long as so many letters
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")  # the synthesiser would stop at the first NUL
 _ENDS = re.compile(r"(?<=[.!?…;:,؟،؛।。！？、，；：])\s*")
 
 
@@ -110,7 +111,7 @@ def read_sentences(texts: Sequence[str | Path], numbers: bool = False) -> Senten
     figures, again, empty = reasons
     for path in texts:
         for line in read_text(Path(path)).splitlines():
-            for text in pieces(" ".join(unicodedata.normalize("NFC", line).split())):
+            for text in pieces(" ".join(_CONTROL.sub(" ", unicodedata.normalize("NFC", line)).split())):
                 key = normalizer(text)
                 if not any(character.isalpha() for character in key):
                     reasons[empty] += 1

@@ -94,10 +94,10 @@ def test_long_lines_are_cut_and_lose_nothing(line):
 
 def test_what_cannot_be_said_is_counted(tmp_path):
     (tmp_path / "a.txt").write_text(
-        "One day.\none day\n*** 17 ***\nIn 1812 it was.\n...\nTwo days.\n", encoding="utf-8"
+        "One\0day.\none day\n*** 17 ***\nIn 1812 it was.\n...\nTwo days.\n", encoding="utf-8"
     )
     found = synth.read_sentences([tmp_path / "a.txt"])
-    assert found.texts == ["One day.", "Two days."]
+    assert found.texts == ["One day.", "Two days."]  # nothing is cut off at a NUL
     assert sorted(found.skipped.values()) == [1, 1, 2]
     assert "In 1812 it was." in synth.read_sentences([tmp_path / "a.txt"], numbers=True).texts
 
