@@ -18,6 +18,7 @@ _DO_NOT_EXIT = 0x8000  # espeakINITIALIZE_DONT_EXIT: without it, missing data en
 _CHARACTERS_ARE_UTF8 = 1
 _RATE, _PITCH, _RANGE = 1, 3, 4  # espeak_PARAMETER
 _OK = 0
+_WITHOUT_DICTIONARY = {"fo", "kaa", "xex"}  # of espeakng-loader 0.2; they can only be spelled out
 _IPA = 2  # bit 1 of espeak_TextToPhonemes' phonememode: the International Phonetic Alphabet in UTF-8
 
 _Callback = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.POINTER(ctypes.c_int16), ctypes.c_int, ctypes.c_void_p)
@@ -53,14 +54,13 @@ def espeak_variants() -> dict[str, tuple[str, ...]]:
 def espeak_languages() -> list[str]:
     """Codes of the languages and accents that it speaks, such as "el" and "en-gb-scotland", sorted.
 
+    They are the names of its files: some of the codes that stand in these ("en-gb", "fr-fr") it does not take itself.
+
     Raises:
         CorpusError: espeakng-loader is not installed.
     """
-    codes = set()
-    for path in (espeak_data() / "lang").rglob("*"):
-        lines = path.read_text("utf-8", "replace").splitlines() if path.is_file() else []
-        codes |= {line.split()[1] for line in lines if line.startswith("language ")}
-    return sorted(codes)
+    names = {path.name.lower() for path in (espeak_data() / "lang").rglob("*") if path.is_file()}
+    return sorted(names - _WITHOUT_DICTIONARY)
 
 
 class Espeak:

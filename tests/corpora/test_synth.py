@@ -142,4 +142,5 @@ def test_bad_files(tmp_path):
 
 
 def test_languages():
-    assert {"el", "ar", "ka", "sw", "en-gb-scotland"} <= set(espeak_languages())
+    assert {"el", "ar", "ka", "nb", "en-gb-scotland"} <= set(espeak_languages())
+    assert not {"fo", "en-gb"} & set(espeak_languages())  # no dictionary; a code that the library does not take
