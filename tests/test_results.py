@@ -10,6 +10,7 @@ from pathlib import Path
 import matplotlib.pyplot as plt
 import pytest
 
+from asr.evaluate.compare import compare, read_evaluation
 from asr.score import score
 from asr.text import Normalizer
 
@@ -125,6 +126,12 @@ def test_a_kept_report_counts_what_its_texts_hold(path):
     test = report["splits"]["test"]
     found = counts.length, counts.substitutions, counts.insertions, counts.deletions
     assert found == tuple(test[name] for name in ("words", "substitutions", "insertions", "deletions"))
+
+
+def test_kept_reports_can_be_compared():
+    folders = [ROOT / "recipes" / "digits" / "results" / "greedy" / f"seed-{seed}" for seed in (1, 3)]
+    compared = compare(*map(read_evaluation, folders))
+    assert list(compared["splits"]) == ["test"] and compared["splits"]["test"]["difference"] == pytest.approx(8 / 1640)
 
 
 def test_the_kept_reports_are_small():
