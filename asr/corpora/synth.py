@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import difflib
 import hashlib
+import math
 import random
 import re
 import unicodedata
@@ -52,7 +53,7 @@ _SLOW, _FAST = 130, 210  # words a minute, as espeak-ng counts
 _LEAST, _MOST = 6.0, 40.0
 _SHORT = 2  # letters more, for what a single word has of silence
 _WIDE = 3  # a Chinese, Japanese or Korean sign takes about as long as so many letters
-_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")  # the synthesiser would stop at the first NUL
+_SAID_BY_NAME = "#%&*/@\\§¶"  # punctuation that the synthesiser reads out, as it does symbols: "and", "asterisk"
 _ENDS = re.compile(r"(?<=[.!?…;:,؟،؛।。！？、，；：])\s*")
 
 
@@ -86,12 +87,38 @@ def pieces(line: str) -> Iterator[str]:
                 continue
             if part:
                 yield part
-            while letters(unit) > LONGEST:
-                yield unit[: LONGEST // _WIDE]
-                unit = unit[LONGEST // _WIDE :]
+            if letters(unit) > LONGEST:
+                *whole, unit = _cut(unit)
+                yield from whole
             part = unit
     if part:
         yield part
+
+
+def _cut(word: str) -> Iterator[str]:
+    """What has no space, in parts of at most `LONGEST` letters, no mark without what it stands on (but in a jumble)."""
+    start, most = 0, LONGEST // _WIDE
+    while start < len(word):
+        end = start + most
+        while start < end < len(word) and unicodedata.category(word[end])[0] == "M":
+            end -= 1
+        end = start + most if end == start else end
+        yield word[start:end]
+        start = end
+
+
+class _Sayable(dict[int, str]):
+    """A table for `str.translate` that blanks what would be said and not written, and control characters.
+
+    The normaliser drops symbols, so a transcript lacks the "grinning face" that is heard; at a NUL the synthesiser
+    would stop.
+    """
+
+    def __missing__(self, code: int) -> str:
+        character = chr(code)
+        category = unicodedata.category(character)
+        unsaid = category[0] == "S" or category == "Cc" or character in _SAID_BY_NAME
+        return self.setdefault(code, " " if unsaid else character)
 
 
 def read_sentences(texts: Sequence[str | Path], numbers: bool = False) -> Sentences:
@@ -107,11 +134,12 @@ def read_sentences(texts: Sequence[str | Path], numbers: bool = False) -> Senten
     normalizer = Normalizer.from_config(TextConfig())
     found = Sentences()
     seen: set[str] = set()
+    sayable = _Sayable()
     reasons = {"with figures (write them as words, or --numbers)": 0, "said already": 0, "without letters": 0}
     figures, again, empty = reasons
     for path in texts:
         for line in read_text(Path(path)).splitlines():
-            for text in pieces(" ".join(_CONTROL.sub(" ", unicodedata.normalize("NFC", line)).split())):
+            for text in pieces(" ".join(unicodedata.normalize("NFC", line).translate(sayable).split())):
                 key = normalizer(text)
                 if not any(character.isalpha() for character in key):
                     reasons[empty] += 1
@@ -138,8 +166,10 @@ def deal(texts: Iterable[str], hours: float | None, seed: int) -> dict[str, list
         seed: Another seed is another division.
 
     Raises:
-        CorpusError: There are too few sentences for three splits.
+        CorpusError: There are too few sentences for three splits, or `hours` is no number above 0.
     """
+    if hours is not None and not 0 < hours < math.inf:  # no text ever lasts for NaN hours
+        raise CorpusError(f"hours must be a number above 0, not {hours}")
     drawn = sorted(texts, key=lambda text: hashlib.sha256(f"{seed} {text}".encode()).digest())
     share = max(1, len(drawn) // 20)
     splits = {"valid": drawn[:share], "test": drawn[share : 2 * share], "train": drawn[2 * share :]}

@@ -1,6 +1,7 @@
 """Corpora spoken by the synthesiser from any text: what is said, by whom, in which split, and in which script."""
 
 import hashlib
+import unicodedata
 from pathlib import Path
 
 import pytest
@@ -85,11 +86,32 @@ def test_more_hours_than_text_says_sentences_again_in_training_alone(text):
     assert 3600 <= seconds < 3610
 
 
+@pytest.mark.parametrize("hours", [0.0, -1.0, float("nan"), float("inf")])
+def test_hours_that_never_end_are_refused(hours):
+    with pytest.raises(CorpusError, match="hours must be"):
+        synth.deal(GREEK, hours, 0)
+
+
 @given(line=st.text(st.sampled_from("ab .,;猫！"), max_size=900))
 def test_long_lines_are_cut_and_lose_nothing(line):
     parts = list(synth.pieces(line))
     assert "".join(parts).replace(" ", "") == line.replace(" ", "")
     assert all(0 < synth.letters(part) <= synth.LONGEST for part in parts)
+
+
+def test_marks_stay_with_their_letters_where_a_line_without_spaces_is_cut():
+    thai = "กำลังจะไปที่นั่นด้วยกัน" * 50_000  # a megabyte of it must not take minutes
+    parts = list(synth.pieces(thai))
+    assert "".join(parts) == thai
+    assert not any(unicodedata.category(part[0])[0] == "M" for part in parts)
+    assert all(0 < synth.letters(part) <= synth.LONGEST for part in parts)
+
+
+def test_what_the_synthesiser_would_read_out_and_no_transcript_holds_is_not_said(tmp_path):
+    path = tmp_path / "a.txt"
+    path.write_text("I am happy 😀 today.\nYou & me *together*, and/or at 5 €!\nl'été – “c’est ça”\n", encoding="utf-8")
+    texts = synth.read_sentences([path], numbers=True).texts
+    assert texts == ["I am happy today.", "You me together , and or at 5 !", "l'été – “c’est ça”"]
 
 
 def test_what_cannot_be_said_is_counted(tmp_path):
