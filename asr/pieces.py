@@ -8,7 +8,6 @@ decoder without a lexicon finds may be pieced together otherwise and still be th
 from __future__ import annotations
 
 import base64
-import binascii
 import io
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -17,7 +16,7 @@ from typing import Any, Self
 
 from asr.config import TextConfig
 from asr.errors import TextError
-from asr.text import BLANK, Tokenizer
+from asr.text import BLANK, Tokenizer, describe_characters
 
 _SPACE = "\u2581"  # how the library writes a space
 _LONGEST = 100_000  # bytes of a text; the library would leave out longer ones without a word
@@ -54,6 +53,11 @@ class PieceTokenizer(Tokenizer):
         """
         sentencepiece = _library()
         lines = [text for text in texts if text]
+        characters = set().union(*lines)
+        if _SPACE in characters:
+            raise TextError(
+                f"pieces of words cannot write {_SPACE!r} U+2581, their library's sign for a space: remove it"
+            )
         if not lines:
             raise TextError("the alphabet is empty: the training texts hold no characters")
         if long := next((text for text in lines if len(text.encode()) > _LONGEST), None):
@@ -66,12 +70,13 @@ class PieceTokenizer(Tokenizer):
                 model_type="bpe",
                 vocab_size=tokens,
                 character_coverage=1.0,
-                user_defined_symbols=[_SPACE] if any(" " in text for text in lines) else [],
+                user_defined_symbols=[_SPACE] if " " in characters else [],
                 normalization_rule_name="identity",
                 add_dummy_prefix=False,
                 remove_extra_whitespaces=False,
                 split_digits=True,
                 unk_id=0,
+                unk_piece=BLANK,
                 bos_id=-1,
                 eos_id=-1,
                 pad_id=-1,
@@ -82,9 +87,12 @@ class PieceTokenizer(Tokenizer):
         except (RuntimeError, OSError) as error:
             raise TextError(
                 f"text.bpe_tokens={tokens}: the training texts do not give so many pieces of words, or have more "
-                f"characters than that ({len(set().union(*lines))}): {str(error).strip().splitlines()[-1][-120:]}"
+                f"characters than that ({len(characters)}): {str(error).strip().splitlines()[-1][-120:]}"
             ) from None
-        return cls(_tokens_of(model.getvalue()), model.getvalue())
+        learnt = cls(_tokens_of(model.getvalue()), model.getvalue())
+        if missing := characters - learnt._characters:
+            raise TextError(f"pieces of words cannot write {describe_characters(missing)}; text.units=characters can")
+        return learnt
 
     @classmethod
     def from_json(cls, record: Mapping[str, Any]) -> Self:
@@ -95,12 +103,15 @@ class PieceTokenizer(Tokenizer):
         """
         try:
             model = base64.b64decode(str(record["model"]), validate=True)
-        except (KeyError, binascii.Error):
+            tokens = tuple(map(str, record["tokens"]))
+        except (KeyError, TypeError, ValueError):
             raise TextError(f"not a tokenizer of pieces of words: {record!r:.80}") from None
-        tokens = tuple(map(str, record.get("tokens", ())))
         if _tokens_of(model) != tokens:
             raise TextError("the tokenizer's pieces are not those of its sentencepiece model")
-        return cls(tokens, model)
+        read = cls(tokens, model)
+        if any(read.decode(read.encode(token)) != token for token in tokens[1:]):  # it changes texts, or drops letters
+            raise TextError("the tokenizer's sentencepiece model does not write texts as they are")
+        return read
 
     def to_json(self) -> dict[str, Any]:
         """`{"type", "tokens", "model"}`, the model in base64."""

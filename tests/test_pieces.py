@@ -1,5 +1,6 @@
 """Pieces of words as tokens: the same texts, words and searches as with letters, in fewer tokens."""
 
+import base64
 import math
 import pickle
 
@@ -59,7 +60,9 @@ def test_equal_texts_give_equal_pieces_and_files_keep_them(pieces):
     ("change", "said"),
     [
         ({"model": "no base64!"}, "not a tokenizer"),
+        ({"model": "é"}, "not a tokenizer"),
         ({"model": "AAAA"}, "damaged"),
+        ({"tokens": None}, "not a tokenizer"),
         ({"tokens": [BLANK, "a"]}, "not those of its"),
         ({"type": "wordpiece"}, "not a tokenizer that this version knows"),
     ],
@@ -67,6 +70,31 @@ def test_equal_texts_give_equal_pieces_and_files_keep_them(pieces):
 def test_a_damaged_record_is_refused(pieces, change, said):
     with pytest.raises(TextError, match=said):
         tokenizer_from_json(pieces.to_json() | change)
+
+
+@pytest.mark.parametrize("change", ["prefix", "unused"])
+def test_a_model_that_changes_texts_is_refused(pieces, change):
+    """Such a file is none of ours; its lexicons would be spelled with blanks or begin with spaces."""
+    from sentencepiece import sentencepiece_model_pb2
+
+    model = sentencepiece_model_pb2.ModelProto()
+    model.ParseFromString(pieces.model)
+    if change == "prefix":
+        model.normalizer_spec.add_dummy_prefix = True
+    else:
+        next(piece for piece in model.pieces if piece.piece == "m").type = 5
+    record = pieces.to_json() | {"model": base64.b64encode(model.SerializeToString()).decode()}
+    with pytest.raises(TextError, match="does not write texts as they are"):
+        tokenizer_from_json(record)
+
+
+def test_signs_of_the_library_in_texts():
+    with pytest.raises(TextError, match=r"U\+2581"):
+        PieceTokenizer.learn([*TEXTS, "a \u2581 b"], 30)
+    with pytest.raises(TextError, match=r"cannot write .* U\+0000"):
+        PieceTokenizer.learn([*TEXTS, "a\0b"], 30)
+    tokenizer = PieceTokenizer.learn([*TEXTS, "a <unk> cat"], 30)
+    assert tokenizer.decode(tokenizer.encode("a <unk> cat")) == "a <unk> cat"
 
 
 def test_impossible_sizes_are_refused():
