@@ -16,7 +16,7 @@ from asr.audio import AudioInfo, probe, read_audio
 from asr.config import Config, TextConfig
 from asr.data.manifest import Dataset, Utterance, manifest_lines, parse_line, write_manifest
 from asr.data.splits import overlaps, shared_dataset
-from asr.errors import AudioError, ManifestError
+from asr.errors import AudioError, ManifestError, TextError
 from asr.pieces import learn_tokenizer
 from asr.text import Normalizer, Tokenizer, describe_characters, steps_needed
 from asr.wording import how_long
@@ -268,11 +268,14 @@ def _errors(utterance: Utterance, measured: Measured, target: Target | None) -> 
 def _unlearnable(utterance: Utterance, target: Target) -> Iterator[str]:
     """Why a model cannot be trained on an utterance."""
     text = target.normalizer(utterance.text)
+    tokens = list(map(ord, text))  # a token a letter
     if target.tokenizer and (unknown := target.tokenizer.unknown(text)):
         yield f"not in the alphabet: {describe_characters(unknown)}, in {text!r:.80}"
+    elif target.tokenizer:
+        tokens = target.tokenizer.encode(text)
     speed = target.config.augment.speed[1]
     steps = target.config.steps(utterance.duration / speed)
-    if (needed := steps_needed(list(map(ord, text)))) > steps:  # one token a character
+    if (needed := steps_needed(tokens)) > steps:
         at_speed = f" at {speed:g} times the speed" if speed != 1 else ""
         yield f"text needs {needed} output steps, {utterance.duration:.2f} s{at_speed} give {steps}"
 
@@ -299,7 +302,13 @@ def _alphabet(training: Checked, normalizer: Normalizer, config: TextConfig) -> 
     for line, text in texts.items():
         if found := rare & set(text):
             training.report(line, f"in hardly any other line: {describe_characters(found)}, in {text!r:.80}", True)
-    return learn_tokenizer(config, texts.values()) if uses else None
+    if not uses:
+        return None
+    try:
+        return learn_tokenizer(config, texts.values())
+    except TextError as error:  # too few texts for so many pieces, say: their letters can be checked all the same
+        training.report(0, str(error))
+        return Tokenizer.build(texts.values())
 
 
 def _check_rates(checked: Checked, target: Target | None) -> None:

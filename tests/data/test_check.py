@@ -185,6 +185,18 @@ def test_targets_longer_than_their_steps_at_the_fastest_speed(folder, change):
     assert told(check(path, target(**plain))) == [(1, "text needs 35 output steps, 1.00 s give 34")]
 
 
+def test_pieces_of_words_need_fewer_steps_than_letters(folder, change):
+    pytest.importorskip("sentencepiece")
+    path = change(1, text="ab" * 20)
+    assert told(check(path, target())) == [(1, "text needs 40 output steps, 1.00 s at 1.1 times the speed give 31")]
+    few = target(text={"units": "bpe", "bpe_tokens": 18})
+    assert told(check(path, few)) == []
+    many = told(check(path, target(text={"units": "bpe", "bpe_tokens": 3000})))
+    assert [line for line, _ in many] == [0, 1] and "text.bpe_tokens=3000" in many[0][
+        1
+    ]  # and letters are still checked
+
+
 def test_steps_are_counted_with_the_true_duration(folder, change):
     path = change(1, text="ab" * 16, duration=10)
     assert len(told(check(path, target()))) == 2  # the duration, and the steps
