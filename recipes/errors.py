@@ -115,6 +115,8 @@ def phonemes(words: Iterable[str]) -> dict[str, str] | None:
 def kinds(words: Sequence[Word], trained: Counter[str]) -> list[str]:
     """What became of the words that were recognised as others."""
     others = [(word.text, word.heard) for word in words if word.wrong and word.heard is not None]
+    if not others:
+        return ["No word was recognised as another.", ""]
     spoken = phonemes({text for pair in others for text in pair})
     counts: Counter[str] = Counter()
     for said, heard in others:
@@ -149,7 +151,7 @@ def most_frequent(words: Iterable[Word]) -> str:
     """The confusions that happened most often."""
     counts = Counter((word.text, word.heard) for word in words if word.wrong)
     shown = [f"*{said}* → {f'*{heard}*' if heard else 'nothing'} ({n})" for (said, heard), n in counts.most_common(24)]
-    return ", ".join(shown)
+    return ", ".join(shown) or "nothing"
 
 
 def analysis(result: Path, train: Path, test: Path, lm: Path | None, title: str) -> str:
@@ -157,12 +159,16 @@ def analysis(result: Path, train: Path, test: Path, lm: Path | None, title: str)
     report = json.loads((result / "report.json").read_text(encoding="utf-8"))
     lines = [json.loads(line) for line in (result / "hypotheses.jsonl").read_text(encoding="utf-8").splitlines()]
     lines = [line for line in lines if line["split"] == "test"]
+    if not any(line["reference"] for line in lines):
+        raise SystemExit(f"{result}: no utterance with words of a split called test")
     references, hypotheses = ({line["id"]: line[side] for line in lines} for side in ("reference", "hypothesis"))
     scored = score(references, hypotheses)
     items, words = scored.per_utterance, words_of(scored.per_utterance)
     normalize = Normalizer.from_json(report["normalizer"])
     trained = Counter(word for utterance in read_manifest(train) for word in normalize(utterance.text).split())
     utterances = {utterance.id: utterance for utterance in read_manifest(test)}
+    if strangers := references.keys() - utterances.keys():
+        raise SystemExit(f"{test}: holds no utterance {min(strangers)!r}; {result} is of another test set")
     inserted = scored.insertions
     page = [
         f"# {title}",

@@ -56,6 +56,27 @@ def test_each_table_counts_every_word(page):
     assert "| 0 | 9 | 5 | 55.6 % |" in page and "| 1 to 2 | 2 | 1 | 50.0 % |" in page
 
 
+def test_a_result_without_errors_has_a_page(tmp_path, page):
+    lines = [{"split": "test", "id": id, "reference": said, "hypothesis": said} for id, (said, _) in TEXTS.items()]
+    (tmp_path / "hypotheses.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+    page = errors.analysis(tmp_path, tmp_path / "train.jsonl", tmp_path / "test.jsonl", None, "Errors")
+    assert (
+        "11 words, 0 of them wrong" in page
+        and "No word was recognised as another." in page
+        and "often: nothing." in page
+    )
+
+
+@pytest.mark.parametrize(
+    ("split", "id", "said"), [("valid", "a", "no utterance with words"), ("test", "z", "another test set")]
+)
+def test_a_result_of_other_recordings_is_refused(tmp_path, page, split, id, said):
+    line = {"split": split, "id": id, "reference": "two birds", "hypothesis": "two"}
+    (tmp_path / "hypotheses.jsonl").write_text(json.dumps(line) + "\n")
+    with pytest.raises(SystemExit, match=said):
+        errors.analysis(tmp_path, tmp_path / "train.jsonl", tmp_path / "test.jsonl", None, "Errors")
+
+
 def test_kinds_of_errors(page):
     pytest.importorskip("espeakng_loader")
     assert "| sounds the same (espeak-ng's American English) | 1 |" in page
