@@ -190,7 +190,7 @@ def new_model(
         say(
             f"{len(start.taken)} tensors from {config.train.init_from}; {len(start.left)} new"
             + (f" (of {', '.join(_parts(start.left))}: not there, or of another size)" if start.left else "")
-            + (f"; new letters: {' '.join(start.new_tokens)}" if start.new_tokens else "")
+            + (f"; new tokens: {' '.join(start.new_tokens)}" if start.new_tokens else "")
             + (f"; its features had {', '.join(start.features)}" if start.features else "")
         )
     if "mean" not in start.taken:  # else the weights expect the statistics that they came with
