@@ -6,6 +6,7 @@ made from them (see `asr.config_file`).
 
 from __future__ import annotations
 
+import math
 from typing import Annotated, Literal, Self
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
@@ -18,7 +19,7 @@ def _ordered(pair: tuple[float, float]) -> tuple[float, float]:
 
 
 Range = Annotated[tuple[float, float], AfterValidator(_ordered)]
-Activation = Literal["relu", "tanh", "sigmoid", "gelu"]
+Activation = Literal["relu", "tanh", "sigmoid", "gelu", "clipped-relu"]
 
 
 class Section(BaseModel):
@@ -28,15 +29,18 @@ class Section(BaseModel):
 
 
 class FeatureConfig(Section):
-    """Log-mel features, from waveform to (frames, mels)."""
+    """Log-mel features, from waveform to (frames, bands)."""
 
     sample_rate: int = Field(16000, ge=4000, le=48000, description="Hz; every recording is resampled to it")
     window_ms: float = Field(25.0, gt=0, le=100, description="length of the Hann window")
     hop_ms: float = Field(10.0, gt=0, le=50, description="one frame every so many milliseconds")
+    scale: Literal["mel", "linear"] = Field(
+        "mel", description="bands of the mel scale, or all the bins of the Fourier transform (a log-spectrogram)"
+    )
     mels: int = Field(80, ge=8, le=256, description="mel bands")
     low_hz: float = Field(20.0, ge=0, description="lower edge of the lowest band")
     high_hz: float | None = Field(None, gt=0, description="upper edge of the highest band; null: half the rate")
-    floor: float = Field(1e-7, gt=0, description="mel power below this counts as this, about the noise of 16 bits")
+    floor: float = Field(1e-7, gt=0, description="power below this counts as this, about the noise of 16 bits")
     loudness: Literal["keep", "equal"] = Field("equal", description="equal: each recording is brought to one RMS level")
     normalize: Literal["corpus", "utterance"] = Field(
         "corpus", description="what is taken off each band: its mean over the training set, or over the utterance"
@@ -54,8 +58,13 @@ class FeatureConfig(Section):
 
     @property
     def fft(self) -> int:
-        """FFT length in samples: the power of two that holds the window."""
-        return 1 << (self.window - 1).bit_length()
+        """FFT length in samples: under mel bands the power of two that holds the window, else the window itself."""
+        return 1 << (self.window - 1).bit_length() if self.scale == "mel" else self.window
+
+    @property
+    def bands(self) -> int:
+        """Numbers in one frame."""
+        return self.mels if self.scale == "mel" else self.fft // 2 + 1
 
     @model_validator(mode="after")
     def _holds_samples(self) -> Self:
@@ -99,9 +108,28 @@ class ConvConfig(Section):
         return self
 
 
+class Conv2dConfig(Section):
+    """One convolution over time and bands, every band with the same weights."""
+
+    channels: int = Field(32, ge=1)
+    kernel: tuple[int, int] = Field((11, 21), description="frames and bands; odd")
+    stride: tuple[int, int] = Field((1, 1), description="frames and bands")
+
+    @model_validator(mode="after")
+    def _possible(self) -> Self:
+        if any(size < 1 or size % 2 == 0 for size in self.kernel):
+            raise ValueError(f"kernel must be two odd numbers, not {list(self.kernel)}")
+        if min(self.stride) < 1:
+            raise ValueError(f"stride must be two numbers from 1 on, not {list(self.stride)}")
+        return self
+
+
 class ModelConfig(Section):
     """The acoustic model: convolutions that shorten time, bidirectional LSTM layers, an output layer."""
 
+    conv2d: tuple[Conv2dConfig, ...] = Field(
+        (), description="convolutions over time and bands, before those over time, as [{channels, kernel, stride}]"
+    )
     subsample: tuple[ConvConfig, ...] = Field(
         (ConvConfig(channels=256, kernel=5, stride=3),),
         description="convolutions over time, first to last; the strides multiply to the frames in one output step",
@@ -113,16 +141,20 @@ class ModelConfig(Section):
     dense: int = Field(0, ge=0, description="width of a hidden layer between LSTM layers; 0: none")
     dense_top: int = Field(0, ge=0, description="width of a hidden layer under the output layer; 0: none")
     activation: Activation = Field("relu", description="of the convolutions and hidden layers")
-    norm: Literal["layer", "none"] = Field("layer", description="layer normalisation, step by step, after each layer")
+    norm: Literal["layer", "batch", "none"] = Field(
+        "layer", description="normalisation after each layer: step by step, or over a batch, in one process only"
+    )
     dropout: float = Field(0.1, ge=0, lt=1, description="share of values dropped after each layer in training")
+
+    @property
+    def strides(self) -> tuple[int, ...]:
+        """Those of the convolutions over time, first to last."""
+        return (*(conv.stride[0] for conv in self.conv2d), *(conv.stride for conv in self.subsample))
 
     @property
     def stride(self) -> int:
         """Frames in one output step."""
-        product = 1
-        for conv in self.subsample:
-            product *= conv.stride
-        return product
+        return math.prod(self.strides)
 
 
 class AugmentConfig(Section):
@@ -271,6 +303,14 @@ class Config(Section):
             )
         return self
 
+    @model_validator(mode="after")
+    def _batch_norm_is_alone(self) -> Self:
+        asked = [name for name in ("ema", "intermediate") if getattr(self.train, name)]
+        asked += ["average"] if self.train.average != "none" else []
+        if self.model.norm == "batch" and asked:
+            raise ValueError(f"model.norm: batch has statistics that train.{asked[0]} would leave behind; take layer")
+        return self
+
     @property
     def step_seconds(self) -> float:
         """Seconds in one output step of the model."""
@@ -279,6 +319,6 @@ class Config(Section):
     def steps(self, seconds: float) -> int:
         """Output steps that the model makes of so many seconds."""
         count = round(seconds * self.features.sample_rate) // self.features.hop + 1
-        for conv in self.model.subsample:
-            count = -(-count // conv.stride)
+        for stride in self.model.strides:
+            count = -(-count // stride)
         return count

@@ -10,13 +10,13 @@ import json
 from collections.abc import Iterable, Mapping
 from itertools import takewhile
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 from pydantic import BaseModel, ValidationError
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
-from asr.config import Config, ConvConfig, Section
+from asr.config import Config, Section
 from asr.errors import ConfigError
 from asr.wording import complaint
 
@@ -160,8 +160,8 @@ def _fields_at(path: tuple[Any, ...]) -> list[str]:
     section: type[BaseModel] = Config
     for part in path:
         if isinstance(part, int):
-            section = ConvConfig  # the only list of sections
-        else:
-            annotation = section.model_fields[part].annotation
-            section = annotation if isinstance(annotation, type) and issubclass(annotation, BaseModel) else ConvConfig
+            continue  # a list was entered as what it holds
+        annotation = section.model_fields[part].annotation
+        held = annotation if isinstance(annotation, type) else get_args(annotation)[0]  # tuple[Section, ...]
+        section = held
     return list(section.model_fields)

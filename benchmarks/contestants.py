@@ -75,7 +75,7 @@ class PackedModel(AcousticModel):
             values, lengths = convolution(values, lengths)
         values = values.transpose(0, 1)
         for layer, between in zip(self.layers, self.between, strict=True):
-            values = between(layer(values, lengths))
+            values = between(layer(values, lengths), None)
         return self.output(values).transpose(0, 1).log_softmax(-1, dtype=torch.float32), lengths
 
 

@@ -15,7 +15,7 @@ import torchaudio
 from measure import median_seconds
 
 from asr.config import FeatureConfig
-from asr.model.features import LogMel
+from asr.model.features import LogSpectrum
 
 BATCH, SECONDS = 16, 10
 
@@ -25,7 +25,7 @@ def main() -> None:
     config = FeatureConfig()
     waveforms = torch.randn(BATCH, SECONDS * config.sample_rate, generator=torch.Generator().manual_seed(1)) * 0.1
     lengths = torch.full((BATCH,), waveforms.shape[1])
-    ours = LogMel(config)
+    ours = LogSpectrum(config)
     settings = {"n_fft": config.fft, "win_length": config.window, "hop_length": config.hop, "n_mels": config.mels}
     theirs = torchaudio.transforms.MelSpectrogram(
         config.sample_rate, f_min=config.low_hz, pad_mode="constant", **settings

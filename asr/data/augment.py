@@ -130,7 +130,7 @@ class Augmenter:
         features = self.config.features
         views = 2 if self.config.train.consistency else 1
         frames = samples // features.hop + 1
-        drawn = draw_views(views, frames, features.mels, features.hop_ms, augment, rng)
+        drawn = draw_views(views, frames, features.bands, features.hop_ms, augment, rng)
         return Drawn(drawn, gain_db, room, noise, band)
 
     def _room(self, rng: np.random.Generator) -> Room:

@@ -331,7 +331,7 @@ class SpeechData(Dataset[Batch | AsrError]):
         waveform = change_speed(np.concatenate(parts), example.speed)
         target = self.tokenizer.encode(self.text(example)) if self.tokenizer else []
         if epoch is None:
-            return Made(waveform, target, Drawn(plain_view(self.config.features.mels)))
+            return Made(waveform, target, Drawn(plain_view(self.config.features.bands)))
         drawn = self.augmenter.draw(waveform, self._id(example), epoch)
         return Made(drawn.apply(waveform, rate), target, drawn)
 

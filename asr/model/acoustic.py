@@ -1,42 +1,25 @@
-"""The acoustic model: log-mel features, convolutions that shorten time, a BLSTM stack, an output layer."""
+"""The acoustic model: spectral features, convolutions that shorten time, a BLSTM stack, an output layer."""
 
 from __future__ import annotations
 
-from collections import OrderedDict
 from collections.abc import Collection
 
 import torch
 from torch import Tensor, nn
 
-from asr.config import Config, ConvConfig, ModelConfig
-from asr.model.features import LogMel, equal_loudness
+from asr.config import Config
+from asr.model.blocks import Between, Convolution, Convolution2d, shortened
+from asr.model.features import LogSpectrum, equal_loudness
 from asr.model.lstm import BidirectionalLSTM, Layout
-from asr.model.masking import zero_padding
-
-_ACTIVATIONS = {"relu": nn.ReLU, "tanh": nn.Tanh, "sigmoid": nn.Sigmoid, "gelu": nn.GELU}
-
-
-class Convolution(nn.Module):
-    """A convolution over time, then activation, normalisation and dropout; padding stays zero before and after it."""
-
-    def __init__(self, inputs: int, conv: ConvConfig, config: ModelConfig) -> None:
-        super().__init__()
-        self.stride = conv.stride
-        self.conv = nn.Conv1d(inputs, conv.channels, conv.kernel, conv.stride, padding=conv.kernel // 2)
-        self.after = _after(conv.channels, config, activation=True)
-
-    def forward(self, values: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
-        """(batch, frames, inputs), zero beyond `lengths` -> (batch, steps, channels), likewise, and their lengths."""
-        values = self.conv(values.transpose(1, 2)).transpose(1, 2)
-        lengths = _shortened(lengths, self.stride)
-        return zero_padding(self.after(values), lengths), lengths
+from asr.model.masking import valid_mask, zero_padding
 
 
 class AcousticModel(nn.Module):
     """Waveforms to log-probabilities of tokens.
 
     An utterance gets the same log-probabilities alone and in any batch: padding is zero wherever a convolution could
-    reach it, comes last in both LSTM directions, and nothing is averaged over a batch.
+    reach it, comes last in both LSTM directions, and nothing is averaged over a batch (but in training, where the
+    config asks for batch normalisation).
 
     Args:
         config: The run's settings; `features` and `model` are used.
@@ -51,11 +34,17 @@ class AcousticModel(nn.Module):
         self.config = config
         self.vocabulary = vocabulary
         model = config.model
-        self.log_mel = LogMel(config.features)
-        self.register_buffer("mean", torch.zeros(config.features.mels))
-        self.register_buffer("std", torch.ones(config.features.mels))
+        self.log_spectrum = LogSpectrum(config.features)
+        self.register_buffer("mean", torch.zeros(config.features.bands))
+        self.register_buffer("std", torch.ones(config.features.bands))
 
-        width = config.features.mels
+        channels, width = 1, config.features.bands
+        self.conv2d = nn.ModuleList()
+        for conv2d in model.conv2d:
+            block2d = Convolution2d(channels, width, conv2d, model)
+            channels, width = conv2d.channels, block2d.bands
+            self.conv2d.append(block2d)
+        width *= channels
         self.subsample = nn.ModuleList()
         for conv in model.subsample:
             self.subsample.append(Convolution(width, conv, model))
@@ -65,7 +54,8 @@ class AcousticModel(nn.Module):
         for number in range(model.layers):
             layer = BidirectionalLSTM(width, model.hidden, model.merge)
             last = number == model.layers - 1
-            block, width = _between(layer.outputs, model.dense_top if last else model.dense, model)
+            block = Between(layer.outputs, model.dense_top if last else model.dense, model)
+            width = block.outputs
             self.layers.append(layer)
             self.between.append(block)
         self.output = nn.Linear(width, vocabulary)
@@ -73,34 +63,34 @@ class AcousticModel(nn.Module):
 
     @torch.no_grad()
     def set_statistics(self, mean: Tensor, std: Tensor) -> None:
-        """Set the mean and standard deviation of each mel band over the training set, both (mels,)."""
+        """Set the mean and standard deviation of each band over the training set, both (bands,)."""
         self.mean.copy_(mean)
         self.std.copy_(std)
 
     def step_lengths(self, lengths: Tensor) -> Tensor:
         """Steps that come out of so many samples: (batch,) -> (batch,), on whatever device the lengths are."""
-        lengths = self.log_mel.frame_lengths(lengths)
-        for conv in self.config.model.subsample:
-            lengths = _shortened(lengths, conv.stride)
+        lengths = self.log_spectrum.frame_lengths(lengths)
+        for stride in self.config.model.strides:
+            lengths = shortened(lengths, stride)
         return lengths
 
     def raw_features(self, waveforms: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
-        """Log-mel features before normalisation, (batch, frames, mels), and (batch,) frames."""
+        """Features before normalisation, (batch, frames, bands), and (batch,) frames."""
         if self.config.features.loudness == "equal":
             waveforms = equal_loudness(waveforms, lengths)
-        features, frames = self.log_mel(waveforms, lengths)
+        features, frames = self.log_spectrum(waveforms, lengths)
         return features, frames
 
     def features(self, waveforms: Tensor, lengths: Tensor, tones: Tensor | None = None) -> tuple[Tensor, Tensor]:
-        """Normalised log-mel features.
+        """Normalised features.
 
         Args:
             waveforms: (batch, samples).
             lengths: (batch,) samples.
-            tones: (batch, mels) to be added before normalisation: augmentation in training.
+            tones: (batch, bands) to be added before normalisation: augmentation in training.
 
         Returns:
-            (batch, frames, mels), zero beyond their length (the mean of a band), and (batch,) frames.
+            (batch, frames, bands), zero beyond their length (the mean of a band), and (batch,) frames.
         """
         features, frames = self.raw_features(waveforms, lengths)
         if tones is not None:
@@ -118,7 +108,7 @@ class AcousticModel(nn.Module):
         """Log-probabilities of normalised features; see `forward`.
 
         Args:
-            features: (batch, frames, mels), zero beyond their length.
+            features: (batch, frames, bands), zero beyond their length.
             frames: (batch,) frames.
         """
         log_probs, _, lengths = self.encode_with(features, frames)
@@ -134,25 +124,29 @@ class AcousticModel(nn.Module):
         always fits, since all LSTM layers are equally wide.
 
         Args:
-            features: (batch, frames, mels), zero beyond their length.
+            features: (batch, frames, bands), zero beyond their length.
             frames: (batch,) frames.
             intermediate: LSTM layers from 0, the lowest.
 
         Returns:
             (batch, steps, tokens) log-probabilities, the same after each intermediate layer, and (batch,) steps.
         """
-        values, lengths = features, frames
+        values, lengths = features[..., None], frames  # (batch, frames, bands, channels)
+        for convolution2d in self.conv2d:
+            values, lengths = convolution2d(values, lengths)
+        values = values.flatten(2)
         for convolution in self.subsample:
             values, lengths = convolution(values, lengths)
         values = values.transpose(0, 1)  # time first: (steps, batch, channels)
         layout = Layout.of(lengths, len(values))
+        valid = valid_mask(lengths, len(values)).T
         lower = []
         for number, (layer, between) in enumerate(zip(self.layers, self.between, strict=True)):
             heard = layer(values, layout)
             if number in intermediate:
                 lower.append(heard)
-            values = between(heard)
-        return self._log_probs(values), [self._log_probs(self.between[-1](heard)) for heard in lower], lengths
+            values = between(heard, valid)
+        return self._log_probs(values), [self._log_probs(self.between[-1](heard, valid)) for heard in lower], lengths
 
     def _log_probs(self, values: Tensor) -> Tensor:
         """(steps, batch, width) as the top block leaves it -> (batch, steps, tokens)."""
@@ -174,36 +168,6 @@ class AcousticModel(nn.Module):
         return self.encode(*self.features(waveforms, lengths))
 
 
-def _shortened(lengths: Tensor, stride: int) -> Tensor:
-    """Lengths (batch,) after a convolution with this stride."""
-    return torch.div(lengths + stride - 1, stride, rounding_mode="floor")
-
-
-def _between(width: int, dense: int, config: ModelConfig) -> tuple[nn.Module, int]:
-    """What follows an LSTM layer of `width` outputs, and the width that leaves it."""
-    parts: list[tuple[str, nn.Module]] = []
-    if config.projection:
-        # A linear layer, not nn.LSTM's proj_size, which leaves oneDNN's fast path.
-        parts.append(("projection", nn.Linear(width, config.projection)))
-        width = config.projection
-    parts.append(("after", _after(width, config, activation=False)))
-    if dense:
-        parts += [("dense", nn.Linear(width, dense)), ("dense_after", _after(dense, config, activation=True))]
-        width = dense
-    return nn.Sequential(OrderedDict(parts)), width
-
-
-def _after(width: int, config: ModelConfig, activation: bool) -> nn.Module:
-    """Activation, layer normalisation and dropout, as far as the config has them."""
-    parts: list[tuple[str, nn.Module]] = []
-    if activation:
-        parts.append(("activation", _ACTIVATIONS[config.activation]()))
-    if config.norm == "layer":
-        parts.append(("norm", nn.LayerNorm(width)))
-    parts.append(("dropout", nn.Dropout(config.dropout)))
-    return nn.Sequential(OrderedDict(parts))
-
-
 def _initialise(model: AcousticModel) -> None:
     """Set the starting weights.
 
@@ -211,11 +175,11 @@ def _initialise(model: AcousticModel) -> None:
     but for the forget gate's, 1 (Jozefowicz et al. 2015), so that a cell remembers before it has learned what to.
     Convolutions and hidden layers: He normal under a ReLU or GELU, else Glorot. Output layer: Glorot.
     """
-    rectified = model.config.model.activation in ("relu", "gelu")
+    rectified = model.config.model.activation in ("relu", "clipped-relu", "gelu")
     for module in model.modules():
         if isinstance(module, nn.LSTM):
             _initialise_lstm(module)
-        elif isinstance(module, nn.Conv1d | nn.Linear):
+        elif isinstance(module, nn.Conv1d | nn.Conv2d | nn.Linear):
             if rectified and module is not model.output:
                 nn.init.kaiming_normal_(module.weight, nonlinearity="relu")
             else:

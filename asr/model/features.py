@@ -1,4 +1,4 @@
-"""Log-mel features, computed on whatever device the model is on."""
+"""Log-mel features, or a log-spectrogram, computed on whatever device the model is on."""
 
 from __future__ import annotations
 
@@ -44,8 +44,8 @@ def filter_blocks(filters: Tensor) -> list[tuple[slice, slice]]:
     return blocks
 
 
-class LogMel(nn.Module):
-    """Natural logarithm of the power in mel bands.
+class LogSpectrum(nn.Module):
+    """Natural logarithm of the power in mel bands, or in the bins of the Fourier transform.
 
     Frame i is centred on sample i x hop; where its window reaches beyond the utterance it meets zeros, never a
     reflection and never a neighbour's samples, so an utterance has the same features alone and in any batch. Equal
@@ -61,6 +61,9 @@ class LogMel(nn.Module):
         # The window stands in the middle of the FFT, as torch.stft places it.
         margin = config.fft - config.window
         window = nn.functional.pad(torch.hann_window(config.window), (margin // 2, margin - margin // 2))
+        self.register_buffer("window", window, persistent=False)
+        if config.scale == "linear":
+            return
         filters = torchaudio.functional.melscale_fbanks(
             n_freqs=config.fft // 2 + 1,
             f_min=config.low_hz,
@@ -68,7 +71,6 @@ class LogMel(nn.Module):
             n_mels=config.mels,
             sample_rate=config.sample_rate,
         )
-        self.register_buffer("window", window, persistent=False)
         # Each filter weight twice in a row, for the squares of the real and the imaginary part: the matrix product adds
         # them up on its way.
         self.register_buffer("filters", filters.repeat_interleave(2, dim=0), persistent=False)
@@ -86,7 +88,7 @@ class LogMel(nn.Module):
             lengths: (batch,) samples.
 
         Returns:
-            (batch, frames, mels) features, zero beyond their length, and (batch,) lengths in frames.
+            (batch, frames, bands) features, zero beyond their length, and (batch,) lengths in frames.
         """
         half = self.config.fft // 2
         padded = nn.functional.pad(waveforms, (half, half))
@@ -94,11 +96,16 @@ class LogMel(nn.Module):
         frames = padded.unfold(1, self.config.fft, self.config.hop)  # (batch, frames, fft), a view
         # On a CPU one utterance at a time stays in the processor's cache, which is twice as fast.
         at_once = 1 if frames.device.type == "cpu" else len(frames)
-        power = torch.cat([self._mel_power(part) for part in frames.split(at_once)])
+        power_of = self._mel_power if self.config.scale == "mel" else self._power
+        power = torch.cat([power_of(part) for part in frames.split(at_once)])
         # In place, here and there: on a CPU half of the time would go into new memory.
         features = power.clamp_(min=self.config.floor).log_()
         frame_lengths = self.frame_lengths(lengths)
         return zero_padding_(features, frame_lengths), frame_lengths
+
+    def _power(self, frames: Tensor) -> Tensor:
+        """(batch, frames, fft) samples -> (batch, frames, bins) power."""
+        return torch.view_as_real(torch.fft.rfft(frames * self.window)).square_().sum(-1)
 
     def _mel_power(self, frames: Tensor) -> Tensor:
         """(batch, frames, fft) samples -> (batch, frames, mels) power."""

@@ -123,6 +123,8 @@ def _train(config: Config, data: Path, out: Path, resume: bool, group: Group) ->
             f"train.accumulate: {config.train.accumulate} batches a step leave some of {group.size} processes without "
             f"work; with a multiple of {group.size}, and batches.max_frames the smaller, a step stays as large"
         )
+    if config.model.norm == "batch" and group.size > 1:
+        raise TrainingError("model.norm: batch averages what one process hears; train in one process, or take layer")
     refuse_unlike_processes(group, config, content.id)
     with ExitStack() as held:
         run = _run_folder(config, data, content.id, out, resume)
@@ -210,7 +212,7 @@ def measure_statistics(model: AcousticModel, training: SpeechData) -> None:
     rng = generator(config.train.seed, "statistics")
     chosen = set(rng.permutation(len(training.items))[:_STATISTICS_UTTERANCES].tolist())
     plan = [[e for e in examples if e.members[0] in chosen] for examples in plain_plan(training.items, config)]
-    count, total, squares = 0, torch.zeros(config.features.mels), torch.zeros(config.features.mels)
+    count, total, squares = 0, torch.zeros(config.features.bands), torch.zeros(config.features.bands)
     total, squares = total.double(), squares.double()
     for batch in training.batches([examples for examples in plan if examples], epoch=None):
         if not batch.ids:

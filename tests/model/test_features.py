@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from asr.audio import find_audio, read_audio
 from asr.config import FeatureConfig
-from asr.model.features import LogMel, filter_blocks
+from asr.model.features import LogSpectrum, filter_blocks
 from asr.model.masking import zero_padding
 
 SETTINGS = {
@@ -21,10 +21,10 @@ SETTINGS = {
 }
 
 
-def of_one(log_mel: LogMel, waveform: np.ndarray) -> torch.Tensor:
+def of_one(log_spectrum: LogSpectrum, waveform: np.ndarray) -> torch.Tensor:
     """Features (frames, mels) of one waveform."""
-    features, frames = log_mel(torch.from_numpy(waveform)[None], torch.tensor([len(waveform)]))
-    assert features.shape == (1, int(frames[0]), log_mel.config.mels)
+    features, frames = log_spectrum(torch.from_numpy(waveform)[None], torch.tensor([len(waveform)]))
+    assert features.shape == (1, int(frames[0]), log_spectrum.config.mels)
     return features[0]
 
 
@@ -42,6 +42,18 @@ def by_torchaudio(waveform: np.ndarray, config: FeatureConfig) -> np.ndarray:
         pad_mode="constant",
     )
     return transform(torch.from_numpy(waveform)).T.numpy()
+
+
+def test_a_log_spectrogram_has_the_power_of_every_bin(babble):
+    config = FeatureConfig(scale="linear", window_ms=20, floor=1e-3)
+    waveform = torch.from_numpy(babble(0.7, 16000, seed=3))
+    spectrum = torch.stft(
+        waveform, 320, 160, window=torch.hann_window(320), center=True, pad_mode="constant", return_complex=True
+    )
+    expected = spectrum.abs().square().clamp(min=1e-3).log().T
+    features, frames = LogSpectrum(config)(waveform[None], torch.tensor([len(waveform)]))
+    assert features.shape == (1, int(frames[0]), config.bands) and config.bands == 161
+    torch.testing.assert_close(features[0], expected, atol=1e-4, rtol=1e-4)
 
 
 def by_librosa(waveform: np.ndarray, config: FeatureConfig) -> np.ndarray:
@@ -66,7 +78,7 @@ def by_librosa(waveform: np.ndarray, config: FeatureConfig) -> np.ndarray:
 def largest_difference(waveform: np.ndarray, config: FeatureConfig, peer) -> float:
     """In the logarithm, where the power is above 1e-6 of the utterance's maximum."""
     expected = peer(waveform, config)
-    actual = of_one(LogMel(config), waveform).numpy()
+    actual = of_one(LogSpectrum(config), waveform).numpy()
     assert actual.shape == expected.shape
     audible = expected > max(1e-6 * expected.max(), config.floor)
     assert audible.any()
@@ -95,7 +107,7 @@ def test_equal_to_the_peers_on_real_speech(peer, corpus, name, data: Path, recor
 @pytest.mark.parametrize("samples", [1, 2, 79, 80, 81, 199, 8000])
 def test_frames_are_centred_on_multiples_of_the_hop(samples):
     config = SETTINGS["8 kHz"]
-    features = of_one(LogMel(config), np.full(samples, 0.1, np.float32))
+    features = of_one(LogSpectrum(config), np.full(samples, 0.1, np.float32))
     assert len(features) == samples // config.hop + 1
     assert features.isfinite().all()
 
@@ -104,12 +116,12 @@ def test_an_impulse_stands_in_the_frame_of_its_time():
     config = SETTINGS["8 kHz"]
     waveform = np.zeros(8000, np.float32)
     waveform[37 * config.hop] = 1.0
-    assert int(of_one(LogMel(config), waveform).sum(1).argmax()) == 37
+    assert int(of_one(LogSpectrum(config), waveform).sum(1).argmax()) == 37
 
 
 def test_silence_is_the_floor():
     config = SETTINGS["16 kHz"]
-    features = of_one(LogMel(config), np.zeros(1000, np.float32))
+    features = of_one(LogSpectrum(config), np.zeros(1000, np.float32))
     assert torch.equal(features, torch.full_like(features, np.log(np.float32(config.floor))))
 
 
@@ -117,18 +129,18 @@ def test_silence_is_the_floor():
 @settings(max_examples=30)
 def test_nothing_leaks_across_an_utterances_end(lengths, extra, seed):
     """What stands beyond an utterance changes no bit of its features, and whom it shares a batch with only the last."""
-    log_mel = LogMel(SETTINGS["8 kHz"])
+    log_spectrum = LogSpectrum(SETTINGS["8 kHz"])
     rng = np.random.default_rng(seed)
     waveforms = [rng.standard_normal(length).astype(np.float32) for length in lengths]
     garbage = rng.standard_normal((len(lengths), max(lengths) + extra)).astype(np.float32) * 100
     garbage[:, ::7] = np.nan
     for row, waveform in zip(garbage, waveforms, strict=True):
         row[: len(waveform)] = waveform
-    features, frames = log_mel(torch.from_numpy(garbage), torch.tensor(lengths))
-    clean, _ = log_mel(zero_padding(torch.from_numpy(garbage), torch.tensor(lengths)), torch.tensor(lengths))
+    features, frames = log_spectrum(torch.from_numpy(garbage), torch.tensor(lengths))
+    clean, _ = log_spectrum(zero_padding(torch.from_numpy(garbage), torch.tensor(lengths)), torch.tensor(lengths))
     assert torch.equal(features, clean)
     for row, count, waveform in zip(features, frames.tolist(), waveforms, strict=True):
-        assert torch.allclose(row[:count], of_one(log_mel, waveform), rtol=0, atol=1e-5)
+        assert torch.allclose(row[:count], of_one(log_spectrum, waveform), rtol=0, atol=1e-5)
         assert not row[count:].any()
 
 

@@ -229,6 +229,13 @@ def test_too_few_batches_a_step_are_refused(tones, settings, tmp_path, monkeypat
     assert not (tmp_path / "run").exists()
 
 
+def test_batch_normalisation_is_for_one_process(tones, settings, tmp_path, monkeypatch):
+    monkeypatch.setattr(Group, "join", classmethod(lambda cls, device: Group(0, 2)))
+    monkeypatch.setattr(Group, "leave", lambda self: None)
+    with pytest.raises(TrainingError, match=r"model\.norm: batch averages what one process hears"):
+        train(settings(train={"accumulate": 2}, model={"norm": "batch"}), tones, tmp_path / "run")
+
+
 def test_alone_there_is_nothing_to_do():
     group = Group()
     model = torch.nn.Linear(2, 2)

@@ -1,0 +1,41 @@
+#!/usr/bin/env bash
+# Does it help to learn from a synthesiser first? 10 minutes, an hour and all of the training set, with and without.
+#
+# Usage: recipes/librispeech/synthetic.sh OUT TEXT [NAME ...]
+#   OUT       what recipes/librispeech/run.sh has made: OUT/data; this adds OUT/synthetic, OUT/ten, OUT/hour and
+#             OUT/starts/NAME/{run,report}
+#   TEXT      a UTF-8 text without the sentences of the test set, for espeak-ng to read out
+#   NAME      the lines of the table below that are wanted; all without any
+#   SETTINGS  (variable) settings on top of all, such as SETTINGS="train.seed=2 train.threads=1"
+#
+# The same command again goes on where an interrupted one stopped. `asr compare` says what two of them differ by.
+set -euo pipefail
+
+out=${1:?usage: recipes/librispeech/synthetic.sh OUT TEXT [NAME ...]}
+text=${2:?usage: recipes/librispeech/synthetic.sh OUT TEXT [NAME ...]}
+shift 2
+
+base="model.hidden=192 batches.max_seconds=30 train.warmup=0.05"
+# Who starts from the synthetic model gets the same epochs and half of the learning rate, or it would forget.
+after="train.init_from=$out/synthetic/run train.lr=0.0015"
+starts="ten-alone ten batches.max_frames=2000 train.epochs=60
+ten-after ten batches.max_frames=2000 train.epochs=60 $after
+hour-alone hour batches.max_frames=6000 train.epochs=40
+hour-after hour batches.max_frames=6000 train.epochs=40 $after
+all-alone data batches.max_frames=6000 train.epochs=26
+all-after data batches.max_frames=6000 train.epochs=26 $after"
+
+asr prepare synth --text "$text" --language en-us --language en-gb-x-rp --hours 20 --voices 100 --out "$out/synthetic/data"
+# shellcheck disable=SC2086  # lists of words
+asr train librispeech $base batches.max_frames=4000 train.accumulate=2 train.epochs=5 augment.reverb=0.3 augment.noise=0.3 ${SETTINGS:-} \
+    --data "$out/synthetic/data" --out "$out/synthetic/run" --resume
+for part in "ten 10" "hour 60"; do
+    [ -d "$out/${part% *}" ] || python "$(dirname "${BASH_SOURCE[0]}")/../cut.py" "$out/data" "${part#* }" "$out/${part% *}"
+done
+while read -r name data settings; do
+    if [ $# -gt 0 ] && [[ " $* " != *" $name "* ]]; then continue; fi
+    to=$out/starts/$name
+    # shellcheck disable=SC2086  # lists of words
+    asr train librispeech $base $settings ${SETTINGS:-} --data "$out/$data" --out "$to/run" --resume
+    asr evaluate "$to/run" "valid=$out/$data/valid.jsonl" "test=$out/$data/test.jsonl" --out "$to/report"
+done <<<"$starts"
