@@ -15,6 +15,7 @@ from torch.nn import functional
 from asr.config import Conv2dConfig, ConvConfig, ModelConfig
 from asr.model.masking import valid_mask, zero_padding
 
+_CHUNK = 128  # steps of a two-dimensional convolution at a time on a processor; 64 to 256 take alike
 _MOMENTUM = 0.1  # of a batch in batch normalisation's running statistics
 _ACTIVATIONS: dict[str, Callable[[], nn.Module]] = {
     "relu": nn.ReLU,
@@ -52,15 +53,31 @@ class Convolution2d(nn.Module):
         super().__init__()
         self.stride = conv.stride[0]
         self.bands = -(-bands // conv.stride[1])
-        padding = (conv.kernel[0] // 2, conv.kernel[1] // 2)
-        self.conv = nn.Conv2d(inputs, conv.channels, conv.kernel, conv.stride, padding)
+        self.padding = conv.kernel[0] // 2  # of time, which `_convolved` lays itself
+        self.conv = nn.Conv2d(inputs, conv.channels, conv.kernel, conv.stride, (0, conv.kernel[1] // 2))
         self.after = After(conv.channels, config, activation=True)
 
     def forward(self, values: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
         """(batch, frames, bands, inputs), zero beyond `lengths` -> (batch, steps, bands, channels), and the lengths."""
-        values = self.conv(values.permute(0, 3, 1, 2)).permute(0, 2, 3, 1)
+        values = self._convolved(values)
         lengths = shortened(lengths, self.stride)
         return zero_padding(self.after(values, self.after.valid(lengths, values.shape[1])), lengths), lengths
+
+    def _convolved(self, values: Tensor) -> Tensor:
+        """(batch, frames, bands, inputs) -> (batch, steps, bands, channels); on a processor `_CHUNK` steps at a time.
+
+        oneDNN copies every patch of an example before it multiplies, two gigabytes for 18 s of speech in Deep Speech 2;
+        beyond that it falls back on a reference implementation a hundred times as slow.
+        """
+        values = functional.pad(values, (0, 0, 0, 0, self.padding, self.padding)).permute(0, 3, 1, 2)
+        size = self.conv.kernel_size[0]
+        steps = (values.shape[2] - size) // self.stride + 1
+        chunk = _CHUNK if values.device.type == "cpu" else steps
+        parts = []
+        for start in range(0, steps, chunk):
+            last = min(start + chunk, steps) - 1
+            parts.append(self.conv(values[:, :, start * self.stride : last * self.stride + size]))
+        return torch.cat(parts, 2).permute(0, 2, 3, 1)
 
 
 class Between(nn.Module):

@@ -5,6 +5,7 @@ import torch
 from torch import nn
 
 from asr.config import Conv2dConfig, ModelConfig
+from asr.model import blocks
 from asr.model.blocks import After, BatchNorm, Convolution2d
 from asr.model.masking import valid_mask, zero_padding
 
@@ -56,6 +57,18 @@ def test_a_convolution_over_time_and_bands_is_the_same_alone_and_in_a_batch(norm
     for row, length, steps in zip(range(3), LENGTHS, lengths, strict=True):
         alone, _ = block(values[row : row + 1, :length], length[None])
         torch.testing.assert_close(together[row, :steps], alone[0])
+
+
+@pytest.mark.parametrize("stride", [1, 2, 3])
+@pytest.mark.parametrize("frames", [1, 2, 17, 18, 19])
+def test_a_convolution_is_pytorchs_however_many_steps_it_takes_at_a_time(monkeypatch, stride, frames):
+    monkeypatch.setattr(blocks, "_CHUNK", 3)
+    conv = Conv2dConfig(channels=3, kernel=(5, 3), stride=(stride, 1))
+    block = Convolution2d(2, 9, conv, ModelConfig(norm="none", activation="relu", dropout=0)).double()
+    values = torch.randn(2, frames, 9, 2, dtype=torch.float64)
+    whole = nn.functional.conv2d(values.permute(0, 3, 1, 2), block.conv.weight, block.conv.bias, (stride, 1), (2, 1))
+    chunked, _ = block(values, torch.tensor([frames, frames]))
+    torch.testing.assert_close(chunked, whole.relu().permute(0, 2, 3, 1))
 
 
 @torch.no_grad()
