@@ -7,23 +7,32 @@
 Nobody types a number: a report is kept, with the texts that were recognised, and the tables follow. A recipe's
 results/rows.json lists its rows in their order, `{"row": folder, "title", "note"}`; the folders in a row's are the runs
 that are to be averaged, such as one for each seed. A README has its table between two lines, `<!-- results ... -->`.
-A row with `"curve": {"line": "from nothing", "minutes of recordings": 5}` is a point of a line in results/curve.png.
+
+- `"table": "ablation"` puts a row into a second table, between `<!-- results ablation: ... -->` and the end's line.
+- `"against": "plain"` compares a row with that one of the same recipe, run by run of one name, and adds to its table
+  what they differ by; results/ablation.png shows it, results/differences.png where the table has no name.
+- `"curve": {"line": "from nothing", "minutes of recordings": 5}` makes a row a point of a line in results/curve.png.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import re
 import sys
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from pictures import Change, Point, draw_changes, draw_lines
+
+from asr.score import difference
+
 RECIPES = Path(__file__).parent
 OUT = RECIPES.parent / "RESULTS.md"
-BEGIN, END = "<!-- results: made by recipes/results.py -->", "<!-- results end -->"
+PLACE = re.compile(r"(<!-- results ?(\w*): made by recipes/results.py -->\n).*?(<!-- results end -->)", re.DOTALL)
 SPLITS = ("valid", "test")  # kept of a report; texts are kept of the test set alone
 INTRODUCTION = """# Results
 
@@ -57,45 +66,96 @@ class Run:
         """How it was trained; empty where its report does not say."""
         return self.report["trained"] or {}
 
-    def sittings(self, field: str) -> list[Any]:
+    def texts(self) -> dict[str, dict[str, Any]]:
+        """What was recognised of each utterance of its test set, by id."""
+        lines = (self.folder / "hypotheses.jsonl").read_text(encoding="utf-8").splitlines()
+        return {record["id"]: record for record in map(json.loads, lines)}
+
+    def sittings(self, name: str) -> list[Any]:
         """What the sittings of the training say of themselves, each different answer once."""
-        return list({json.dumps(one[field]): one[field] for one in self.trained.get("sittings", ())}.values())
+        return list({json.dumps(one[name]): one[name] for one in self.trained.get("sittings", ())}.values())
 
 
 @dataclass(frozen=True)
 class Row:
-    """One line of a table: runs that differ in their seed, or in who was held out."""
+    """One line of a table: runs that differ in their seed, or in who was held out.
+
+    Attributes:
+        title: What the line begins with.
+        note: What a reader should know of it.
+        runs: At least one.
+        table: Name of its table in the README; empty for the one without.
+        curve: The line that it is a point of, and where; None where it is none.
+        against: The row that it is compared with.
+    """
 
     title: str
     note: str
     runs: Sequence[Run]
-    curve: dict[str, Any] | None = None  # the line that it is a point of, and where: see the top of this file
+    table: str = ""
+    curve: dict[str, Any] | None = None
+    against: Row | None = field(default=None, repr=False)
 
     def rates(self, split: str, rate: str) -> list[float]:
         """A rate of each run on a split, in percent."""
         return [100 * run.report["splits"][split][rate] for run in self.runs if split in run.report["splits"]]
 
+    def change(self) -> Change | None:
+        """By how much its test WER differs from that of the row it is compared with; None without one.
+
+        The errors of an utterance are added up over the runs of one name, such as seed-1, and the utterances drawn anew
+        (`asr.score.difference`). So more seeds tell more of what these sentences say, and nothing of other seeds.
+        """
+        if self.against is None:
+            return None
+        runs, others = ({run.folder.name: run for run in row.runs} for row in (self, self.against))
+        if not (names := sorted(set(runs) & set(others))):
+            raise SystemExit(f"{self.title!r} has no run of the name of one of {self.against.title!r}")
+        words: dict[str, int] = defaultdict(int)
+        errors: list[dict[str, int]] = [defaultdict(int), defaultdict(int)]
+        for name in names:
+            first, second = others[name].texts(), runs[name].texts()
+            if first.keys() != second.keys():
+                raise SystemExit(f"{self.title!r} and {self.against.title!r} are not of the same utterances")
+            for key, text in first.items():
+                words[key] += text["words"]
+                errors[0][key] += text["errors"]
+                errors[1][key] += second[key]["errors"]
+        found = difference(*([errors_of[key] for key in words] for errors_of in errors), list(words.values()))
+        return Change(self.title, 100 * found.value, 100 * found.low, 100 * found.high, found.p)
+
 
 def read_rows(recipe: Path) -> list[Row]:
     """The rows of a recipe, in the order of its rows.json."""
     listed = json.loads((recipe / "results" / "rows.json").read_text(encoding="utf-8"))
-    rows = []
+    rows: dict[str, Row] = {}
     for row in listed:
         folders = sorted(path.parent for path in (recipe / "results" / row["row"]).glob("*/report.json"))
         if not folders:
             raise SystemExit(f"{recipe.name}: rows.json has a row {row['row']!r}, but no report is kept of it")
         runs = [Run(folder, json.loads((folder / "report.json").read_text(encoding="utf-8"))) for folder in folders]
-        rows.append(Row(row["title"], row.get("note", ""), runs, row.get("curve")))
-    return rows
+        if (against := row.get("against")) and against not in rows:
+            raise SystemExit(f"{recipe.name}: {row['row']!r} is compared with {against!r}, and no row above it is that")
+        others = [row.get("note", ""), runs, row.get("table", ""), row.get("curve"), rows.get(against)]
+        rows[row["row"]] = Row(row["title"], *others)
+    return list(rows.values())
+
+
+def tables(rows: Sequence[Row]) -> dict[str, list[Row]]:
+    """The rows of each table, by its name."""
+    found: dict[str, list[Row]] = defaultdict(list)
+    for row in rows:
+        found[row.table].append(row)
+    return found
 
 
 def table(rows: Sequence[Row]) -> str:
-    """The table of a recipe: a line for each row."""
-    lines = [
-        "| | runs | test WER % | 95 % interval | test CER % | validation WER % | errors / words |",
-        "| --- | ---: | --- | --- | --- | --- | --- |",
-    ]
-    for row in rows:
+    """A table of a recipe: a line for each row."""
+    changes = [row.change() for row in rows]
+    heads = ["", "runs", "test WER %", "95 % interval", "test CER %", "validation WER %", "errors / words"]
+    heads += ["difference, points (95 %)", "p"] if any(changes) else []
+    lines = [f"| {' | '.join(heads)} |".replace("|  |", "| |"), "| --- | ---: |" + " --- |" * (len(heads) - 2)]
+    for row, change in zip(rows, changes, strict=True):
         one = row.runs[0].test if len(row.runs) == 1 else None
         interval = f"{100 * one['wer_ci95'][0]:.2f} – {100 * one['wer_ci95'][1]:.2f}" if one else "below, run by run"
         errors = ", ".join(f"{_errors(run.test):,}" for run in row.runs)
@@ -103,7 +163,9 @@ def table(rows: Sequence[Row]) -> str:
         rates = [_mean(row.rates(*of)) for of in (("test", "wer"), ("test", "cer"), ("valid", "wer"))]
         counts = f"{errors} / {' or '.join(f'{count:,}' for count in words)}"
         cells = [row.title, str(len(row.runs)), f"**{rates[0]}**", interval, rates[1], rates[2], counts]
-        lines.append(f"| {' | '.join(cells)} |")
+        if change:
+            cells += _change(change)
+        lines.append(f"| {' | '.join(cells)} |{' | |' if any(changes) and not change else ''}")
     return "\n".join(lines)
 
 
@@ -111,6 +173,8 @@ def details(row: Row) -> str:
     """How a row was made: commands, sizes, times, and each run by itself."""
     first = row.runs[0]
     lines = [f"### {row.title}", "", *([row.note, ""] if row.note else [])]
+    if row.against and (change := row.change()):
+        lines += [f"Against *{row.against.title}*: {' points; p '.join(_change(change))}.", ""]
     training, decoding, profile = first.report["model"]["training"], first.report["decoding"], first.report["profile"]
     seconds = [run.trained["seconds"] for run in row.runs if run.trained]
     facts = [
@@ -148,6 +212,12 @@ def _of_run(run: Run) -> str:
     return f"| {' | '.join(cells)} |"
 
 
+def _change(change: Change) -> list[str]:
+    """A difference with its interval, and its p-value."""
+    p = "< 0.001" if change.p < 0.001 else f"{change.p:.3f}"
+    return [f"{change.value:+.1f} ({change.low:+.1f} to {change.high:+.1f})", p]
+
+
 def _errors(split: dict[str, Any]) -> int:
     return int(split["substitutions"] + split["insertions"] + split["deletions"])
 
@@ -165,57 +235,47 @@ def made() -> Iterator[tuple[Path, str]]:
     parts = [INTRODUCTION]
     for recipe in sorted(path.parent.parent for path in RECIPES.glob("*/results/rows.json")):
         rows = read_rows(recipe)
-        parts += [f"## {recipe.name}\n\n{table(rows)}\n", *(details(row) + "\n" for row in rows)]
+        texts = {name: table(of_table) for name, of_table in tables(rows).items()}
+        parts += [
+            f"## {recipe.name}\n",
+            *(text + "\n" for text in texts.values()),
+            *(details(row) + "\n" for row in rows),
+        ]
         readme = recipe / "README.md"
-        text = readme.read_text(encoding="utf-8")
-        before, found, rest = text.partition(BEGIN)
-        _, closed, after = rest.partition(END)
-        if not found or not closed:
-            raise SystemExit(f"{readme}: no place for the table between {BEGIN!r} and {END!r}")
-        yield readme, f"{before}{BEGIN}\n{table(rows)}\n{END}{after}"
+        yield readme, _in_places(readme, texts)
     yield OUT, "\n".join(parts)
 
 
-def draw_curve(rows: Sequence[Row], path: Path) -> None:
-    """The rows that are points of a curve as a picture: test WER, mean of a row's runs, against what its axis says.
+def _in_places(readme: Path, texts: Mapping[str, str]) -> str:
+    """A README with each table in its place.
 
-    The bars are the 95 % interval of a single run, or the lowest and the highest of several.
+    Raises:
+        SystemExit: A table has no place, or a place no table.
     """
-    import matplotlib
+    before = readme.read_text(encoding="utf-8")
+    places = [place[2] for place in PLACE.finditer(before)]
+    if sorted(places) != sorted(texts):
+        wanted = "; ".join(f"<!-- results{name and ' ' + name}: made by recipes/results.py -->" for name in texts)
+        raise SystemExit(f"{readme}: the places for tables that it should have, each up to a results end, are {wanted}")
+    return PLACE.sub(lambda place: f"{place[1]}{texts[place[2]]}\n{place[3]}", before)
 
-    matplotlib.use("Agg")
-    from matplotlib import pyplot
-    from matplotlib.ticker import ScalarFormatter
 
-    lines: dict[str, list[tuple[float, Row]]] = defaultdict(list)
+def draw(recipe: Path) -> None:
+    """The pictures of a recipe: its learning curve, and the differences of each table that has any."""
+    rows = read_rows(recipe)
+    lines: dict[str, list[Point]] = defaultdict(list)
     axis = ""
     for row in rows:
         if row.curve:
             axis, at = next((name, value) for name, value in row.curve.items() if name != "line")
-            lines[row.curve["line"]].append((float(at), row))
-    if not lines:
-        return
-    figure, axes = pyplot.subplots(figsize=(7, 4), layout="constrained")
-    for name, points in lines.items():
-        points.sort(key=lambda point: point[0])
-        rates = [row.rates("test", "wer") for _, row in points]
-        means = [sum(of_row) / len(of_row) for of_row in rates]
-        ends = [
-            row.rates("test", "wer") if len(row.runs) > 1 else [100 * bound for bound in row.runs[0].test["wer_ci95"]]
-            for _, row in points
-        ]
-        around = [[abs(mean - end(bounds)) for mean, bounds in zip(means, ends, strict=True)] for end in (min, max)]
-        axes.errorbar([at for at, _ in points], means, yerr=around, marker="o", capsize=3, label=name)
-    axes.set_xscale("log")
-    axes.set_xticks(sorted({at for points in lines.values() for at, _ in points}))
-    axes.xaxis.set_major_formatter(ScalarFormatter())
-    axes.minorticks_off()
-    axes.set(xlabel=axis, ylabel="test WER %")
-    axes.set_ylim(bottom=0)
-    axes.grid(alpha=0.3)
-    axes.legend()
-    figure.savefig(path, dpi=120, metadata={"Software": None})
-    pyplot.close(figure)
+            rates = row.rates("test", "wer")
+            ends = rates if len(rates) > 1 else [100 * bound for bound in row.runs[0].test["wer_ci95"]]
+            lines[row.curve["line"]].append(Point(float(at), sum(rates) / len(rates), min(ends), max(ends)))
+    if lines:
+        draw_lines(lines, axis, recipe / "results" / "curve.png")
+    for name, of_table in tables(rows).items():
+        if changes := [change for change in map(Row.change, of_table) if change]:
+            draw_changes(changes, recipe / "results" / f"{name or 'differences'}.png")
 
 
 def keep(report: Path, to: Path) -> None:
@@ -261,7 +321,7 @@ def main() -> None:
             print(path)
     if not arguments.check:
         for listed in sorted(RECIPES.glob("*/results/rows.json")):
-            draw_curve(read_rows(listed.parent.parent), listed.parent / "curve.png")
+            draw(listed.parent.parent)
     sys.exit(1 if arguments.check and stale else 0)
 
 

@@ -1,6 +1,6 @@
 """The tables of results say what the kept reports say, and those what the kept texts say."""
 
-import importlib.util
+import importlib
 import json
 import re
 import shutil
@@ -17,15 +17,21 @@ from asr.text import Normalizer
 ROOT = Path(__file__).parents[1]
 KEPT = sorted((ROOT / "recipes").glob("*/results/*/*/report.json"))
 
-spec = importlib.util.spec_from_file_location("results", ROOT / "recipes" / "results.py")
-assert spec and spec.loader
-results = sys.modules["results"] = importlib.util.module_from_spec(spec)
-spec.loader.exec_module(results)
+sys.path.insert(0, str(ROOT / "recipes"))  # as python does where it runs the script
+results = importlib.import_module("results")
+
+BEGIN, END = "<!-- results: made by recipes/results.py -->", "<!-- results end -->"
 
 
 def kept(errors: int, **changes) -> dict:
     """A report of a test set of 200 words."""
-    rates = {"wer": errors / 200, "cer": 0.01, "wer_ci95": [0.01, 0.05], "words": 200, "manifest": "d/test.jsonl"}
+    rates = {
+        "wer": errors / 200,
+        "cer": 0.01,
+        "wer_ci95": [errors / 800, errors / 160],
+        "words": 200,
+        "manifest": "d/test.jsonl",
+    }
     split = rates | {"substitutions": errors - 1, "insertions": 1, "deletions": 0}
     sitting = {"command": "asr train own --data d --out r", "processor": "a chip", "threads": 1}
     return {
@@ -54,7 +60,7 @@ def recipes(tmp_path, monkeypatch) -> Path:
     for number, errors in ((1, 4), (2, 8)):
         results.keep(write(tmp_path / f"run-{number}", kept(errors)), recipe / "results" / "plain" / f"seed-{number}")
     (recipe / "results" / "rows.json").write_text('[{"row": "plain", "title": "as it is", "note": "nothing more"}]')
-    (recipe / "README.md").write_text(f"# Own\n\n{results.BEGIN}\n{results.END}\n\nMore.\n")
+    (recipe / "README.md").write_text(f"# Own\n\n{BEGIN}\n{END}\n\nMore.\n")
     monkeypatch.setattr(results, "RECIPES", tmp_path / "recipes")
     monkeypatch.setattr(results, "OUT", tmp_path / "RESULTS.md")
     return tmp_path
@@ -105,7 +111,7 @@ def test_what_nobody_could_make_again_is_not_kept(changes, message, tmp_path):
 
 def test_a_row_without_reports_and_a_readme_without_a_place_are_named(recipes):
     (recipes / "recipes/own/README.md").write_text("# Own\n")
-    with pytest.raises(SystemExit, match="no place for the table"):
+    with pytest.raises(SystemExit, match="the places for tables that it should have"):
         list(results.made())
     shutil.rmtree(recipes / "recipes/own/results/plain")
     with pytest.raises(SystemExit, match="row 'plain', but no report is kept"):
@@ -148,3 +154,55 @@ def test_rows_that_are_points_of_a_curve_make_a_picture(recipes, monkeypatch):
     picture = plt.imread(folder / "curve.png")
     assert picture.shape[:2] == (480, 840)
     assert picture[..., :3].std() > 0.05  # not an empty page
+
+
+def listed(*rates: tuple[int, int]) -> str:
+    """Texts of a test set: words and errors of each utterance."""
+    records = [{"id": str(at), "words": words, "errors": errors} for at, (words, errors) in enumerate(rates)]
+    return "".join(json.dumps(record) + "\n" for record in records)
+
+
+def test_a_row_against_another_says_what_they_differ_by_in_a_table_of_its_own(recipes, monkeypatch):
+    recipe = recipes / "recipes" / "own"
+    for number in (1, 2):
+        shutil.copytree(recipe / "results" / "plain" / f"seed-{number}", recipe / "results" / "wide" / f"seed-{number}")
+        # Ten of forty utterances of five words have one error more or less, more often less.
+        plain, wide = [2] * 40, [2] * 32 + [3] + [1] * 7
+        for row, errors in (("plain", plain), ("wide", wide)):
+            folder = recipe / "results" / row / f"seed-{number}"
+            (folder / "hypotheses.jsonl").write_text(listed(*((5, count) for count in errors)))
+    rows = [
+        {"row": "plain", "title": "as it is"},
+        {"row": "wide", "title": "wider", "table": "ablation", "against": "plain"},
+    ]
+    (recipe / "results" / "rows.json").write_text(json.dumps(rows))
+    with pytest.raises(SystemExit, match=re.escape("<!-- results ablation: made by recipes/results.py -->")):
+        list(results.made())
+    readme = recipe / "README.md"
+    readme.write_text(readme.read_text() + f"\n{BEGIN.replace('results:', 'results ablation:')}\n{END}\n")
+    assert run(monkeypatch) == 0
+    main, ablation = readme.read_text().split(END)[:2]
+    assert "as it is" in main and "difference" not in main
+    assert ablation.count("\n| ") == 3 and "| difference, points (95 %) | p |" in ablation
+    # Six errors fewer of 200 words: 3 points, however many seeds.
+    found = re.search(r"wider .* 4, 8 / 200 \| -3\.0 \((\S+) to (\S+)\) \| (0\.\d+) \|", ablation)
+    assert found and float(found[1]) < -3 < float(found[2]) and 0 < float(found[3]) < 0.3
+    assert plt.imread(recipe / "results" / "ablation.png")[..., :3].std() > 0.05
+    assert not (recipe / "results" / "differences.png").exists()
+
+
+def test_a_row_is_only_compared_with_one_above_it_of_the_same_utterances(recipes):
+    recipe = recipes / "recipes" / "own"
+    results.keep(write(recipes / "run-3", kept(20)), recipe / "results" / "few" / "seed-1")
+    rows = [{"row": "plain", "title": "as it is"}, {"row": "few", "title": "few", "against": "none"}]
+    (recipe / "results" / "rows.json").write_text(json.dumps(rows))
+    with pytest.raises(SystemExit, match="'few' is compared with 'none', and no row above it is that"):
+        list(results.made())
+    rows[1]["against"] = "plain"
+    (recipe / "results" / "rows.json").write_text(json.dumps(rows))
+    (recipe / "results" / "few" / "seed-1" / "hypotheses.jsonl").write_text(listed((5, 1), (5, 1)))
+    with pytest.raises(SystemExit, match="'few' and 'as it is' are not of the same utterances"):
+        list(results.made())
+    (recipe / "results" / "few" / "seed-1").rename(recipe / "results" / "few" / "seed-7")
+    with pytest.raises(SystemExit, match="'few' has no run of the name of one of 'as it is'"):
+        list(results.made())

@@ -1,0 +1,84 @@
+"""The pictures of results: learning curves, and what single changes were worth; `recipes/results.py` draws with it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from textwrap import fill
+from typing import NamedTuple
+
+import matplotlib
+
+matplotlib.use("Agg")
+from matplotlib import pyplot
+from matplotlib.ticker import ScalarFormatter
+
+
+class Point(NamedTuple):
+    """A point of a curve.
+
+    Attributes:
+        at: Where it stands on the axis below.
+        rate: Test WER in percent, the mean of several runs.
+        low: Where its bar begins: the 95 % interval of a single run, or the lowest of several.
+        high: Where that ends.
+    """
+
+    at: float
+    rate: float
+    low: float
+    high: float
+
+
+class Change(NamedTuple):
+    """What one change does to a test WER.
+
+    Attributes:
+        title: What was changed.
+        value: Points of percent; below 0 it helps.
+        low: Of its 95 % interval.
+        high: See above.
+        p: Probability of as much by luck with these sentences, in either direction.
+    """
+
+    title: str
+    value: float
+    low: float
+    high: float
+    p: float
+
+
+def draw_lines(lines: Mapping[str, Sequence[Point]], axis: str, path: Path) -> None:
+    """Test WER against what `axis` says, a line for each name."""
+    figure, axes = pyplot.subplots(figsize=(7, 4), layout="constrained")
+    for name, unordered in lines.items():
+        points = sorted(unordered)
+        bars = [[point.rate - point.low for point in points], [point.high - point.rate for point in points]]
+        rates = [point.rate for point in points]
+        axes.errorbar([point.at for point in points], rates, yerr=bars, marker="o", capsize=3, label=name)
+    axes.set_xscale("log")
+    axes.set_xticks(sorted({point.at for points in lines.values() for point in points}))
+    axes.xaxis.set_major_formatter(ScalarFormatter())
+    axes.minorticks_off()
+    axes.set(xlabel=axis, ylabel="test WER %")
+    axes.set_ylim(bottom=0)
+    axes.grid(alpha=0.3)
+    axes.legend()
+    figure.savefig(path, dpi=120, metadata={"Software": None})
+    pyplot.close(figure)
+
+
+def draw_changes(changes: Sequence[Change], path: Path) -> None:
+    """The differences as points with their 95 % intervals, first to last from the top; dark where they exclude 0."""
+    figure, axes = pyplot.subplots(figsize=(7, 1.2 + 0.4 * len(changes)), layout="constrained")
+    for place, change in enumerate(changes):
+        bars = [[change.value - change.low], [change.high - change.value]]
+        colour = "tab:blue" if change.low > 0 or change.high < 0 else "tab:gray"
+        axes.errorbar(change.value, place, xerr=bars, marker="o", capsize=3, color=colour)
+    axes.axvline(0, color="black", linewidth=0.8)
+    axes.set_yticks(range(len(changes)), [fill(change.title, 44) for change in changes])
+    axes.invert_yaxis()
+    axes.set_xlabel("test WER, points more or less")
+    axes.grid(alpha=0.3, axis="x")
+    figure.savefig(path, dpi=120, metadata={"Software": None})
+    pyplot.close(figure)
