@@ -19,14 +19,23 @@ _FLOAT = 4  # bytes
 
 
 def predicted(conf: str, frames: int, bf16: bool) -> float:
-    """Bytes that a step keeps for its backward pass, counted from the shapes; buffers of kernels come on top."""
+    """Bytes that a step keeps, counted from the shapes; buffers of kernels come on top."""
     from asr.config_file import load_config
+    from asr.model.acoustic import AcousticModel
 
     config = load_config(conf)
     model = config.model
     number = 2 if bf16 else _FLOAT
-    held = frames * config.features.mels * _FLOAT * 3.0  # features: raw, normalised, masked
-    steps, width = float(frames), config.features.mels
+    width = config.features.bands
+    weights = sum(weight.numel() for weight in AcousticModel(config, 29).parameters())
+    held = weights * _FLOAT * 3.0  # their gradient and the two moments of AdamW; they themselves were there before
+    held += frames * width * _FLOAT * 3.0  # features: raw, normalised, masked
+    steps, channels = float(frames), 1
+    for conv2d in model.conv2d:
+        held += steps * width * channels * number * 2  # its input, and that padded
+        steps, width, channels = steps / conv2d.stride[0], -(-width // conv2d.stride[1]), conv2d.channels
+        held += steps * width * channels * (number + 3 * _FLOAT)  # its output, norm, activation, dropout
+    width *= channels
     for conv in model.subsample:
         held += steps * width * number  # its input
         steps /= conv.stride
