@@ -38,8 +38,8 @@ class FeatureConfig(Section):
         "mel", description="bands of the mel scale, or all the bins of the Fourier transform (a log-spectrogram)"
     )
     mels: int = Field(80, ge=8, le=256, description="mel bands")
-    low_hz: float = Field(20.0, ge=0, description="lower edge of the lowest band")
-    high_hz: float | None = Field(None, gt=0, description="upper edge of the highest band; null: half the rate")
+    low_hz: float = Field(20.0, ge=0, description="lower edge of the lowest mel band")
+    high_hz: float | None = Field(None, gt=0, description="upper edge of the highest mel band; null: half the rate")
     floor: float = Field(1e-7, gt=0, description="power below this counts as this, about the noise of 16 bits")
     loudness: Literal["keep", "equal"] = Field("equal", description="equal: each recording is brought to one RMS level")
     normalize: Literal["corpus", "utterance"] = Field(
@@ -305,10 +305,10 @@ class Config(Section):
 
     @model_validator(mode="after")
     def _batch_norm_is_alone(self) -> Self:
-        asked = [name for name in ("ema", "intermediate") if getattr(self.train, name)]
+        asked = [name for name in ("ema", "intermediate", "freeze") if getattr(self.train, name)]
         asked += ["average"] if self.train.average != "none" else []
         if self.model.norm == "batch" and asked:
-            raise ValueError(f"model.norm: batch has statistics that train.{asked[0]} would leave behind; take layer")
+            raise ValueError(f"model.norm: batch has statistics that train.{asked[0]} takes no care of; take layer")
         return self
 
     @property

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import base64
 import io
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -85,9 +86,12 @@ class PieceTokenizer(Tokenizer):
                 minloglevel=2,
             )
         except (RuntimeError, OSError) as error:
+            most = re.search(r"value <= (\d+)", str(error))
+            reason = (
+                f"the training texts give {most[1]} at most" if most else f"their {len(characters)} letters are more"
+            )
             raise TextError(
-                f"text.bpe_tokens={tokens}: the training texts do not give so many pieces of words, or have more "
-                f"characters than that ({len(characters)}): {str(error).strip().splitlines()[-1][-120:]}"
+                f"text.bpe_tokens={tokens}: pieces of words cannot be learnt from these texts: {reason}"
             ) from None
         learnt = cls(_tokens_of(model.getvalue()), model.getvalue())
         if missing := characters - learnt._characters:

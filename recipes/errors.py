@@ -199,7 +199,7 @@ def analysis(result: Path, train: Path, test: Path, lm: Path | None, title: str)
         from asr.decode import NgramModel
 
         vocabulary = set(NgramModel.load(lm).vocabulary)
-        name = {True: "a word of the language model", False: "none of it, mostly names"}
+        name = {True: "a word of the language model", False: "none of it"}
         page += table("language model", grouped(words, lambda w: name[w.text in vocabulary], name.values()))
     count, examples = joined(items)
     page += ["## What became of them", "", *kinds(words, trained)]

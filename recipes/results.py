@@ -19,6 +19,7 @@ from __future__ import annotations
 import argparse
 import json
 import re
+import shlex
 import sys
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
@@ -32,7 +33,8 @@ from asr.score import difference
 
 RECIPES = Path(__file__).parent
 OUT = RECIPES.parent / "RESULTS.md"
-PLACE = re.compile(r"(<!-- results ?(\w*): made by recipes/results.py -->\n).*?(<!-- results end -->)", re.DOTALL)
+PLACE = re.compile(r"(<!-- results ?([\w-]*): made by recipes/results.py -->\n).*?(<!-- results end -->)", re.DOTALL)
+PICTURES = ("curve", "differences")  # that are no table's
 SPLITS = ("valid", "test")  # kept of a report; texts are kept of the test set alone
 INTRODUCTION = """# Results
 
@@ -68,8 +70,8 @@ class Run:
 
     def texts(self) -> dict[str, dict[str, Any]]:
         """What was recognised of each utterance of its test set, by id."""
-        lines = (self.folder / "hypotheses.jsonl").read_text(encoding="utf-8").splitlines()
-        return {record["id"]: record for record in map(json.loads, lines)}
+        lines = (self.folder / "hypotheses.jsonl").read_text(encoding="utf-8").split("\n")  # others may be in texts
+        return {record["id"]: record for record in map(json.loads, filter(None, lines))}
 
     def sittings(self, name: str) -> list[Any]:
         """What the sittings of the training say of themselves, each different answer once."""
@@ -109,14 +111,15 @@ class Row:
         if self.against is None:
             return None
         runs, others = ({run.folder.name: run for run in row.runs} for row in (self, self.against))
-        if not (names := sorted(set(runs) & set(others))):
-            raise SystemExit(f"{self.title!r} has no run of the name of one of {self.against.title!r}")
+        if set(runs) != set(others):
+            raise SystemExit(f"{self.title!r} and {self.against.title!r} have not runs of the same names")
         words: dict[str, int] = defaultdict(int)
         errors: list[dict[str, int]] = [defaultdict(int), defaultdict(int)]
-        for name in names:
+        for name in sorted(runs):
             first, second = others[name].texts(), runs[name].texts()
-            if first.keys() != second.keys():
-                raise SystemExit(f"{self.title!r} and {self.against.title!r} are not of the same utterances")
+            said = [{key: text["reference"] for key, text in texts.items()} for texts in (first, second)]
+            if said[0] != said[1]:
+                raise SystemExit(f"{self.title!r} and {self.against.title!r} are not of the same utterances and texts")
             for key, text in first.items():
                 words[key] += text["words"]
                 errors[0][key] += text["errors"]
@@ -130,6 +133,8 @@ def read_rows(recipe: Path) -> list[Row]:
     listed = json.loads((recipe / "results" / "rows.json").read_text(encoding="utf-8"))
     rows: dict[str, Row] = {}
     for row in listed:
+        if row["row"] in rows or row.get("table") in PICTURES:
+            raise SystemExit(f"{recipe.name}: row {row['row']!r} stands twice, or its table has a picture's name")
         folders = sorted(path.parent for path in (recipe / "results" / row["row"]).glob("*/report.json"))
         if not folders:
             raise SystemExit(f"{recipe.name}: rows.json has a row {row['row']!r}, but no report is kept of it")
@@ -175,16 +180,21 @@ def details(row: Row) -> str:
     lines = [f"### {row.title}", "", *([row.note, ""] if row.note else [])]
     if row.against and (change := row.change()):
         lines += [f"Against *{row.against.title}*: {' points; p '.join(_change(change))}.", ""]
-    training, decoding, profile = first.report["model"]["training"], first.report["decoding"], first.report["profile"]
+    training, profile = first.report["model"]["training"], first.report["profile"]
+    decoding: dict[str, list[Any]] = defaultdict(list)
+    for run in row.runs:
+        for key, value in run.report["decoding"].items():
+            decoding[key] += [value] if value not in decoding[key] else []
+    commits = dict.fromkeys(run.report["program"]["commit"] for run in row.runs)
     seconds = [run.trained["seconds"] for run in row.runs if run.trained]
     facts = [
         f"{training['parameters'] / 1e6:.2f} M weights" if "parameters" in training else None,
         f"trained in {_mean([one / 60 for one in seconds])} min" if seconds else None,
         *(f"on {name}" for name in first.sittings("processor")),
         *(f"{count} threads" if count > 1 else "one thread" for count in first.sittings("threads")),
-        "decoding: " + ", ".join(f"{key} {value}" for key, value in decoding.items()),
+        "decoding: " + ", ".join(f"{key} {' or '.join(map(str, values))}" for key, values in decoding.items()),
         f"tuned on {profile['utterances']:,} utterances of validation" if profile else None,
-        f"commit {first.report['program']['commit']}",
+        f"commit {', '.join(commits)}",
     ]
     lines += ["; ".join(fact for fact in facts if fact) + ".", "", "```sh"]
     lines += [*first.sittings("command"), first.report["command"], "```", ""]
@@ -215,7 +225,7 @@ def _of_run(run: Run) -> str:
 def _change(change: Change) -> list[str]:
     """A difference with its interval, and its p-value."""
     p = "< 0.001" if change.p < 0.001 else f"{change.p:.3f}"
-    return [f"{change.value:+.1f} ({change.low:+.1f} to {change.high:+.1f})", p]
+    return [f"{change.value:+.2f} ({change.low:+.2f} to {change.high:+.2f})", p]
 
 
 def _errors(split: dict[str, Any]) -> int:
@@ -287,20 +297,23 @@ def keep(report: Path, to: Path) -> None:
     figures = json.loads((report / "report.json").read_text(encoding="utf-8"))
     if "test" not in figures["splits"]:
         raise SystemExit(f"{report}: there is no split of the name test in it")
-    commit = figures["program"]["commit"]
-    if commit is None or commit.endswith("-dirty"):
-        raise SystemExit(f"{report}: made by a program of no commit ({commit}), so nobody could make it again")
+    sittings = (figures["trained"] or {}).get("sittings", ())
+    for commit in (one["program"]["commit"] for one in (figures, *sittings)):
+        if commit is None or commit.endswith("-dirty"):
+            raise SystemExit(f"{report}: made by a program of no commit ({commit}), so nobody could make it again")
     figures["splits"] = {name: figures["splits"][name] for name in SPLITS if name in figures["splits"]}
-    commands = [figures["command"], *(one["command"] for one in (figures["trained"] or {}).get("sittings", ()))]
-    paths = [split["manifest"] for split in figures["splits"].values()]
-    words = [word.split("=")[-1] for text in (*commands, *paths) for word in text.split()]
-    if strange := [word for word in words if Path(word).is_absolute()]:
+    commands = [figures["command"], *(one["command"] for one in sittings)]
+    words = [word for text in commands for word in shlex.split(text)]
+    words += [split["manifest"] for split in figures["splits"].values()]
+    if strange := [word for word in words if re.search(r"""(^|[="'\[ ])[/~]""", word)]:
         raise SystemExit(f"{report}: {strange[0]} is a place on one machine; run it with relative paths")
-    lines = (report / "hypotheses.jsonl").read_text(encoding="utf-8").splitlines(keepends=True)
+    lines = (report / "hypotheses.jsonl").read_text(encoding="utf-8").split("\n")
+    texts = [line for line in lines if line and json.loads(line)["split"] == "test"]
+    if not texts:
+        raise SystemExit(f"{report}: hypotheses.jsonl holds no text of the test set")
     to.mkdir(parents=True, exist_ok=True)
     (to / "report.json").write_text(json.dumps(figures, ensure_ascii=False, indent=1) + "\n", encoding="utf-8")
-    texts = [line for line in lines if json.loads(line)["split"] == "test"]
-    (to / "hypotheses.jsonl").write_text("".join(texts), encoding="utf-8")
+    (to / "hypotheses.jsonl").write_text("\n".join([*texts, ""]), encoding="utf-8")
 
 
 def main() -> None:

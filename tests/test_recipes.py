@@ -188,6 +188,27 @@ def test_an_ablation_changes_one_thing_at_a_time(tmp_path):
     assert runs == ["out/ablation/rooms/run", "out/ablation/wide/run"]
 
 
+def test_a_corpus_is_not_cut_in_its_own_place_nor_to_nothing(tmp_path):
+    for name in ("train.jsonl", "valid.jsonl", "test.jsonl"):
+        (tmp_path / name).write_text(json.dumps({"id": "1", "text": "a\u2028b", "audio": "x", "duration": 60.0}) + "\n")
+    before = (tmp_path / "train.jsonl").read_bytes()
+    for arguments, message in (
+        ((".", "1", "."), "choose another folder"),
+        ((".", "nan", "out"), "above 0, not nan"),
+        ((".", "-1", "out"), "above 0, not -1"),
+        ((".", "1", "out"), "it has no dataset.yaml"),
+        (("nothing", "1", "out"), "it has no train.jsonl"),
+    ):
+        done = subprocess.run(
+            [sys.executable, RECIPES / "cut.py", *arguments], cwd=tmp_path, capture_output=True, text=True
+        )
+        assert done.returncode == 1 and message in done.stderr and "Traceback" not in done.stderr
+    assert (tmp_path / "train.jsonl").read_bytes() == before and not (tmp_path / "out").exists()
+    (tmp_path / "dataset.yaml").write_text("")
+    subprocess.run([sys.executable, RECIPES / "cut.py", ".", "1", "out"], cwd=tmp_path, check=True)
+    assert json.loads((tmp_path / "out" / "train.jsonl").read_text())["text"] == "a\u2028b"
+
+
 def test_across_tests_each_model_on_the_others_digits(tmp_path):
     data = tmp_path / "digits" / "data"
     data.mkdir(parents=True)

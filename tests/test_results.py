@@ -33,10 +33,11 @@ def kept(errors: int, **changes) -> dict:
         "manifest": "d/test.jsonl",
     }
     split = rates | {"substitutions": errors - 1, "insertions": 1, "deletions": 0}
-    sitting = {"command": "asr train own --data d --out r", "processor": "a chip", "threads": 1}
+    program = {"version": "1", "commit": "abcdef123456"}
+    sitting = {"program": program, "command": "asr train own --data d --out r", "processor": "a chip", "threads": 1}
     return {
         "command": "asr evaluate r test=d/test.jsonl",
-        "program": {"version": "1", "commit": "abcdef123456"},
+        "program": program,
         "model": {"training": {"parameters": 1_500_000}},
         "trained": {"seconds": 600.0, "sittings": [sitting]},
         "decoding": {"decoder": "greedy"},
@@ -100,6 +101,13 @@ def test_what_is_kept_is_validation_and_test_and_the_texts_of_the_test_set(recip
         ({"program": {"version": "1", "commit": "abc-dirty"}}, "no commit (abc-dirty)"),
         ({"program": {"version": "1", "commit": None}}, "no commit"),
         ({"command": "asr evaluate /home/me/run test=d/test.jsonl"}, "/home/me/run is a place on one machine"),
+        ({"command": "asr evaluate '/home/me/my run'"}, "/home/me/my run is a place on one machine"),
+        ({"command": "asr evaluate r --lm=~/words.lm"}, "~/words.lm is a place on one machine"),
+        ({"command": "asr evaluate r 'augment.noise_files=[\"/n\"]'"}, '["/n"] is a place on one machine'),
+        (
+            {"trained": {"seconds": 1.0, "sittings": [{"program": {"commit": "abc-dirty"}, "command": "asr train"}]}},
+            "no commit (abc-dirty)",
+        ),
         ({"splits": {"valid": kept(1)["splits"]["valid"]}}, "no split of the name test"),
     ],
 )
@@ -158,7 +166,9 @@ def test_rows_that_are_points_of_a_curve_make_a_picture(recipes, monkeypatch):
 
 def listed(*rates: tuple[int, int]) -> str:
     """Texts of a test set: words and errors of each utterance."""
-    records = [{"id": str(at), "words": words, "errors": errors} for at, (words, errors) in enumerate(rates)]
+    records = [
+        {"id": str(at), "words": words, "errors": errors, "reference": "x"} for at, (words, errors) in enumerate(rates)
+    ]
     return "".join(json.dumps(record) + "\n" for record in records)
 
 
@@ -185,7 +195,7 @@ def test_a_row_against_another_says_what_they_differ_by_in_a_table_of_its_own(re
     assert "as it is" in main and "difference" not in main
     assert ablation.count("\n| ") == 3 and "| difference, points (95 %) | p |" in ablation
     # Six errors fewer of 200 words: 3 points, however many seeds.
-    found = re.search(r"wider .* 4, 8 / 200 \| -3\.0 \((\S+) to (\S+)\) \| (0\.\d+) \|", ablation)
+    found = re.search(r"wider .* 4, 8 / 200 \| -3\.00 \((\S+) to (\S+)\) \| (0\.\d+) \|", ablation)
     assert found and float(found[1]) < -3 < float(found[2]) and 0 < float(found[3]) < 0.3
     assert plt.imread(recipe / "results" / "ablation.png")[..., :3].std() > 0.05
     assert not (recipe / "results" / "differences.png").exists()
@@ -201,8 +211,11 @@ def test_a_row_is_only_compared_with_one_above_it_of_the_same_utterances(recipes
     rows[1]["against"] = "plain"
     (recipe / "results" / "rows.json").write_text(json.dumps(rows))
     (recipe / "results" / "few" / "seed-1" / "hypotheses.jsonl").write_text(listed((5, 1), (5, 1)))
-    with pytest.raises(SystemExit, match="'few' and 'as it is' are not of the same utterances"):
+    with pytest.raises(SystemExit, match="'few' and 'as it is' have not runs of the same names"):
         list(results.made())
-    (recipe / "results" / "few" / "seed-1").rename(recipe / "results" / "few" / "seed-7")
-    with pytest.raises(SystemExit, match="'few' has no run of the name of one of 'as it is'"):
+    shutil.copytree(recipe / "results" / "few" / "seed-1", recipe / "results" / "few" / "seed-2")
+    texts = (recipe / "results" / "plain" / "seed-1" / "hypotheses.jsonl").read_text()
+    for seed in ("seed-1", "seed-2"):
+        (recipe / "results" / "few" / seed / "hypotheses.jsonl").write_text(texts.replace("x y", "x z"))
+    with pytest.raises(SystemExit, match="'few' and 'as it is' are not of the same utterances and texts"):
         list(results.made())

@@ -65,10 +65,16 @@ def speak_corpus(
             workers or os.cpu_count() or 1,
             on_done=lambda done: on_progress(made + done, len(voices)),
         )
-        spoken = {speaker: read_manifest(folder / VOICE) for speaker, folder in folders.items()}
+        # A voice may have had nothing that could be used: its manifest is there, and empty.
+        spoken = {
+            speaker: read_manifest(folder / VOICE) if (folder / VOICE).stat().st_size else []
+            for speaker, folder in folders.items()
+        }
         splits = {
             name: [u for speaker in voices if voices[speaker] == name for u in spoken[speaker]] for name in SPLITS
         }
+        if unsaid := [name for name in SPLITS if not splits[name]]:
+            raise CorpusError(f"{out}: no recording for {unsaid[0]} could be used; {AUDIO}/*/dropped.txt says why")
         write_corpus(out, pack(out, splits, shard_mb) if shard_mb else splits, dataset, overwrite=True)
     if shard_mb:
         shutil.rmtree(out / AUDIO, ignore_errors=True)  # made only to be packed

@@ -59,8 +59,10 @@ def cast(voices: Mapping[str, int], accents: Sequence[str], seed: int) -> list[V
         seed: Of the shuffle.
 
     Raises:
-        CorpusError: The synthesiser has too few variants.
+        CorpusError: The synthesiser has too few variants, or a language stands there twice.
     """
+    if twice := [accent for place, accent in enumerate(accents) if accent in accents[:place]]:
+        raise CorpusError(f"language {twice[0]} is given twice")
     variants = {name: settings for name, settings in espeak_variants().items() if name not in NOT_A_VOICE}
     generator = random.Random(seed)
     shuffled = families(variants)

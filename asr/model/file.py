@@ -21,7 +21,7 @@ from safetensors.torch import save
 from torch import Tensor
 
 from asr.atomic import replacing
-from asr.config import Config
+from asr.config import Config, Section
 from asr.errors import AsrError, ModelFileError
 from asr.model.acoustic import AcousticModel
 from asr.pieces import tokenizer_from_json
@@ -30,6 +30,7 @@ from asr.text import Normalizer, Tokenizer
 FORMAT = 2  # in format 1, model_id was a hash of all settings
 MODEL_NAME = "model.safetensors"
 _STATISTICS = ("mean", "std")
+_MEANING = ("norm", "activation", "merge")  # settings of layers that no shape tells
 _HEARD_WITH = ("features", "model", "text")  # settings that a model recognises with; the others were for its training
 
 
@@ -145,6 +146,7 @@ class Start:
         new_tokens: Tokens that it does not know, whose rows of the output layer kept their random start.
         features: Settings of its features that are other than ours, so that its mean and standard deviation say nothing
             and are not taken, each as `name value instead of ours`.
+        layers: Settings of its layers that change what the same weights mean and are other than ours, likewise.
         heard: What that model remembers: see `ModelFile`.
     """
 
@@ -153,6 +155,7 @@ class Start:
     left: tuple[str, ...] = ()
     new_tokens: tuple[str, ...] = ()
     features: tuple[str, ...] = ()
+    layers: tuple[str, ...] = ()
     heard: dict[str, dict[str, str]] = field(default_factory=dict)
 
 
@@ -175,8 +178,8 @@ def initialise_from(model: AcousticModel, tokenizer: Tokenizer, path: str | Path
             mixed = own[name].clone()
             mixed[torch.tensor(known)] = given[name][rows]
             given[name] = mixed
-    theirs, ours = source.config.features.model_dump(), model.config.features.model_dump()
-    features = [f"{name} {theirs[name]} instead of {ours[name]}" for name in ours if theirs[name] != ours[name]]
+    features = _differing(source.config.features, model.config.features)
+    layers = [text for text in _differing(source.config.model, model.config.model) if text.split()[0] in _MEANING]
     if features:
         given = {name: tensor for name, tensor in given.items() if name not in _STATISTICS}
     taken = {name: given[name] for name in own if name in given and given[name].shape == own[name].shape}
@@ -184,7 +187,13 @@ def initialise_from(model: AcousticModel, tokenizer: Tokenizer, path: str | Path
     left = [name for name in own if name not in taken]
     new = [token for token, is_known in zip(tokenizer.tokens, known, strict=True) if not is_known]
     new = new if "output.weight" in taken else []
-    return Start(source.model_id, tuple(taken), tuple(left), tuple(new), tuple(features), source.heard)
+    return Start(source.model_id, tuple(taken), tuple(left), tuple(new), tuple(features), tuple(layers), source.heard)
+
+
+def _differing(theirs: Section, ours: Section) -> list[str]:
+    """The settings that are not the same, each as `name value instead of ours`."""
+    other, own = theirs.model_dump(), ours.model_dump()
+    return [f"{name} {other[name]} instead of {own[name]}" for name in own if other[name] != own[name]]
 
 
 def _header(path: Path, metadata: Mapping[str, str]) -> dict[str, Any]:

@@ -202,6 +202,7 @@ class Trainer:
         padding = 100 * padding_share(plan, self.config)
         journal.say(f"{len(plan)} batches in the epoch, {padding:.0f} % of their frames padding")
         largest = largest_batch(plan, self.config)
+        buffers = {name: buffer.clone() for name, buffer in self.model.named_buffers()}
         try:
             for batch in self.training.batches([largest], self.progress.epoch):
                 self._gradients({0: batch}, len(batch.targets))
@@ -211,6 +212,8 @@ class Trainer:
                 for batch in self.validation.batches([largest], None):
                     on_device = batch.to(self.group.device)
                     self.model(on_device.waveforms, on_device.lengths)
+            for name, buffer in self.model.named_buffers():
+                buffer.copy_(buffers[name])  # running statistics would tell how often a run was resumed
         except (MemoryError, RuntimeError) as error:
             if not out_of_memory(error):
                 raise

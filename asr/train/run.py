@@ -194,6 +194,7 @@ def new_model(
             + (f" (of {', '.join(_parts(start.left))}: not there, or of another size)" if start.left else "")
             + (f"; new tokens: {' '.join(start.new_tokens)}" if start.new_tokens else "")
             + (f"; its features had {', '.join(start.features)}" if start.features else "")
+            + (f"; its layers had {', '.join(start.layers)}" if start.layers else "")
         )
     if "mean" not in start.taken:  # else the weights expect the statistics that they came with
         measure_statistics(model, training)

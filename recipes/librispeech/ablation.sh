@@ -34,7 +34,10 @@ average train.average=best
 ema train.ema=0.998
 pieces text.units=bpe text.bpe_tokens=200'
 
-[ -d "$out/hour" ] || python "$(dirname "${BASH_SOURCE[0]}")/../cut.py" "$out/data" 60 "$out/hour"
+for name in "$@"; do
+    grep -q "^$name\b" <<<"$changes" || { echo "$0: there is no $name in the table of changes" >&2 && exit 2; }
+done
+[ -f "$out/hour/train.jsonl" ] || python "$(dirname "${BASH_SOURCE[0]}")/../cut.py" "$out/data" 60 "$out/hour"
 while read -r name settings; do
     if [ $# -gt 0 ] && [[ " $* " != *" $name "* ]]; then continue; fi
     to=$out/ablation/$name

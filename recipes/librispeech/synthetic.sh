@@ -25,12 +25,15 @@ hour-after hour batches.max_frames=6000 train.epochs=40 $after
 all-alone data batches.max_frames=6000 train.epochs=26
 all-after data batches.max_frames=6000 train.epochs=26 $after"
 
+for name in "$@"; do
+    grep -q "^$name " <<<"$starts" || { echo "$0: there is no $name in the table of starts" >&2 && exit 2; }
+done
 asr prepare synth --text "$text" --language en-us --language en-gb-x-rp --hours 20 --voices 100 --out "$out/synthetic/data"
 # shellcheck disable=SC2086  # lists of words
 asr train librispeech $base batches.max_frames=4000 train.accumulate=2 train.epochs=5 augment.reverb=0.3 augment.noise=0.3 ${SETTINGS:-} \
     --data "$out/synthetic/data" --out "$out/synthetic/run" --resume
 for part in "ten 10" "hour 60"; do
-    [ -d "$out/${part% *}" ] || python "$(dirname "${BASH_SOURCE[0]}")/../cut.py" "$out/data" "${part#* }" "$out/${part% *}"
+    [ -f "$out/${part% *}/train.jsonl" ] || python "$(dirname "${BASH_SOURCE[0]}")/../cut.py" "$out/data" "${part#* }" "$out/${part% *}"
 done
 while read -r name data settings; do
     if [ $# -gt 0 ] && [[ " $* " != *" $name "* ]]; then continue; fi

@@ -2,6 +2,7 @@
 
 import hashlib
 import unicodedata
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -138,6 +139,36 @@ def test_a_script_that_the_voice_spells_out_is_dropped(tmp_path):
     texts = {utterance.text for split in splits.values() for utterance in split}
     assert texts == set(lines)
     assert said == ["left out 8 of 28 recordings: silent, or too long or short for their text"]
+
+
+def test_a_voice_of_which_all_is_dropped_does_not_stop_the_others(tmp_path):
+    lines = [f"The {noun} is {word}." for noun in ("cat", "dog", "sea", "day", "man") for word in ("big", "red", "old")]
+    path = tmp_path / "mixed.txt"
+    path.write_text(
+        "\n".join([*lines, *("数学是美丽的而且非常有用" + sign for sign in "猫犬鱼鸟马牛")]), encoding="utf-8"
+    )
+    out = tmp_path / "out"
+    for seed in range(20):  # until a voice has no sentence that can be said
+        with suppress(CorpusError):
+            synth.prepare(
+                out,
+                texts=[path],
+                languages=["en-us"],
+                voices={"train": 8, "valid": 1, "test": 1},
+                seed=seed,
+                overwrite=True,
+            )
+            if any(not manifest.stat().st_size for manifest in out.glob("audio/*/voice.jsonl")):
+                break
+    else:
+        pytest.fail("no such division was drawn")
+    assert {utterance.text for utterance in read_manifest(out / "train.jsonl")} < set(lines)
+
+
+def test_a_language_given_twice_is_refused(tmp_path):
+    (tmp_path / "a.txt").write_text("".join(f"Satz Nummer {word}.\n" for word in ("eins", "zwei", "drei", "vier")))
+    with pytest.raises(CorpusError, match="language de is given twice"):
+        synth.prepare(tmp_path / "out", texts=[tmp_path / "a.txt"], languages=["de", "de"], voices=VOICES)
 
 
 @pytest.mark.parametrize(

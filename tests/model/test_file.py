@@ -239,6 +239,12 @@ def test_start_from_a_model_of_another_alphabet(saved, texts, new):
     assert all(torch.equal(now[name], given[name]) for name in start.taken if name not in before)
 
 
+def test_what_no_shape_tells_of_the_layers_is_said(saved):
+    content = make(seed=5, activation="gelu")
+    start = initialise_from(content.model, content.tokenizer, saved)
+    assert start.left == () and start.layers == ("activation relu instead of gelu",)
+
+
 def test_start_from_a_model_of_another_shape(saved):
     content = make(seed=5, hidden=8)
     start = initialise_from(content.model, content.tokenizer, saved)

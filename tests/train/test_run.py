@@ -102,6 +102,21 @@ def test_features_are_normalised_by_the_training_set(finished, tones):
     assert torch.allclose(features.std(0), torch.ones(16), atol=1e-2)
 
 
+def test_a_resumed_run_has_the_running_statistics_of_one_that_was_not(tones, settings, tmp_path):
+    """Each start tries the largest batch, of which nothing may stay in batch normalisation."""
+    steady = {"schedule": "constant", "warmup": 0}
+    for name, sittings in (("straight", [2]), ("resumed", [1, 2])):
+        for epochs in sittings:
+            config = settings(model={"norm": "batch"}, train=steady | {"epochs": epochs})
+            train(config, tones, tmp_path / name, resume=epochs == 2)
+    first, second = (
+        torch.load(sorted((tmp_path / name / "checkpoints").iterdir())[-1], weights_only=False)["model"]
+        for name in ("straight", "resumed")
+    )
+    assert "subsample.0.after.norm.running_mean" in first
+    assert [name for name in first if not torch.equal(first[name], second[name])] == []
+
+
 def test_an_existing_run_is_not_overwritten(run, tones, settings):
     before = (run / "model.safetensors").read_bytes()
     assert "--resume" in refused(TrainingError, settings(train={"seed": 2}), tones, run)
