@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from asr.config import Conv2dConfig, ConvConfig, ModelConfig
+from asr.model.dropout import Dropout
 from asr.model.masking import valid_mask, zero_padding
 
 _CHUNK = 128  # steps of a two-dimensional convolution at a time on a processor; 64 to 256 take alike
@@ -123,7 +124,7 @@ class After(nn.Module):
         self.norm: nn.Module = nn.Identity()
         if config.norm != "none":
             self.norm = nn.LayerNorm(width) if config.norm == "layer" else BatchNorm(width)
-        self.dropout = nn.Dropout(config.dropout)
+        self.dropout = Dropout(config.dropout)
 
     def valid(self, lengths: Tensor, steps: int) -> Tensor | None:
         """Which of (batch, steps) are real, where that has to be known."""
