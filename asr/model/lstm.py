@@ -1,20 +1,24 @@
 """A bidirectional LSTM layer that never sees padding and never leaves the fast path.
 
 PyTorch's own way to keep padding out of the backward direction is a packed sequence, which on a CPU leaves oneDNN for
-a path several times slower (benchmarks/lstm.py). Here both directions run forward in time over padded tensors: the
-second one on each sequence reversed by its own length, so that padding comes last in both and no valid step depends on
-it. Where it saves enough, time is cut into pieces, and sequences that have ended are left out of the later ones.
+a path several times slower (benchmarks/lstm.py). Here both directions run forward in time, and at the same time, over
+padded tensors: the second one on each sequence reversed by its own length, so that padding comes last in both and no
+valid step depends on it. Where it saves enough, time is cut into pieces, and sequences that have ended are left out of
+the later ones.
 """
 
 from __future__ import annotations
 
 import os
+from functools import partial
 from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 from torch.nn import functional
+
+from asr.model.both import run_both
 
 # oneDNN keeps what it compiled for each shape it met, 3 MB each and a thousand of them. Every batch has a shape of its
 # own, compiling it costs a tenth of its first step, and gigabytes of memory are worth more. Read at the first use.
@@ -132,8 +136,9 @@ class BidirectionalLSTM(nn.Module):
         Returns:
             (steps, batch, outputs); beyond a sequence's length the values mean nothing.
         """
-        ahead = _run(self.forwards, values, layout.pieces)
-        back = _reverse(_run(self.backwards, _reverse(values, layout.rows), layout.pieces), layout.rows)
+        directions, inputs = (self.forwards, self.backwards), (values, _reverse(values, layout.rows))
+        ahead, back = run_both(partial(_run, pieces=layout.pieces), directions, inputs)
+        back = _reverse(back, layout.rows)
         return ahead + back if self.merge == "sum" else torch.cat((ahead, back), dim=-1)
 
 
