@@ -1,54 +1,62 @@
-"""What it would bring to compute an LSTM layer's two directions at once, a thread each, instead of in turn.
+"""An LSTM layer's two directions at the same time, as `asr.model.both` runs them, against one after the other.
 
-    python benchmarks/overlap.py
+    python benchmarks/overlap.py [--threads N]
 
-Prints for each shape the median seconds, forward and backward, of both directions in turn on one thread, in turn on two
-threads, and at once on a thread each; then how much faster the third is than the second. It is an upper bound: nothing
-brings the directions together or apart again, and backward passes run in threads of their own, where autograd computes
-all of a CPU's in one.
+Prints for each shape the median seconds, forward and backward, of both directions after each other on one thread, after
+each other on all threads, and at the same time on half of the threads each; then how much faster the third is than the
+second.
 """
 
 from __future__ import annotations
 
-from concurrent.futures import ThreadPoolExecutor
+import argparse
+import os
 
 import torch
 from lstm import SHAPES
 from measure import median_seconds
-from torch import nn
+from torch import Tensor, nn
+
+from asr.model.both import run_both
+
+LARGER = ((16, 330, 256), (36, 330, 256), (36, 330, 320))  # as in training on read English, in one view and in two
 
 
-def measure(batch: int, steps: int, hidden: int, bf16: bool) -> dict[str, float]:
+def outputs(direction: nn.LSTM, values: Tensor) -> Tensor:
+    """What a direction makes of (steps, batch, inputs)."""
+    return direction(values)[0]  # type: ignore[no-any-return]
+
+
+def measure(batch: int, steps: int, hidden: int, bf16: bool, threads: int) -> dict[str, float]:
     """Median seconds of the three ways."""
-    directions = [nn.LSTM(2 * hidden, hidden) for _ in range(2)]
-    values, gradient = torch.randn(steps, batch, 2 * hidden), torch.randn(steps, batch, hidden)
+    directions = nn.LSTM(2 * hidden, hidden), nn.LSTM(2 * hidden, hidden)
+    values = tuple(torch.randn(steps, batch, 2 * hidden, requires_grad=True) for _ in directions)
+    gradient = torch.randn(steps, batch, hidden)
 
-    def run(direction: nn.LSTM) -> None:
-        with torch.autocast("cpu", torch.bfloat16, enabled=bf16):
-            outputs = direction(values)[0]
-        outputs.backward(gradient.to(outputs.dtype))
-
-    def in_turn(threads: int) -> None:
+    def run(at_once: bool, threads: int) -> None:
         torch.set_num_threads(threads)
-        for direction in directions:
-            run(direction)
+        with torch.autocast("cpu", torch.bfloat16, enabled=bf16):
+            if at_once:
+                heard = run_both(outputs, directions, values)
+            else:
+                heard = outputs(directions[0], values[0]), outputs(directions[1], values[1])
+        torch.autograd.backward(heard, [gradient.to(one.dtype) for one in heard])
 
-    def at_once() -> None:
-        with ThreadPoolExecutor(2, initializer=torch.set_num_threads, initargs=(1,)) as pool:
-            list(pool.map(run, directions))
-
-    return median_seconds({"one": lambda: in_turn(1), "two": lambda: in_turn(2), "once": at_once}, rounds=9)
+    ways = {"one": (False, 1), "all": (False, threads), "once": (True, threads)}
+    return median_seconds({name: lambda way=way: run(*way) for name, way in ways.items()}, rounds=5)
 
 
 def main() -> None:
-    print(f"{'batch x steps x hidden':>24} {'':>8} {'1 thread':>9} {'2 threads':>9} {'at once':>9} {'faster':>9}")
-    for shape in SHAPES:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--threads", type=int, default=os.cpu_count())
+    threads = parser.parse_args().threads
+    heads = ("1 thread", f"{threads} threads", "at once", "faster")
+    print(f"{'batch x steps x hidden':>24} {'':>8}" + "".join(f"{head:>10}" for head in heads))
+    for shape in (*SHAPES, *LARGER):
         for bf16 in (False, True):
-            took = measure(*shape, bf16)
-            print(
-                f"{' x '.join(map(str, shape)):>24} {'bfloat16' if bf16 else 'float32':>8} {took['one']:9.3f} "
-                f"{took['two']:9.3f} {took['once']:9.3f} {took['two'] / took['once']:8.2f}x"
-            )
+            took = measure(*shape, bf16, threads)
+            name = f"{' x '.join(map(str, shape)):>24} {'bfloat16' if bf16 else 'float32':>8}"
+            print(name + "".join(f"{took[way]:10.3f}" for way in took) + f"{took['all'] / took['once']:9.2f}x")
 
 
 if __name__ == "__main__":
