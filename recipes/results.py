@@ -5,8 +5,9 @@
     python recipes/results.py --keep runs/fsdd/alone/official/seed-1/report recipes/fsdd/results/alone/seed-1
 
 Nobody types a number: a report is kept, with the texts that were recognised, and the tables follow. A recipe's
-results/rows.json lists its rows in their order, `{"row": folder, "title", "note"}`; the folders in a row's are the runs
-that are to be averaged, such as one for each seed. A README has its table between two lines, `<!-- results ... -->`.
+results/rows.json lists its rows in their order, `{"row": folder, "title", "note"}`, and a "name" where a title says too
+little outside its table; the folders in a row's are the runs that are to be averaged, such as one for each seed. A
+README has its table between two lines, `<!-- results ... -->`.
 
 - `"table": "ablation"` puts a row into a second table, between `<!-- results ablation: ... -->` and the end's line.
 - `"against": "plain"` compares a row with that one of the same recipe, run by run of one name, and adds to its table
@@ -41,7 +42,8 @@ INTRODUCTION = """# Results
 Made by `python recipes/results.py` from the reports and texts in `recipes/*/results`; no number here was typed.
 
 - Every model was chosen on its validation set, and what was tuned in decoding was tuned there. The test set was decoded
-  once with each row.
+  once with each row. Where test figures were in view while settings were chosen, the row's note or the recipe's README
+  says so: the number of epochs of `digits`, and of `fsdd` the hold-outs theo and jackson and a few official figures.
 - Several runs of a row: the mean, with the lowest and the highest beside it. The 95 % interval of a run is over its
   utterances: what another test set of the same kind might give. It does not tell how much another seed might change.
 - WER and CER are pooled over utterances, both sides normalised alike (the report of each run says how).
@@ -75,7 +77,8 @@ class Run:
 
     def sittings(self, name: str) -> list[Any]:
         """What the sittings of the training say of themselves, each different answer once."""
-        return list({json.dumps(one[name]): one[name] for one in self.trained.get("sittings", ())}.values())
+        found = (one.get(name) for one in self.trained.get("sittings", ()))
+        return list({json.dumps(one): one for one in found}.values())
 
 
 @dataclass(frozen=True)
@@ -84,6 +87,7 @@ class Row:
 
     Attributes:
         title: What the line begins with.
+        name: What it is called where it stands by itself.
         note: What a reader should know of it.
         runs: At least one.
         table: Name of its table in the README; empty for the one without.
@@ -92,6 +96,7 @@ class Row:
     """
 
     title: str
+    name: str
     note: str
     runs: Sequence[Run]
     table: str = ""
@@ -112,14 +117,14 @@ class Row:
             return None
         runs, others = ({run.folder.name: run for run in row.runs} for row in (self, self.against))
         if set(runs) != set(others):
-            raise SystemExit(f"{self.title!r} and {self.against.title!r} have not runs of the same names")
+            raise SystemExit(f"{self.name!r} and {self.against.name!r} have not runs of the same names")
         words: dict[str, int] = defaultdict(int)
         errors: list[dict[str, int]] = [defaultdict(int), defaultdict(int)]
         for name in sorted(runs):
             first, second = others[name].texts(), runs[name].texts()
             said = [{key: text["reference"] for key, text in texts.items()} for texts in (first, second)]
             if said[0] != said[1]:
-                raise SystemExit(f"{self.title!r} and {self.against.title!r} are not of the same utterances and texts")
+                raise SystemExit(f"{self.name!r} and {self.against.name!r} are not of the same utterances and texts")
             for key, text in first.items():
                 words[key] += text["words"]
                 errors[0][key] += text["errors"]
@@ -142,7 +147,7 @@ def read_rows(recipe: Path) -> list[Row]:
         if (against := row.get("against")) and against not in rows:
             raise SystemExit(f"{recipe.name}: {row['row']!r} is compared with {against!r}, and no row above it is that")
         others = [row.get("note", ""), runs, row.get("table", ""), row.get("curve"), rows.get(against)]
-        rows[row["row"]] = Row(row["title"], *others)
+        rows[row["row"]] = Row(row["title"], row.get("name", row["title"]), *others)
     return list(rows.values())
 
 
@@ -177,24 +182,27 @@ def table(rows: Sequence[Row]) -> str:
 def details(row: Row) -> str:
     """How a row was made: commands, sizes, times, and each run by itself."""
     first = row.runs[0]
-    lines = [f"### {row.title}", "", *([row.note, ""] if row.note else [])]
+    lines = [f"### {row.name}", "", *([row.note, ""] if row.note else [])]
     if row.against and (change := row.change()):
-        lines += [f"Against *{row.against.title}*: {' points; p '.join(_change(change))}.", ""]
+        lines += [f"Against *{row.against.name}*: {' points; p '.join(_change(change))}.", ""]
     training, profile = first.report["model"]["training"], first.report["profile"]
     decoding: dict[str, list[Any]] = defaultdict(list)
     for run in row.runs:
         for key, value in run.report["decoding"].items():
             decoding[key] += [value] if value not in decoding[key] else []
-    commits = dict.fromkeys(run.report["program"]["commit"] for run in row.runs)
     seconds = [run.trained["seconds"] for run in row.runs if run.trained]
+    trained = list(dict.fromkeys(one["commit"] for run in row.runs for one in run.sittings("program")))
+    decoded = list(dict.fromkeys(run.report["program"]["commit"] for run in row.runs))
     facts = [
         f"{training['parameters'] / 1e6:.2f} M weights" if "parameters" in training else None,
         f"trained in {_mean([one / 60 for one in seconds])} min" if seconds else None,
         *(f"on {name}" for name in first.sittings("processor")),
         *(f"{count} threads" if count > 1 else "one thread" for count in first.sittings("threads")),
+        *(name for name in first.sittings("precision") if name),
         "decoding: " + ", ".join(f"{key} {' or '.join(map(str, values))}" for key, values in decoding.items()),
         f"tuned on {profile['utterances']:,} utterances of validation" if profile else None,
-        f"commit {', '.join(commits)}",
+        f"trained at commit {', '.join(trained)}" if trained else None,
+        f"decoded at commit {', '.join(decoded)}" if decoded != trained else None,
     ]
     lines += ["; ".join(fact for fact in facts if fact) + ".", "", "```sh"]
     lines += [*first.sittings("command"), first.report["command"], "```", ""]

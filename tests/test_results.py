@@ -87,6 +87,21 @@ def test_the_tables_are_made_and_then_are_what_they_should_be(recipes, monkeypat
     assert "| seed-2 | 4.00 (1.00 – 5.00) | 8 / 200 | 1.00 | 50.00 | [recipes/own/results/plain/seed-2" in table
     assert "asr train own --data d --out r\nasr evaluate r test=d/test.jsonl\n" in table
     assert "1.50 M weights; trained in 10.00 (10.00 – 10.00) min; on a chip; one thread" in table
+    assert "decoding: decoder greedy; trained at commit abcdef123456.\n" in table
+    assert "### as it is\n" in table
+
+
+def test_a_row_says_what_trained_it_and_what_decoded_it_and_its_own_name(recipes, monkeypatch):
+    before = kept(4)["trained"]["sittings"][0]
+    sittings = [before | {"program": {"commit": commit}, "precision": "bfloat16"} for commit in ("111111", "222222")]
+    later = kept(4, trained={"seconds": 60.0, "sittings": sittings})
+    results.keep(write(recipes / "later", later), recipes / "recipes/own/results/later/seed-1")
+    (recipes / "recipes/own/results/rows.json").write_text('[{"row": "later", "title": "the same", "name": "again"}]')
+    assert run(monkeypatch) == 0
+    readme, table = ((recipes / name).read_text() for name in ("recipes/own/README.md", "RESULTS.md"))
+    assert "trained at commit 111111, 222222; decoded at commit abcdef123456.\n" in table
+    assert "one thread; bfloat16; decoding" in table
+    assert "| the same | 1 |" in readme and "### again\n" in table and "### the same" not in table
 
 
 def test_what_is_kept_is_validation_and_test_and_the_texts_of_the_test_set(recipes):

@@ -39,7 +39,7 @@ def align(
     Example: asr align runs/digits speech.wav --text "one two three"
     """
     if (textfile is None) == (text is None):
-        raise typer.BadParameter("either a TEXTFILE or --text", param_hint="TEXTFILE")
+        raise typer.BadParameter("say what is spoken: a TEXTFILE, or --text STRING, not both", param_hint="TEXTFILE")
     if format not in ("tsv", "json"):
         raise typer.BadParameter(f"{format}: there are tsv, json", param_hint="--format")
     if textfile:

@@ -31,7 +31,7 @@ def train(
 
         raise typer.Exit(0 if overfit_one_batch(config, data, say=typer.echo) else 1)
     if out is None:
-        raise typer.BadParameter("a run folder is needed", param_hint="--out")
+        raise typer.BadParameter("a run folder is needed (but not with --overfit)", param_hint="--out")
 
     from asr.train.run import train as run
 

@@ -113,7 +113,7 @@ def doubts(splits: Mapping[str, Sequence[Utterance]]) -> list[str]:
     if scarce := [f"{split} ({len(set(found))})" for split, found in texts.items() if len(set(found)) < _FEW_TEXTS]:
         lines.append(
             f"Hardly any different texts: {', '.join(scarce)}. Recordings of the same few words are better divided by "
-            "speaker: give a speaker column, or --speaker-from folder."
+            "speaker, which takes three or more and the speaker of each recording: a column, or --speaker-from folder."
         )
     known = set("".join(texts["train"]))
     held_out = [text for split, found in texts.items() if split != "train" for text in found]

@@ -7,7 +7,7 @@ from typing import Any
 
 from asr.train.journal import read_log
 
-_OF_A_SITTING = ("command", "program", "processor", "device", "processes", "threads")
+_OF_A_SITTING = ("command", "program", "processor", "device", "processes", "threads", "precision")
 
 
 def history(run: Path) -> dict[str, Any] | None:

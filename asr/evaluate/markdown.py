@@ -53,7 +53,8 @@ def summary(report: dict[str, Any]) -> str:
 def trained(history: dict[str, Any]) -> str:
     """How long the model was trained, and on what; of report.json's `trained`."""
     places = {
-        f"{one['processor']} ({one['device']}; processes: {one['processes']}, threads of each: {one['threads']})"
+        f"{one['processor']} ({one['device']}; processes: {one['processes']}, threads of each: {one['threads']}"
+        + (f"; {one['precision']})" if one.get("precision") else ")")
         for one in history["sittings"]
     }
     line = f"trained in {how_long(history['seconds'])} (epochs: {history['epochs']}, steps: {history['steps']:,})"

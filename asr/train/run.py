@@ -23,6 +23,7 @@ from asr.data.plan import plain_plan
 from asr.data.randomness import generator, torch_seed
 from asr.data.sounds import Sounds
 from asr.data.splits import refuse_overlaps
+from asr.device import uses_bf16
 from asr.errors import ManifestError, TrainingError
 from asr.model.acoustic import AcousticModel
 from asr.model.file import MODEL_NAME, ModelFile, Start, initialise_from, model_path
@@ -286,6 +287,7 @@ def _set_up(
         f"{group.size} x {group.device.type}, {torch.get_num_threads()} threads"
         + (f"; from step {progress.step}" if state else "")
     )
-    journal.sitting({"step": progress.step, **surroundings(group.device, group.size)})
+    precision = "bfloat16" if uses_bf16(config.train.bf16, group.device) else "float32"
+    journal.sitting({"step": progress.step, **surroundings(group.device, group.size), "precision": precision})
     run_id = f"{data.id} {settings_id(config)}"
     return Trainer(content, optimizer, average, training, validation, progress, out, run_id, group)

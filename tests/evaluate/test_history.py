@@ -21,6 +21,11 @@ def log(folder, *records):
     (folder / "log.jsonl").write_text("".join(json.dumps(record) + "\n" for record in records))
 
 
+def test_a_sitting_has_its_precision_where_the_log_says_it(tmp_path):
+    log(tmp_path, SITTING | {"precision": "bfloat16"}, epoch(1, 60.0))
+    assert trained(history(tmp_path)).endswith("on a chip (cpu; processes: 1, threads of each: 2; bfloat16)")
+
+
 def epoch(number: int, seconds: float) -> dict:
     return {"kind": "epoch", "step": 10 * number, "epoch": number, "seconds": seconds}
 

@@ -117,6 +117,11 @@ def test_a_resumed_run_has_the_running_statistics_of_one_that_was_not(tones, set
     assert [name for name in first if not torch.equal(first[name], second[name])] == []
 
 
+def test_the_log_says_in_which_precision(finished):
+    (sitting,) = (record for record in read_log(finished / "log.jsonl") if record["kind"] == "sitting")
+    assert sitting["precision"] == "float32"
+
+
 def test_an_existing_run_is_not_overwritten(run, tones, settings):
     before = (run / "model.safetensors").read_bytes()
     assert "--resume" in refused(TrainingError, settings(train={"seed": 2}), tones, run)
