@@ -15,7 +15,7 @@ out=${1:?usage: recipes/librispeech/synthetic.sh OUT TEXT [NAME ...]}
 text=${2:?usage: recipes/librispeech/synthetic.sh OUT TEXT [NAME ...]}
 shift 2
 
-base="model.hidden=192 batches.max_seconds=30 train.warmup=0.05"
+base="model.hidden=192 model.dense=0 model.dropout=0.1 augment.time_mask_every=0 train.consistency=0"
 # Who starts from the synthetic model gets the same epochs and half of the learning rate, or it would forget.
 after="train.init_from=$out/synthetic/run train.lr=0.0015"
 starts="ten-alone ten batches.max_frames=2000 train.epochs=60
