@@ -2,7 +2,8 @@
 
 A recurrent layer has many small matrix products after each other, which several threads help little: of two directions
 after each other, each on two cores, the same two cores take a tenth to a quarter longer in bfloat16 than of both at the
-same time (benchmarks/overlap.py). PyTorch has nothing that differentiates in two threads, but each may have a graph of its own.
+same time (benchmarks/overlap.py). PyTorch has nothing that differentiates in two threads, but each may have a graph of
+its own.
 """
 
 from __future__ import annotations

@@ -21,11 +21,6 @@ def log(folder, *records):
     (folder / "log.jsonl").write_text("".join(json.dumps(record) + "\n" for record in records))
 
 
-def test_a_sitting_has_its_precision_where_the_log_says_it(tmp_path):
-    log(tmp_path, SITTING | {"precision": "bfloat16"}, epoch(1, 60.0))
-    assert trained(history(tmp_path)).endswith("on a chip (cpu; processes: 1, threads of each: 2; bfloat16)")
-
-
 def epoch(number: int, seconds: float) -> dict:
     return {"kind": "epoch", "step": 10 * number, "epoch": number, "seconds": seconds}
 
@@ -52,3 +47,8 @@ def test_a_model_outside_a_run_folder_has_no_history(tmp_path):
     assert history(tmp_path) is None
     log(tmp_path, SITTING)
     assert history(tmp_path) is None
+
+
+def test_a_sitting_has_its_precision_where_the_log_says_it(tmp_path):
+    log(tmp_path, SITTING | {"precision": "bfloat16"}, epoch(1, 60.0))
+    assert trained(history(tmp_path)).endswith("on a chip (cpu; processes: 1, threads of each: 2; bfloat16)")
