@@ -44,15 +44,16 @@ if arguments[:2] == ["lm", "train"]:
 
 
 def run(
-    recipe: str, tmp_path: Path, *arguments: str, settings: str = "", script: str = "run.sh"
+    recipe: str, tmp_path: Path, *arguments: str, settings: str = "", seeds: str = "", script: str = "run.sh"
 ) -> tuple[list[list[str]], str]:
-    """The commands that a recipe gives, and what it prints."""
+    """The commands that a recipe gives with these SETTINGS and SEEDS, and what it prints."""
     (tmp_path / "bin").mkdir()
     for name, program in (("asr", STAND_IN), ("python", f'#!/bin/sh\nexec "{sys.executable}" "$@"\n')):
         (tmp_path / "bin" / name).write_text(program)
         (tmp_path / "bin" / name).chmod(0o755)
     path = f"{tmp_path / 'bin'}{os.pathsep}{os.environ['PATH']}"
-    environment = os.environ | {"PATH": path, "LOG": str(tmp_path / "log"), "SETTINGS": settings}
+    variables = {"SETTINGS": settings, "SEEDS": seeds, "LOG": str(tmp_path / "log")}
+    environment = os.environ | {"PATH": path} | variables
     command = [str(RECIPES / recipe / script), *arguments]
     done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
     assert not done.returncode, done.stderr
@@ -175,17 +176,19 @@ def test_an_ablation_changes_one_thing_at_a_time(tmp_path):
     (data / "train.jsonl").write_text("".join(json.dumps(clip) + "\n" for clip in clips))
     for name in ("valid.jsonl", "test.jsonl", "dataset.yaml"):
         (data / name).write_text("")
-    commands, _ = run("librispeech", tmp_path, "out", script="ablation.sh", settings="train.seed=2")
+    commands, _ = run("librispeech", tmp_path, "out", script="ablation.sh", settings="train.threads=1")
     for command in commands:
         assert_parses(command)
     plain, *changed = [command[1 : command.index("--data")] for command in commands if command[0] == "train"]
-    assert len(changed) > 15 and plain[-1] == "train.seed=2"
+    assert len(changed) > 15 and plain[-2:] == ["train.seed=1", "train.threads=1"]
     assert all(set(plain) < set(command) and len(command) - len(plain) in (1, 2) for command in changed)
     (tmp_path / "again").mkdir()
     (tmp_path / "again" / "out").symlink_to(tmp_path / "out")
-    commands, _ = run("librispeech", tmp_path / "again", "out", "rooms", "wide", script="ablation.sh")
-    runs = [command[command.index("--out") + 1] for command in commands if command[0] == "train"]
-    assert runs == ["out/ablation/rooms/run", "out/ablation/wide/run"]
+    commands, _ = run("librispeech", tmp_path / "again", "out", "rooms", "wide", script="ablation.sh", seeds="2 3")
+    trained = [command for command in commands if command[0] == "train"]
+    assert [(command[command.index("--out") + 1], "train.seed=3" in command) for command in trained] == [
+        (f"out/ablation/{name}/seed-{seed}/run", seed == 3) for name in ("rooms", "wide") for seed in (2, 3)
+    ]
 
 
 def test_a_corpus_is_not_cut_in_its_own_place_nor_to_nothing(tmp_path):

@@ -2,9 +2,10 @@
 # What makes the difference: an hour of the training set, the same epochs, and one setting changed at a time.
 #
 # Usage: recipes/librispeech/ablation.sh OUT [NAME ...]
-#   OUT       what recipes/librispeech/run.sh has made: OUT/data; this adds OUT/hour and OUT/ablation/NAME/{run,report}
+#   OUT       what recipes/librispeech/run.sh has made: OUT/data; this adds OUT/hour and OUT/ablation/NAME/seed-N/{run,report}
 #   NAME      the lines of the table below that are wanted; all without any
-#   SETTINGS  (variable) settings on top of all, such as SETTINGS="train.seed=2 train.threads=1"
+#   SEEDS     (variable) the seeds that each is trained with, such as SEEDS="1 2 3"; 1 without it
+#   SETTINGS  (variable) settings on top of all, such as SETTINGS="train.threads=1"
 #
 # The same command again goes on where an interrupted one stopped. `asr compare` says what two of them differ by.
 set -euo pipefail
@@ -41,8 +42,10 @@ done
 [ -f "$out/hour/train.jsonl" ] || python "$(dirname "${BASH_SOURCE[0]}")/../cut.py" "$out/data" 60 "$out/hour"
 while read -r name settings; do
     if [ $# -gt 0 ] && [[ " $* " != *" $name "* ]]; then continue; fi
-    to=$out/ablation/$name
-    # shellcheck disable=SC2086  # lists of words
-    asr train librispeech $base $settings ${SETTINGS:-} --data "$out/hour" --out "$to/run" --resume
-    asr evaluate "$to/run" "valid=$out/hour/valid.jsonl" "test=$out/hour/test.jsonl" --out "$to/report"
+    for seed in ${SEEDS:-1}; do
+        to=$out/ablation/$name/seed-$seed
+        # shellcheck disable=SC2086  # lists of words
+        asr train librispeech $base $settings "train.seed=$seed" ${SETTINGS:-} --data "$out/hour" --out "$to/run" --resume
+        asr evaluate "$to/run" "valid=$out/hour/valid.jsonl" "test=$out/hour/test.jsonl" --out "$to/report"
+    done
 done <<<"$changes"
