@@ -39,6 +39,7 @@ class Change(NamedTuple):
         low: Of its 95 % interval.
         high: See above.
         p: Probability of as much by luck with these sentences, in either direction.
+        each: The points of each of several runs, such as seeds.
     """
 
     title: str
@@ -46,6 +47,7 @@ class Change(NamedTuple):
     low: float
     high: float
     p: float
+    each: tuple[float, ...] = ()
 
 
 def draw_lines(lines: Mapping[str, Sequence[Point]], axis: str, path: Path) -> None:
@@ -69,12 +71,17 @@ def draw_lines(lines: Mapping[str, Sequence[Point]], axis: str, path: Path) -> N
 
 
 def draw_changes(changes: Sequence[Change], path: Path) -> None:
-    """The differences as points with their 95 % intervals, first to last from the top; dark where they exclude 0."""
+    """The differences as points with their 95 % intervals, first to last from the top; dark where they exclude 0.
+
+    Where there are several runs, a cross stands for each.
+    """
     figure, axes = pyplot.subplots(figsize=(7, 1.2 + 0.4 * len(changes)), layout="constrained")
     for place, change in enumerate(changes):
         bars = [[change.value - change.low], [change.high - change.value]]
         colour = "tab:blue" if change.low > 0 or change.high < 0 else "tab:gray"
         axes.errorbar(change.value, place, xerr=bars, marker="o", capsize=3, color=colour)
+        if len(change.each) > 1:
+            axes.plot(change.each, [place] * len(change.each), "x", color="black", markersize=5, zorder=3)
     axes.axvline(0, color="black", linewidth=0.8)
     axes.set_yticks(range(len(changes)), [fill(change.title, 44) for change in changes])
     axes.invert_yaxis()

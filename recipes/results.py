@@ -11,8 +11,10 @@ README has its table between two lines, `<!-- results ... -->`.
 
 - `"table": "ablation"` puts a row into a second table, between `<!-- results ablation: ... -->` and the end's line.
 - `"against": "plain"` compares a row with that one of the same recipe, run by run of one name, and adds to its table
-  what they differ by; results/ablation.png shows it, results/differences.png where the table has no name.
+  what they differ by; results/ablation.png shows it, results/differences.png where the table has no name. That other
+  row may have runs that this one has not.
 - `"curve": {"line": "from nothing", "minutes of recordings": 5}` makes a row a point of a line in results/curve.png.
+- `"front": "two hours, unheard speakers"` shows a row, by that title, in the README of the project too.
 """
 
 from __future__ import annotations
@@ -34,6 +36,7 @@ from asr.score import difference
 
 RECIPES = Path(__file__).parent
 OUT = RECIPES.parent / "RESULTS.md"
+FRONT = RECIPES.parent / "README.md"
 PLACE = re.compile(r"(<!-- results ?([\w-]*): made by recipes/results.py -->\n).*?(<!-- results end -->)", re.DOTALL)
 PICTURES = ("curve", "differences")  # that are no table's
 SPLITS = ("valid", "test")  # kept of a report; texts are kept of the test set alone
@@ -46,6 +49,9 @@ Made by `python recipes/results.py` from the reports and texts in `recipes/*/res
   says so: the number of epochs of `digits`, and of `fsdd` the hold-outs theo and jackson and a few official figures.
 - Several runs of a row: the mean, with the lowest and the highest beside it. The 95 % interval of a run is over its
   utterances: what another test set of the same kind might give. It does not tell how much another seed might change.
+- Where rows are compared, it is run by run of one name: seed 1 with seed 1. The errors of several are added up; the
+  interval and p are over utterances, and say nothing of other seeds or speakers. The difference of each run stands
+  below, and is a cross in the pictures.
 - WER and CER are pooled over utterances, both sides normalised alike (the report of each run says how).
 - Each run's `hypotheses.jsonl` holds the reference and what was recognised for each utterance of the test set, so that
   it can be scored again, or compared with another, without training.
@@ -93,6 +99,7 @@ class Row:
         table: Name of its table in the README; empty for the one without.
         curve: The line that it is a point of, and where; None where it is none.
         against: The row that it is compared with.
+        front: What it is called in the README of the project; empty where it is not shown there.
     """
 
     title: str
@@ -102,6 +109,7 @@ class Row:
     table: str = ""
     curve: dict[str, Any] | None = None
     against: Row | None = field(default=None, repr=False)
+    front: str = ""
 
     def rates(self, split: str, rate: str) -> list[float]:
         """A rate of each run on a split, in percent."""
@@ -116,11 +124,11 @@ class Row:
         if self.against is None:
             return None
         runs, others = ({run.folder.name: run for run in row.runs} for row in (self, self.against))
-        if set(runs) != set(others):
-            raise SystemExit(f"{self.name!r} and {self.against.name!r} have not runs of the same names")
+        if alone := set(runs) - set(others):
+            raise SystemExit(f"{self.name!r}: {self.against.name!r} has no run {min(alone)} to compare with its own")
         words: dict[str, int] = defaultdict(int)
         errors: list[dict[str, int]] = [defaultdict(int), defaultdict(int)]
-        for name in sorted(runs):
+        for name in runs:
             first, second = others[name].texts(), runs[name].texts()
             said = [{key: text["reference"] for key, text in texts.items()} for texts in (first, second)]
             if said[0] != said[1]:
@@ -130,7 +138,8 @@ class Row:
                 errors[0][key] += text["errors"]
                 errors[1][key] += second[key]["errors"]
         found = difference(*([errors_of[key] for key in words] for errors_of in errors), list(words.values()))
-        return Change(self.title, 100 * found.value, 100 * found.low, 100 * found.high, found.p)
+        each = tuple(100 * (runs[name].test["wer"] - others[name].test["wer"]) for name in runs)
+        return Change(self.title, 100 * found.value, 100 * found.low, 100 * found.high, found.p, each)
 
 
 def read_rows(recipe: Path) -> list[Row]:
@@ -147,7 +156,7 @@ def read_rows(recipe: Path) -> list[Row]:
         if (against := row.get("against")) and against not in rows:
             raise SystemExit(f"{recipe.name}: {row['row']!r} is compared with {against!r}, and no row above it is that")
         others = [row.get("note", ""), runs, row.get("table", ""), row.get("curve"), rows.get(against)]
-        rows[row["row"]] = Row(row["title"], row.get("name", row["title"]), *others)
+        rows[row["row"]] = Row(row["title"], row.get("name", row["title"]), *others, row.get("front", ""))
     return list(rows.values())
 
 
@@ -179,12 +188,27 @@ def table(rows: Sequence[Row]) -> str:
     return "\n".join(lines)
 
 
+def front(recipes: Mapping[str, Sequence[Row]]) -> str:
+    """The table of the project's README: the rows that are to stand there, under the names of their recipes."""
+    lines = ["| recipe | what is tested | runs | test WER % | 95 % interval, or lowest and highest |"]
+    lines.append("| --- | --- | ---: | ---: | --- |")
+    for recipe, rows in recipes.items():
+        for row in (row for row in rows if row.front):
+            rates = row.rates("test", "wer")
+            bounds = rates if len(rates) > 1 else [100 * bound for bound in row.runs[0].test["wer_ci95"]]
+            cells = [f"[{recipe}](recipes/{recipe})", row.front, str(len(rates)), f"**{sum(rates) / len(rates):.2f}**"]
+            lines.append(f"| {' | '.join(cells)} | {min(bounds):.2f} – {max(bounds):.2f} |")
+    return "\n".join(lines)
+
+
 def details(row: Row) -> str:
     """How a row was made: commands, sizes, times, and each run by itself."""
     first = row.runs[0]
     lines = [f"### {row.name}", "", *([row.note, ""] if row.note else [])]
     if row.against and (change := row.change()):
-        lines += [f"Against *{row.against.name}*: {' points; p '.join(_change(change))}.", ""]
+        each = ", ".join(f"{value:+.2f}" for value in change.each)
+        of_each = f" Of {', '.join(run.folder.name for run in row.runs)}: {each}." if len(row.runs) > 1 else ""
+        lines += [f"Against *{row.against.name}*: {' points; p '.join(_change(change))}.{of_each}", ""]
     training, profile = first.report["model"]["training"], first.report["profile"]
     decoding: dict[str, list[Any]] = defaultdict(list)
     for run in row.runs:
@@ -251,16 +275,18 @@ def _mean(values: Sequence[float]) -> str:
 def made() -> Iterator[tuple[Path, str]]:
     """Each file that has tables, and what it should hold."""
     parts = [INTRODUCTION]
-    for recipe in sorted(path.parent.parent for path in RECIPES.glob("*/results/rows.json")):
-        rows = read_rows(recipe)
-        texts = {name: table(of_table) for name, of_table in tables(rows).items()}
+    recipes = {path.parts[-3]: path.parent.parent for path in sorted(RECIPES.glob("*/results/rows.json"))}
+    of_recipe = {name: read_rows(recipe) for name, recipe in recipes.items()}
+    for name, rows in of_recipe.items():
+        texts = {title: table(of_table) for title, of_table in tables(rows).items()}
         parts += [
-            f"## {recipe.name}\n",
+            f"## {name}\n",
             *(text + "\n" for text in texts.values()),
             *(details(row) + "\n" for row in rows),
         ]
-        readme = recipe / "README.md"
+        readme = recipes[name] / "README.md"
         yield readme, _in_places(readme, texts)
+    yield FRONT, _in_places(FRONT, {"": front(of_recipe)})
     yield OUT, "\n".join(parts)
 
 

@@ -19,6 +19,7 @@ from asr.config_file import load_config
 
 RECIPES = Path(__file__).parents[1] / "recipes"
 NAMES = ("digits", "fsdd", "librispeech", "an4", "commonvoice", "own", "synth")
+GUIDES = ["README.md", "docs/guide.md"]
 
 STAND_IN = f"""#!{sys.executable} -IS
 import json, os, pathlib, sys
@@ -258,7 +259,7 @@ def test_a_script_says_how_it_is_used(recipe):
     assert f"usage: recipes/{recipe}/run.sh" in done.stderr
 
 
-@pytest.mark.parametrize("readme", [f"recipes/{recipe}/README.md" for recipe in NAMES] + ["README.md"])
+@pytest.mark.parametrize("readme", [f"recipes/{recipe}/README.md" for recipe in NAMES] + GUIDES)
 def test_commands_in_a_readme_parse(readme, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     Path("my.yaml").touch()  # the reader has written it by then

@@ -64,6 +64,8 @@ def recipes(tmp_path, monkeypatch) -> Path:
     (recipe / "README.md").write_text(f"# Own\n\n{BEGIN}\n{END}\n\nMore.\n")
     monkeypatch.setattr(results, "RECIPES", tmp_path / "recipes")
     monkeypatch.setattr(results, "OUT", tmp_path / "RESULTS.md")
+    (tmp_path / "README.md").write_text(f"# All\n\n{BEGIN}\n{END}\n")
+    monkeypatch.setattr(results, "FRONT", tmp_path / "README.md")
     return tmp_path
 
 
@@ -102,6 +104,22 @@ def test_a_row_says_what_trained_it_and_what_decoded_it_and_its_own_name(recipes
     assert "trained at commit 111111, 222222; decoded at commit abcdef123456.\n" in table
     assert "one thread; bfloat16; decoding" in table
     assert "| the same | 1 |" in readme and "### again\n" in table and "### the same" not in table
+
+
+def test_the_projects_readme_shows_the_rows_that_are_to_stand_there(recipes, monkeypatch):
+    folder = recipes / "recipes/own/results"
+    results.keep(write(recipes / "one", kept(20)), folder / "one" / "seed-1")
+    rows = [{"row": "plain", "title": "as it is", "front": "an hour"}, {"row": "one", "title": "one"}]
+    (folder / "rows.json").write_text(json.dumps(rows))
+    assert run(monkeypatch) == 0
+    lines = (recipes / "README.md").read_text().splitlines()
+    assert lines[5] == "| [own](recipes/own) | an hour | 2 | **3.00** | 2.00 – 4.00 |" and lines[6] == END
+    rows[0].pop("front")
+    rows[1]["front"] = "a seed"
+    (folder / "rows.json").write_text(json.dumps(rows))
+    assert run(monkeypatch) == 0
+    lines = (recipes / "README.md").read_text().splitlines()
+    assert lines[5] == "| [own](recipes/own) | a seed | 1 | **10.00** | 2.50 – 12.50 |" and lines[6] == END
 
 
 def test_what_is_kept_is_validation_and_test_and_the_texts_of_the_test_set(recipes):
@@ -212,7 +230,16 @@ def test_a_row_against_another_says_what_they_differ_by_in_a_table_of_its_own(re
     # Six errors fewer of 200 words: 3 points, however many seeds.
     found = re.search(r"wider .* 4, 8 / 200 \| -3\.00 \((\S+) to (\S+)\) \| (0\.\d+) \|", ablation)
     assert found and float(found[1]) < -3 < float(found[2]) and 0 < float(found[3]) < 0.3
+    assert "points; p 0." in (table := (recipes / "RESULTS.md").read_text())
+    assert "Of seed-1, seed-2: +0.00, +0.00." in table  # the reports are alike
     assert plt.imread(recipe / "results" / "ablation.png")[..., :3].std() > 0.05
+    # With the second seed left out, the same sentences say the same.
+    shutil.rmtree(recipe / "results" / "wide" / "seed-2")
+    assert run(monkeypatch) == 0
+    assert (
+        f"wider | 1 | **2.00** | 0.50 – 2.50 | 1.00 | 50.00 | 4 / 200 | {found[0].split(' | ')[-2]}"
+        in readme.read_text()
+    )
     assert not (recipe / "results" / "differences.png").exists()
 
 
@@ -223,10 +250,14 @@ def test_a_row_is_only_compared_with_one_above_it_of_the_same_utterances(recipes
     (recipe / "results" / "rows.json").write_text(json.dumps(rows))
     with pytest.raises(SystemExit, match="'few' is compared with 'none', and no row above it is that"):
         list(results.made())
+    (recipe / "results" / "few" / "seed-1").rename(recipe / "results" / "few" / "seed-3")
     rows[1]["against"] = "plain"
     (recipe / "results" / "rows.json").write_text(json.dumps(rows))
+    with pytest.raises(SystemExit, match="'few': 'as it is' has no run seed-3 to compare with its own"):
+        list(results.made())
+    (recipe / "results" / "few" / "seed-3").rename(recipe / "results" / "few" / "seed-1")
     (recipe / "results" / "few" / "seed-1" / "hypotheses.jsonl").write_text(listed((5, 1), (5, 1)))
-    with pytest.raises(SystemExit, match="'few' and 'as it is' have not runs of the same names"):
+    with pytest.raises(SystemExit, match="'few' and 'as it is' are not of the same utterances"):
         list(results.made())
     shutil.copytree(recipe / "results" / "few" / "seed-1", recipe / "results" / "few" / "seed-2")
     texts = (recipe / "results" / "plain" / "seed-1" / "hypotheses.jsonl").read_text()
