@@ -1,6 +1,6 @@
 # make demo   the whole path on the embedded corpus: speech made, model trained, report written (about 5 minutes)
 # make test   lint, types and the whole test suite
-# make benchmark   the tables of the README, one thread (two minutes; the machine should be quiet)
+# make benchmark   LSTM layers and features against the usual ones, one thread (two minutes; the machine should be quiet)
 # All set up .venv first where that is not done yet; nothing but Python 3.11 or newer is needed.
 
 PYTHON ?= python3

@@ -25,7 +25,7 @@ def _nothing_found(split: Mapping[str, Any]) -> str:
     what = f"{', '.join(others)} and {last}" if others else last
     none = f"{counted(record['compared'], 'recording')} compared with what the model was {what} on, none found there"
     short = f"; {record['too_short']:,} too short or quiet to have a fingerprint" if record["too_short"] else ""
-    return f"{none}{short} (some copies are missed: docs/guide.md of asr, 6. Measure)"
+    return f"{none}{short} (some copies are missed: docs/guide.md of asr, What a model has heard)"
 
 
 def _misdeclared(split: Mapping[str, Any]) -> str:

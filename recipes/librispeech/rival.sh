@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# The rival on the same work: Deep Speech 2 as deepspeech.pytorch documents it, for as long as ours was trained.
+# The rival on the same work: Deep Speech 2 as deepspeech.pytorch documents it, for the epochs that fit into an evening.
 #
 # Usage: recipes/librispeech/rival.sh OUT
 #   OUT       what recipes/librispeech/run.sh has made: OUT/data; this adds OUT/rival/NAME/{run,report}
