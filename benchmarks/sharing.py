@@ -1,0 +1,85 @@
+"""A training step on all threads, alone and beside a process that keeps one core busy, by how OpenMP's threads wait.
+
+    python benchmarks/sharing.py [--conf librispeech] [--threads N]
+
+`asr` has them sleep (`asr/cli/__init__.py`); without it they spin. Prints seconds of audio a second.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import statistics
+import subprocess
+import sys
+import time
+from contextlib import contextmanager
+
+FRAMES, SECONDS, STEPS = 8000, 10, 5
+POLICIES = {"spin": {}, "sleep": {"OMP_WAIT_POLICY": "passive"}}
+
+
+def step_seconds(conf: str, threads: int) -> float:
+    """Median seconds of a step of `FRAMES` frames, in this process."""
+    import torch
+
+    from asr.config_file import load_config
+    from asr.device import uses_bf16
+    from asr.model.acoustic import AcousticModel
+    from asr.train.schedule import make_optimizer
+
+    torch.set_num_threads(threads)
+    config = load_config(conf)
+    model = AcousticModel(config, 29)
+    optimizer = make_optimizer(model, config.train)
+    count = FRAMES // (100 * SECONDS)
+    samples = torch.full((count,), SECONDS * config.features.sample_rate)
+    targets, letters = torch.randint(1, 29, (count, 60)), torch.full((count,), 60)
+    took = []
+    for _ in range(STEPS):
+        start = time.perf_counter()
+        with torch.no_grad():
+            features, sizes = model.features(torch.randn(count, int(samples[0])) / 10, samples)
+        with torch.autocast("cpu", torch.bfloat16, enabled=uses_bf16("auto", torch.device("cpu"))):
+            log_probs, steps = model.encode(features, sizes)
+        torch.nn.functional.ctc_loss(log_probs.transpose(0, 1), targets, steps, letters).backward()
+        optimizer.step()
+        optimizer.zero_grad()
+        took.append(time.perf_counter() - start)
+    return statistics.median(took[1:])
+
+
+@contextmanager
+def another_process(wanted: bool):
+    """A process that does nothing, at full speed."""
+    busy = subprocess.Popen([sys.executable, "-c", "while True: pass"]) if wanted else None
+    try:
+        yield
+    finally:
+        if busy:
+            busy.kill()
+            busy.wait()
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--conf", default="librispeech")
+    parser.add_argument("--threads", type=int, default=os.cpu_count())
+    parser.add_argument("--one", action="store_true", help="measure, in this process")
+    arguments = parser.parse_args()
+    if arguments.one:
+        print(step_seconds(arguments.conf, arguments.threads))
+        return
+    print(f"{'threads that wait':>18}{'alone':>10}{'beside another':>18}")
+    for name, policy in list(POLICIES.items()) * 2:
+        line = f"{name:>18}"
+        for beside, width in ((False, 10), (True, 18)):
+            with another_process(beside):
+                command = [sys.executable, __file__, *sys.argv[1:], "--one"]
+                done = subprocess.run(command, capture_output=True, text=True, check=True, env=os.environ | policy)
+            line += f"{FRAMES / 100 / float(done.stdout):{width}.0f}"
+        print(line, flush=True)
+
+
+if __name__ == "__main__":
+    main()
