@@ -20,6 +20,7 @@ changes='plain
 no-masks augment.time_masks=0 augment.mel_masks=0
 wide-masks augment.mel_mask_bands=27 augment.time_masks=4
 no-speed augment.speed=[1,1]
+wide-speed augment.speed=[0.8,1.2]
 noise augment.noise=0.3
 rooms augment.reverb=0.3
 dropout-0 model.dropout=0
