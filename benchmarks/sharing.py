@@ -1,4 +1,4 @@
-"""A training step on all threads, alone and beside a process that keeps one core busy, by how OpenMP's threads wait.
+"""A training step on all threads, alone and beside another user's on one thread, by how OpenMP's threads wait.
 
     python benchmarks/sharing.py [--conf librispeech] [--threads N]
 
@@ -13,14 +13,15 @@ import statistics
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from contextlib import contextmanager
 
-FRAMES, SECONDS, STEPS = 8000, 10, 5
+FRAMES, SECONDS, STEPS, ENDLESS = 8000, 10, 5, 1_000_000
 POLICIES = {"spin": {}, "sleep": {"OMP_WAIT_POLICY": "passive"}}
 
 
-def step_seconds(conf: str, threads: int) -> float:
-    """Median seconds of a step of `FRAMES` frames, in this process."""
+def step_seconds(conf: str, threads: int, count_of_steps: int) -> float:
+    """Median seconds of a step of `FRAMES` frames but for the first, in this process."""
     import torch
 
     from asr.config_file import load_config
@@ -36,7 +37,7 @@ def step_seconds(conf: str, threads: int) -> float:
     samples = torch.full((count,), SECONDS * config.features.sample_rate)
     targets, letters = torch.randint(1, 29, (count, 60)), torch.full((count,), 60)
     took = []
-    for _ in range(STEPS):
+    for _ in range(count_of_steps):
         start = time.perf_counter()
         with torch.no_grad():
             features, sizes = model.features(torch.randn(count, int(samples[0])) / 10, samples)
@@ -49,11 +50,19 @@ def step_seconds(conf: str, threads: int) -> float:
     return statistics.median(took[1:])
 
 
+def command(conf: str, threads: int, steps: int) -> list[str]:
+    """What measures steps in a process of its own."""
+    one = ["--one", "--conf", conf, "--threads", str(threads), "--steps", str(steps)]
+    return [sys.executable, __file__, *one]
+
+
 @contextmanager
-def another_process(wanted: bool):
-    """A process that does nothing, at full speed."""
-    busy = subprocess.Popen([sys.executable, "-c", "while True: pass"]) if wanted else None
+def another_training(conf: str, wanted: bool) -> Iterator[None]:
+    """One that keeps a core busy, in a session of its own: Linux then gives it as much of a core as all of this one."""
+    busy = subprocess.Popen(command(conf, 1, ENDLESS), start_new_session=True) if wanted else None
     try:
+        if busy:
+            time.sleep(10)  # it has begun
         yield
     finally:
         if busy:
@@ -66,17 +75,18 @@ def main() -> None:
     parser.add_argument("--conf", default="librispeech")
     parser.add_argument("--threads", type=int, default=os.cpu_count())
     parser.add_argument("--one", action="store_true", help="measure, in this process")
+    parser.add_argument("--steps", type=int, default=STEPS)
     arguments = parser.parse_args()
     if arguments.one:
-        print(step_seconds(arguments.conf, arguments.threads))
+        print(step_seconds(arguments.conf, arguments.threads, arguments.steps))
         return
     print(f"{'threads that wait':>18}{'alone':>10}{'beside another':>18}")
     for name, policy in list(POLICIES.items()) * 2:
         line = f"{name:>18}"
         for beside, width in ((False, 10), (True, 18)):
-            with another_process(beside):
-                command = [sys.executable, __file__, *sys.argv[1:], "--one"]
-                done = subprocess.run(command, capture_output=True, text=True, check=True, env=os.environ | policy)
+            with another_training(arguments.conf, beside):
+                wanted = command(arguments.conf, arguments.threads, arguments.steps)
+                done = subprocess.run(wanted, capture_output=True, text=True, check=True, env=os.environ | policy)
             line += f"{FRAMES / 100 / float(done.stdout):{width}.0f}"
         print(line, flush=True)
 
