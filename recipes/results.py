@@ -42,7 +42,7 @@ PICTURES = ("curve", "differences")  # that are no table's
 SPLITS = ("valid", "test")  # kept of a report; texts are kept of the test set alone
 INTRODUCTION = """# Results
 
-Made by `python recipes/results.py` from the reports and texts in `recipes/*/results`; no rate here was typed (notes were).
+Made by `python recipes/results.py` from the reports and texts in `recipes/*/results`. No rate was typed, but in notes.
 
 - Every model was chosen on its validation set, and what was tuned in decoding was tuned there. The test set was decoded
   once with each row. Where test figures were in view while settings were chosen, the row's note or the recipe's README
