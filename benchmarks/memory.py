@@ -54,29 +54,18 @@ def predicted(conf: str, frames: int, bf16: bool) -> float:
 def measured(conf: str, frames: int, seconds: float, threads: int, bf16: bool) -> float:
     """Bytes by which training steps on batches of so many frames raise the largest resident memory of a process."""
     import torch
+    from step import make_step
 
     from asr.config_file import load_config
-    from asr.model.acoustic import AcousticModel
-    from asr.train.schedule import make_optimizer
 
     torch.set_num_threads(threads)
-    config = load_config(conf)
-    rate = config.features.sample_rate
+    features = load_config(conf).features
     count = max(1, int(frames / (seconds * 100)))
-    model = AcousticModel(config, 29)
-    optimizer = make_optimizer(model, config.train)
+    samples = int(features.sample_rate * frames / 100 / count) - features.hop
+    step = make_step(conf, count, samples, bf16)
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
-    lengths = torch.full((count,), int(rate * frames / 100 / count) - config.features.hop)
     for _ in range(3):
-        with torch.no_grad():
-            features, sizes = model.features(torch.randn(count, int(lengths[0])) / 10, lengths)
-        with torch.autocast("cpu", torch.bfloat16, enabled=bf16):
-            log_probs, steps = model.encode(features, sizes)
-        targets = torch.randint(1, 29, (count, 10))
-        loss = torch.nn.functional.ctc_loss(log_probs.transpose(0, 1), targets, steps, torch.full((count,), 10))
-        loss.backward()
-        optimizer.step()
-        optimizer.zero_grad()
+        step()
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 - before
 
 

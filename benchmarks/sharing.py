@@ -20,32 +20,21 @@ FRAMES, SECONDS, STEPS, ENDLESS = 8000, 10, 5, 1_000_000
 POLICIES = {"spin": {}, "sleep": {"OMP_WAIT_POLICY": "passive"}}
 
 
-def step_seconds(conf: str, threads: int, count_of_steps: int) -> float:
+def step_seconds(conf: str, threads: int, steps: int) -> float:
     """Median seconds of a step of `FRAMES` frames but for the first, in this process."""
     import torch
+    from step import make_step
 
     from asr.config_file import load_config
     from asr.device import uses_bf16
-    from asr.model.acoustic import AcousticModel
-    from asr.train.schedule import make_optimizer
 
     torch.set_num_threads(threads)
-    config = load_config(conf)
-    model = AcousticModel(config, 29)
-    optimizer = make_optimizer(model, config.train)
-    count = FRAMES // (100 * SECONDS)
-    samples = torch.full((count,), SECONDS * config.features.sample_rate)
-    targets, letters = torch.randint(1, 29, (count, 60)), torch.full((count,), 60)
+    samples = SECONDS * load_config(conf).features.sample_rate
+    step = make_step(conf, FRAMES // (100 * SECONDS), samples, uses_bf16("auto", torch.device("cpu")))
     took = []
-    for _ in range(count_of_steps):
+    for _ in range(steps):
         start = time.perf_counter()
-        with torch.no_grad():
-            features, sizes = model.features(torch.randn(count, int(samples[0])) / 10, samples)
-        with torch.autocast("cpu", torch.bfloat16, enabled=uses_bf16("auto", torch.device("cpu"))):
-            log_probs, steps = model.encode(features, sizes)
-        torch.nn.functional.ctc_loss(log_probs.transpose(0, 1), targets, steps, letters).backward()
-        optimizer.step()
-        optimizer.zero_grad()
+        step()
         took.append(time.perf_counter() - start)
     return statistics.median(took[1:])
 

@@ -115,6 +115,13 @@ class Row:
         """A rate of each run on a split, in percent."""
         return [100 * run.report["splits"][split][rate] for run in self.runs if split in run.report["splits"]]
 
+    def bounds(self) -> tuple[float, float]:
+        """Of the test WER in percent: the lowest and highest of several runs, the 95 % interval of a single one."""
+        ends = self.rates("test", "wer")
+        if len(ends) == 1:
+            ends = [100 * bound for bound in self.runs[0].test["wer_ci95"]]
+        return min(ends), max(ends)
+
     def change(self) -> Change | None:
         """By how much its test WER differs from that of the row it is compared with; None without one.
 
@@ -195,9 +202,8 @@ def front(recipes: Mapping[str, Sequence[Row]]) -> str:
     for recipe, rows in recipes.items():
         for row in (row for row in rows if row.front):
             rates = row.rates("test", "wer")
-            bounds = rates if len(rates) > 1 else [100 * bound for bound in row.runs[0].test["wer_ci95"]]
             cells = [f"[{recipe}](recipes/{recipe})", row.front, str(len(rates)), f"**{sum(rates) / len(rates):.2f}**"]
-            lines.append(f"| {' | '.join(cells)} | {min(bounds):.2f} – {max(bounds):.2f} |")
+            lines.append(f"| {' | '.join(cells)} | {' – '.join(f'{bound:.2f}' for bound in row.bounds())} |")
     return "\n".join(lines)
 
 
@@ -313,8 +319,7 @@ def draw(recipe: Path) -> None:
         if row.curve:
             axis, at = next((name, value) for name, value in row.curve.items() if name != "line")
             rates = row.rates("test", "wer")
-            ends = rates if len(rates) > 1 else [100 * bound for bound in row.runs[0].test["wer_ci95"]]
-            lines[row.curve["line"]].append(Point(float(at), sum(rates) / len(rates), min(ends), max(ends)))
+            lines[row.curve["line"]].append(Point(float(at), sum(rates) / len(rates), *row.bounds()))
     if lines:
         draw_lines(lines, axis, recipe / "results" / "curve.png")
     for name, of_table in tables(rows).items():
