@@ -7,6 +7,7 @@
 #   TEXT      a UTF-8 text without the sentences of the test set, for espeak-ng to read out
 #   NAME      the lines of the table below that are wanted; all without any
 #   SETTINGS  (variable) settings on top of all, such as SETTINGS="train.seed=2 train.threads=1"
+#   SYNTHETIC (variable) settings on top of those, for the model of synthetic speech alone
 #
 # The same command again goes on where an interrupted one stopped. `asr compare` says what two of them differ by.
 set -euo pipefail
@@ -30,7 +31,7 @@ for name in "$@"; do
 done
 asr prepare synth --text "$text" --language en-us --language en-gb-x-rp --hours 20 --voices 100 --out "$out/synthetic/data"
 # shellcheck disable=SC2086  # lists of words
-asr train librispeech $base batches.max_frames=4000 train.accumulate=2 train.epochs=5 augment.reverb=0.3 augment.noise=0.3 ${SETTINGS:-} \
+asr train librispeech $base batches.max_frames=4000 train.accumulate=2 train.epochs=5 augment.reverb=0.3 augment.noise=0.3 ${SETTINGS:-} ${SYNTHETIC:-} \
     --data "$out/synthetic/data" --out "$out/synthetic/run" --resume
 for part in "ten 10" "hour 60"; do
     [ -f "$out/${part% *}/train.jsonl" ] || python "$(dirname "${BASH_SOURCE[0]}")/../cut.py" "$out/data" "${part#* }" "$out/${part% *}"
