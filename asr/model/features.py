@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import math
+
 import torch
-import torchaudio
 from torch import Tensor, nn
 
 from asr.config import FeatureConfig
@@ -25,6 +26,27 @@ def equal_loudness(waveforms: Tensor, lengths: Tensor) -> Tensor:
     energy = waveforms.square().sum(1, dtype=torch.float64)  # in float64 no bit of it depends on the padding
     rms = (energy / lengths).sqrt().clamp(min=_SILENCE).to(waveforms.dtype)
     return waveforms * (_LOUDNESS / rms)[:, None]
+
+
+def mel_filters(config: FeatureConfig) -> Tensor:
+    """Triangles of height one, each from the peak of the last to the peak of the next, evenly spaced in mel.
+
+    In mel, 2595 log10(1 + Hz / 700), as HTK has them (Young et al., The HTK Book, 2006, section 5.4), but straight in
+    Hz: to the last bit what `torchaudio.functional.melscale_fbanks` gives, but for odd sampling rates, half of which
+    it rounds. They are ours because a torchaudio works with one version of PyTorch only, and that would bind everybody
+    who installs this.
+
+    Returns:
+        (bins, mels), a filter a column. With too many filters for so few bins some have no weight.
+    """
+    top = config.high_hz or config.sample_rate / 2
+    low, high = (2595.0 * math.log10(1.0 + hz / 700.0) for hz in (config.low_hz, top))
+    corners = 700.0 * (10.0 ** (torch.linspace(low, high, config.mels + 2) / 2595.0) - 1.0)
+    bins = torch.linspace(0, config.sample_rate / 2, config.fft // 2 + 1)
+    beyond = corners - bins[:, None]  # (bins, corners), in Hz
+    widths = corners.diff()
+    rising, falling = -beyond[:, :-2] / widths[:-1], beyond[:, 2:] / widths[1:]
+    return torch.minimum(rising, falling).clamp(min=0)
 
 
 def filter_blocks(filters: Tensor) -> list[tuple[slice, slice]]:
@@ -64,16 +86,9 @@ class LogSpectrum(nn.Module):
         self.register_buffer("window", window, persistent=False)
         if config.scale == "linear":
             return
-        filters = torchaudio.functional.melscale_fbanks(
-            n_freqs=config.fft // 2 + 1,
-            f_min=config.low_hz,
-            f_max=config.high_hz or config.sample_rate / 2,
-            n_mels=config.mels,
-            sample_rate=config.sample_rate,
-        )
         # Each filter weight twice in a row, for the squares of the real and the imaginary part: the matrix product adds
         # them up on its way.
-        self.register_buffer("filters", filters.repeat_interleave(2, dim=0), persistent=False)
+        self.register_buffer("filters", mel_filters(config).repeat_interleave(2, dim=0), persistent=False)
         self.blocks = filter_blocks(self.filters)
 
     def frame_lengths(self, lengths: Tensor) -> Tensor:

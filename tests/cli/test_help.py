@@ -10,7 +10,7 @@ from typer.main import get_command
 from asr.cli.main import app
 
 VERBS = sorted(get_command(app).commands)  # type: ignore[attr-defined]
-HEAVY = {"torch", "torchaudio", "numpy", "numba", "jiwer", "soundfile", "matplotlib", "asr.config", "asr.recognizer"}
+HEAVY = {"torch", "numpy", "numba", "jiwer", "soundfile", "matplotlib", "asr.config", "asr.recognizer"}
 
 
 @pytest.mark.parametrize("arguments", [["--help"], ["transcribe", "--help"]])

@@ -5,13 +5,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-import torchaudio
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from asr.audio import find_audio, read_audio
 from asr.config import FeatureConfig
-from asr.model.features import LogSpectrum, filter_blocks
+from asr.model.features import LogSpectrum, filter_blocks, mel_filters
 from asr.model.masking import zero_padding
 
 SETTINGS = {
@@ -30,6 +29,7 @@ def of_one(log_spectrum: LogSpectrum, waveform: np.ndarray) -> torch.Tensor:
 
 def by_torchaudio(waveform: np.ndarray, config: FeatureConfig) -> np.ndarray:
     """Mel power (frames, mels)."""
+    torchaudio = pytest.importorskip("torchaudio")
     transform = torchaudio.transforms.MelSpectrogram(
         config.sample_rate,
         n_fft=config.fft,
@@ -73,6 +73,35 @@ def by_librosa(waveform: np.ndarray, config: FeatureConfig) -> np.ndarray:
         center=True,
         pad_mode="constant",
     ).T
+
+
+@pytest.mark.parametrize("name", SETTINGS)
+def test_the_filters_are_torchaudios_to_the_last_bit(name):
+    torchaudio = pytest.importorskip("torchaudio")
+    config = SETTINGS[name]
+    expected = torchaudio.functional.melscale_fbanks(
+        n_freqs=config.fft // 2 + 1,
+        f_min=config.low_hz,
+        f_max=config.high_hz or config.sample_rate / 2,
+        n_mels=config.mels,
+        sample_rate=config.sample_rate,
+    )
+    assert torch.equal(mel_filters(config), expected)
+
+
+@given(st.integers(4000, 48000), st.integers(8, 256), st.floats(0, 500), st.floats(1000, 2000), st.floats(10, 40))
+@settings(max_examples=50)
+def test_neighbouring_filters_share_all_power_between_the_first_and_the_last_peak(rate, mels, low, high, window_ms):
+    config = FeatureConfig(sample_rate=rate, mels=mels, low_hz=low, high_hz=high, window_ms=window_ms, hop_ms=5)
+    filters = mel_filters(config)
+    assert filters.shape == (config.fft // 2 + 1, mels) and (filters >= 0).all() and (filters <= 1).all()
+    assert ((filters > 0).sum(1) <= 2).all()
+    mel = 2595 * np.log10(1 + np.array([low, high]) / 700)
+    first, last = 700 * (10 ** (np.linspace(*mel, mels + 2)[[1, -2]] / 2595) - 1)
+    hz = np.linspace(0, rate / 2, config.fft // 2 + 1)
+    between = torch.from_numpy((hz > first) & (hz < last))
+    torch.testing.assert_close(filters[between].sum(1), torch.ones(int(between.sum())), atol=1e-3, rtol=0)
+    assert not filters[torch.from_numpy((hz < low - 0.01) | (hz > high + 0.01))].any()
 
 
 def largest_difference(waveform: np.ndarray, config: FeatureConfig, peer) -> float:
