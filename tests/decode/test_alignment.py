@@ -1,5 +1,8 @@
 """Forced alignment: complete, in order, the best there is, and what it refuses."""
 
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 import torch
@@ -8,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from asr.decode import DecodeError, GreedyDecoder, align
-from asr.decode.alignment import label_priors
+from asr.decode.alignment import _viterbi, label_priors
 
 
 def path_score(log_probs, spans):
@@ -38,6 +41,40 @@ def test_is_complete_and_in_order(seed, steps, with_priors, data):
     assert not edges or (edges[0] >= 0 and edges[-1] <= steps)
     for span in spans:
         assert span.score == pytest.approx(float(values[span.start : span.end, span.token].mean()))
+
+
+@given(st.integers(0, 10**6), st.integers(1, 60), st.integers(1, 70), st.data())
+def test_is_the_same_whatever_is_gone_through_twice(seed, steps, stretch, data):
+    values = random_log_probs(seed, steps, 4).double().numpy()
+    text = data.draw(st.lists(st.integers(1, 3), min_size=1, max_size=max(1, steps // 2)).map(np.array))
+    found, expected = (_viterbi(values, text, 0, length) for length in (stretch, steps))
+    assert found[2] == expected[2]
+    if np.isfinite(expected[2]):
+        assert found[0].tolist() == expected[0].tolist() and found[1].tolist() == expected[1].tolist()
+
+
+TWENTY_MINUTES = """
+import resource
+import numpy as np
+from asr.decode.alignment import _viterbi
+
+steps, labels = 40_000, 17_000
+text = np.arange(labels) % 3 + 1
+values = np.full((steps, 4), -8.0)
+values[:, 0] = -0.1
+places = np.linspace(0, steps - 1, labels).astype(int)
+values[places, text] = 0.0
+_viterbi(values[:20], text[:5], 0)  # compiled
+before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+starts, ends, _ = _viterbi(values, text, 0)
+assert (starts == places).all() and (ends == starts + 1).all()
+print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before)
+"""
+
+
+def test_twenty_minutes_need_a_tenth_of_the_memory_of_all_moves():
+    done = subprocess.run([sys.executable, "-c", TWENTY_MINUTES], capture_output=True, text=True, check=True)
+    assert int(done.stdout) * 1024 < 40_000 * 34_001 / 10
 
 
 def test_a_greedy_text_stands_where_it_was_decoded():
