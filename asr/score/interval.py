@@ -3,8 +3,8 @@
 Errors of one utterance come together (one speaker, one noise), so the unit drawn is the utterance (or speaker), never
 the word. With enough errors the interval is bootstrap-t (Efron & Tibshirani 1993, ch. 12; for error rates Bisani & Ney
 2004), which follows the skew that percentile intervals miss. A handful of errors cannot show its own spread:
-there it is a score interval in Wilson's manner (Wilson 1927), widened by a design effect (Kish 1965). So it is with a
-handful of right words, where nearly all are wrong: then these are counted.
+there, and where nearly all words are wrong, it is a score interval in Wilson's manner (Wilson 1927), widened by a
+design effect (Kish 1965).
 
 `tests/score/test_interval.py` measures the coverage.
 """
@@ -61,9 +61,6 @@ def wer_interval(errors: npt.ArrayLike, words: npt.ArrayLike, seed: int = 0, uni
         # The quantiles change sides: where resamples came out too high, the truth is likely to be below the estimate.
         bounds = max(0.0, found.rate - float(high) * found.spread), found.rate - float(low) * found.spread
         return Interval(*bounds, bootstrap_method(data.shape[1], units))
-    if total_errors > total_words / 2 and (data[0] <= data[1]).all():  # then the right words are the few that count
-        right = wilson(data[1] - data[0], data[1])
-        return Interval(max(0.0, 1 - right.high), 1 - right.low, f"{right.method}, of the words that are right")
     return wilson(data[0], data[1])
 
 
@@ -108,19 +105,21 @@ def studentised(errors: Array, words: Array, seed: int) -> Studentised | None:
 def wilson(errors: Array, words: Array) -> Interval:
     """Score interval for (units,) errors and words: all rates r within z standard errors of the estimate, by r's own.
 
-    There must be a word. The variance of r is taken as effect x r / words (Poisson's, where Wilson has the binomial's
-    r(1 - r)): insertions make more errors than words possible. With n = words / effect the bounds solve
-    (rate - r)^2 = z^2 r / n.
+    There must be a word. The variance of r is taken as effect x r (1 - r) / words, as Wilson has it; where a unit has
+    more errors than words, which insertions make possible, it is effect x r / words (Poisson's), for r has no end.
+    With n = words / effect the bounds solve (rate - r)^2 = z^2 r (1 - r) / n, or z^2 r / n.
     """
     units, total = len(errors), float(words.sum())
     rate, spread = _ratio(_moments(errors, words).sum(axis=0), units)
+    bounded = 1.0 if (errors <= words).all() else 0.0
     effect = 1 + _CORRELATION * (float((words**2).sum()) / total - 1)
-    if units > 1 and rate > 0:
-        effect = max(effect, float(spread**2 * total / rate))
-    shift = _Z**2 * effect / (2 * total)
-    reach = math.sqrt(2 * shift * rate + shift**2)
+    if units > 1 and (variance := rate * (1 - bounded * rate)) > 0:
+        effect = max(effect, float(spread**2 * total / variance))
+    shift = _Z**2 * effect / total
+    centre = (rate + shift / 2) / (1 + bounded * shift)
+    reach = math.sqrt(shift * rate * (1 - bounded * rate) + shift**2 / 4) / (1 + bounded * shift)
     method = f"Wilson-type score interval, design effect {effect:.1f}"
-    return Interval(max(0.0, float(rate) + shift - reach), float(rate) + shift + reach, method)
+    return Interval(max(0.0, float(centre) - reach), float(centre) + reach, method)
 
 
 def _moments(errors: Array, words: Array) -> Array:

@@ -60,7 +60,18 @@ def test_where_nearly_all_is_wrong_it_is_the_right_that_are_few(wrong):
     found, mirrored = wer_interval(errors, np.ones(50)), wer_interval(~errors, np.ones(50))
     assert (found.low, found.high) == pytest.approx((1 - mirrored.high, 1 - mirrored.low))
     assert found.high <= 1 and found.low < wrong / 50
-    assert "of the words that are right" in found.method
+
+
+@pytest.mark.parametrize(("count", "length"), [(10, 1), (20, 1), (5, 4)])
+def test_another_wrong_word_never_lowers_a_bound(count, length):
+    """Where each word is as likely to be wrong: utterances of one or of a few words."""
+    bounds = []
+    for wrong in range(count * length + 1):
+        errors = np.bincount(np.arange(wrong) % count, minlength=count)
+        found = wer_interval(errors, np.full(count, length))
+        bounds.append((found.low, found.high))
+    assert bounds == sorted(bounds) and [high for _, high in bounds] == sorted(high for _, high in bounds)
+    assert bounds[-1][1] <= 1 + 1e-9
 
 
 def test_errors_in_one_utterance_are_not_left_to_the_bootstrap():
