@@ -21,6 +21,7 @@ from asr.decode.lexicon import Lexicon
 from asr.decode.majority import best_path, majority_score
 from asr.decode.ngram import NgramModel
 from asr.decode.objective import whole_texts
+from asr.decode.options import words_id
 from asr.decode.prefixes import Nodes, Numbers, tokens_of
 from asr.decode.rescore import exact_scores
 from asr.decode.search import Limits, add_text, new_work, search
@@ -124,7 +125,7 @@ class BeamDecoder:
                 "unknown_penalty": self.unknown_penalty,
             }
         if self._words is not None:
-            settings["lexicon_words"] = len(set(self._words))
+            settings |= {"lexicon": words_id(self._words), "lexicon_words": len(set(self._words))}
         return settings
 
     def decode(

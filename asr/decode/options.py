@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 DECODERS = ("greedy", "beam")
 
 BEAM = 100
+WIDEST = 100_000  # takes some 500 MB a thread; from a few hundred on a beam finds nothing more
 LM_WEIGHT = 0.5
 HOT = 3.0  # what a hot word adds to a score, where its line names no boost
 WORD_BONUS = 1.0  # with a language model, which would else prefer few words
@@ -80,6 +81,8 @@ class DecodingOptions:
         for name, value in (("beam", self.beam), ("nbest", self.nbest), ("threads", self.threads)):
             if value is not None and value < 1:
                 raise AsrError(f"--{name} must be 1 or more, not {value}")
+        if self.beam is not None and self.beam > WIDEST:
+            raise AsrError(f"--beam must be at most {WIDEST:,}, not {self.beam:,}")
         if self.lm is None and (self.lm_weight is not None or self.word_bonus is not None):
             raise AsrError("--lm-weight and --word-bonus need a language model, --lm")
         if self.lm_weight is not None and not 0 <= self.lm_weight < math.inf:
@@ -149,8 +152,10 @@ class Chosen:
     @property
     def settings(self) -> dict[str, Any]:
         """What a report says about how its text was decoded."""
-        hot = {"hotwords": len(self.hotwords)} if self.hotwords else {}
-        return self.decoder.settings | hot
+        if not self.hotwords:
+            return self.decoder.settings
+        phrases = (f"{phrase}\t{boost!r}" for phrase, boost in self.hotwords.items())
+        return self.decoder.settings | {"hotwords": len(self.hotwords), "hotwords_id": words_id(phrases)}
 
 
 def choose_decoder(options: DecodingOptions, tokenizer: Tokenizer, profile: DecodingProfile | None) -> Chosen:
@@ -275,7 +280,7 @@ def read_words(path: str | Path) -> list[str]:
     Raises:
         TextError: It cannot be read, or holds no word.
     """
-    words = [line.split()[0] for line in _lines(path)]
+    words = [line.split()[0] for _, line in _lines(path)]
     if not words:
         raise TextError(f"{path}: holds no word")
     return words
@@ -288,7 +293,7 @@ def read_hotwords(path: str | Path) -> dict[str, float]:
         TextError: It cannot be read, or a boost is no number.
     """
     boosts: dict[str, float] = {}
-    for number, line in enumerate(_lines(path), start=1):
+    for number, line in _lines(path):
         phrase, _, boost = line.partition("\t")
         try:
             boosts[" ".join(phrase.split())] = float(boost) if boost.strip() else HOT
@@ -297,15 +302,15 @@ def read_hotwords(path: str | Path) -> dict[str, float]:
     return boosts
 
 
-def _lines(path: str | Path) -> list[str]:
-    """The lines of a UTF-8 file that are not empty."""
+def _lines(path: str | Path) -> list[tuple[int, str]]:
+    """The lines of a UTF-8 file that are not empty, each with its number."""
     try:
         text = Path(path).read_text(encoding="utf-8-sig")
     except UnicodeDecodeError:
         raise TextError(f"{path}: not UTF-8") from None
     except OSError as error:
         raise TextError(f"{path}: {(error.strerror or 'cannot be read').lower()}") from None
-    return [line for line in text.splitlines() if line.strip()]
+    return [(number, line) for number, line in enumerate(text.splitlines(), start=1) if line.strip()]
 
 
 def _named(name: str) -> str:

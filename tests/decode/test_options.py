@@ -157,10 +157,10 @@ def test_files_that_cannot_be_used_are_named(tmp_path, read):
 
 def test_an_empty_lexicon_and_a_boost_that_is_no_number(tmp_path):
     (tmp_path / "empty").write_text("\n")
-    (tmp_path / "hot").write_text("one\ntwo\tmuch\n")
+    (tmp_path / "hot").write_text("one\n\n\ntwo\tmuch\n")
     with pytest.raises(TextError, match="no word"):
         read_words(tmp_path / "empty")
-    with pytest.raises(TextError, match=r"line 2.*much"):
+    with pytest.raises(TextError, match=r"line 4.*much"):
         read_hotwords(tmp_path / "hot")
 
 
@@ -168,6 +168,22 @@ def test_an_empty_lexicon_and_a_boost_that_is_no_number(tmp_path):
 def test_nothing_less_than_one_is_searched(name):
     with pytest.raises(AsrError, match=f"--{name} must be 1 or more, not 0"):
         DecodingOptions(**{name: 0}).check()
+
+
+def test_a_beam_that_no_memory_holds_is_refused():
+    with pytest.raises(AsrError, match="--beam must be at most 100,000, not 1,000,000,000"):
+        DecodingOptions(beam=10**9).check()
+
+
+def test_a_report_tells_one_list_of_words_from_another(tokenizer, tmp_path):
+    found = []
+    for name, word, boost in (("a", "one", 1), ("b", "two", 1), ("c", "two", 2)):
+        (tmp_path / name).write_text(f"{word}\n")
+        (tmp_path / f"hot-{name}").write_text(f"{word}\t{boost}\n")
+        options = DecodingOptions(lexicon=tmp_path / name, hotwords=tmp_path / f"hot-{name}")
+        found.append(choose_decoder(options, tokenizer, None).settings)
+    assert len({one["lexicon"] for one in found}) == 2 and len({one["hotwords_id"] for one in found}) == 3
+    assert found[0]["lexicon"] == words_id(["one"])
 
 
 def test_a_profile_survives_the_model_file():
