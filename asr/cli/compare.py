@@ -35,7 +35,12 @@ def compare(
 
     if out is not None and out.suffix not in (".json", ".md"):
         raise typer.BadParameter(f"{out} must end in .json or .md", param_hint="--out")
-    found = run(read_evaluation(report_a), read_evaluation(report_b), split, examples)
+    evaluations = read_evaluation(report_a), read_evaluation(report_b)
+    if out is not None:
+        from asr.outputs import spare_inputs
+
+        spare_inputs([out], (one.path / name for one in evaluations for name in ("report.json", "report.md")))
+    found = run(*evaluations, split, examples)
     text = comparison(found)
     if out is not None:
         import json

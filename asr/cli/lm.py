@@ -53,8 +53,10 @@ def train(
     from asr.decode.kneser_ney import estimate
     from asr.decode.ngram import NgramModel
     from asr.decode.sentences import read_sentences
+    from asr.outputs import require_folder, spare_inputs
 
-    out.parent.mkdir(parents=True, exist_ok=True)
+    spare_inputs([out], [*texts, *([normalizer] if normalizer else [])])
+    require_folder(out.parent)
     with progress() as advance:
         sentences = read_sentences(texts, normalizer_of(normalizer), characters, partial(advance, "reading"))
         found = estimate(sentences, order, vocabulary, min_count)

@@ -45,6 +45,8 @@ def score(
     said, recognised = read_references(references), read_hypotheses(hypotheses)
     if said.sha256 == file_hash(hypotheses):
         say_notes([f"{references} and {hypotheses} are the same file: of a recogniser this says nothing"])
+    elif recognised == {utterance.id: utterance.text for utterance in said.utterances}:
+        say_notes([f"{hypotheses} holds the very texts of {references}: are they what was recognised?"])
     chosen = Normalizer("none") if raw else normalizer_of(normalizer)
     origin = by_others(name or str(hypotheses), hypotheses, chosen)
     report = score_texts(said, recognised, origin, out, chosen, extras_of(by, vocabulary, trn, chosen))

@@ -2,7 +2,8 @@
 
 One line is one utterance: `{"id", "audio", "text", "duration", "speaker"}`, UTF-8. `audio` is relative to the
 manifest's own folder, so that a prepared corpus can be moved as a whole; it is a file, or a recording inside a tar
-archive, `SHARD.tar@OFFSET+LENGTH` (see `asr.archive`). Unknown fields are kept. NeMo's manifests are read too:
+archive, `SHARD.tar@OFFSET+LENGTH` (see `asr.archive`). Where the folder's name goes through links, `..` is what lies
+above the folder itself, as everywhere in the system. Unknown fields are kept. NeMo's manifests are read too:
 `audio_filepath` is its name for `audio`, and `id` is then the audio's path without suffix.
 """
 
@@ -19,7 +20,7 @@ from typing import Any
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
-from asr.archive import without_ending
+from asr.archive import size, without_ending
 from asr.atomic import replacing
 from asr.errors import ManifestError
 
@@ -58,8 +59,13 @@ class Dataset:
     shared: tuple[str, ...] = ()  # of "speaker", "text": declared overlaps between splits
 
 
-def parse_line(line: bytes, folder: Path) -> Utterance:
-    """One manifest line as an utterance; `folder` is the manifest's own, which relative audio paths start from.
+def parse_line(line: bytes, folder: Path, real: Path | None = None) -> Utterance:
+    """One manifest line as an utterance.
+
+    Args:
+        line: The line.
+        folder: The manifest's own, which relative audio paths start from.
+        real: What `real_folder` says of it.
 
     Raises:
         ManifestError: The line is not a JSON object with the needed fields of the right types.
@@ -71,11 +77,11 @@ def parse_line(line: bytes, folder: Path) -> Utterance:
             raise ManifestError(f'field "{key}" is not text' if key in record else f'field "{key}" is missing')
         if not value and key != "text":
             raise ManifestError(f'field "{key}" is empty')
-        if _half_character(value):
+        if half_character(value):
             raise ManifestError(f'field "{key}" holds half a character (a lone surrogate)')
     if "duration" not in record:
         raise ManifestError('field "duration" is missing')
-    if (duration := _seconds(record["duration"])) is None:
+    if (duration := seconds(record["duration"])) is None:
         raise ManifestError(f'field "duration" must be seconds above 0, not {json.dumps(record["duration"]):.40}')
     speaker = record.get("speaker")
     if isinstance(speaker, bool) or not isinstance(speaker, str | int | None):
@@ -84,12 +90,40 @@ def parse_line(line: bytes, folder: Path) -> Utterance:
         raise ManifestError('field "offset" is not supported: cut the recording into one file an utterance')
     return Utterance(
         id=record["id"],
-        audio=os.path.normpath(folder / record["audio"]),
+        audio=_located(record["audio"], folder, real),
         text=record["text"],
         duration=duration,
         speaker=None if speaker in (None, "") else str(speaker),
         extra={key: value for key, value in record.items() if key not in _KNOWN},
     )
+
+
+def real_folder(folder: Path) -> Path | None:
+    """Where a folder lies whose name goes through links; None where its name is where it lies."""
+    real = folder.resolve()
+    return None if str(real) == os.path.normpath(folder.absolute()) else real
+
+
+def _located(audio: str, folder: Path, real: Path | None) -> str:
+    """The path of a line's audio; by the folder's name, unless only the real folder leads there."""
+    named = os.path.normpath(folder / audio)
+    if real is None:
+        return named
+    there = os.path.normpath(real / audio)
+    try:
+        # Earlier versions wrote the way from the folder's name, which only reading by that name found.
+        old = size(there) is None and size(named) is not None
+        return named if old or os.path.realpath(named) == os.path.realpath(there) else there
+    except (OSError, ValueError):  # no name that the system takes: what opens it will say so
+        return named
+
+
+def _relative(audio: str, folder: Path, real: Path | None) -> str:
+    """The way from a folder to a file: that between their names where it leads there."""
+    named = os.path.relpath(audio, folder)
+    if real is not None and os.path.realpath(real / named) != os.path.realpath(audio):
+        named = os.path.relpath(audio, real)
+    return Path(named).as_posix()
 
 
 def parse_record(line: bytes) -> dict[str, Any]:
@@ -119,7 +153,7 @@ def parse_object(line: bytes) -> dict[str, Any]:
     return record
 
 
-def _seconds(value: object) -> float | None:
+def seconds(value: object) -> float | None:
     """A JSON value as a finite number above 0, or None."""
     if isinstance(value, bool) or not isinstance(value, int | float):
         return None
@@ -129,7 +163,7 @@ def _seconds(value: object) -> float | None:
         return None
 
 
-def _half_character(text: str) -> bool:
+def half_character(text: str) -> bool:
     """Whether text cannot be written as UTF-8, as from the JSON escape of half a surrogate pair."""
     try:
         text.encode()
@@ -173,9 +207,10 @@ def read_manifest(path: str | Path) -> list[Utterance]:
     path = Path(path)
     utterances = []
     seen: dict[str, int] = {}
+    real = real_folder(path.parent)
     for number, line in manifest_lines(path):
         try:
-            utterance = parse_line(line, path.parent)
+            utterance = parse_line(line, path.parent, real)
         except ManifestError as error:
             raise ManifestError(f"{path}:{number}: {error} (`asr check {path}` lists every problem)") from None
         if utterance.id in seen:
@@ -210,11 +245,12 @@ def write_manifest(path: str | Path, utterances: Iterable[Utterance]) -> None:
     """Write a manifest, audio paths made relative to its folder; replaced in one step, never half-written."""
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
+    real = real_folder(path.parent)
     with replacing(path) as aside, aside.open("w", encoding="utf-8", newline="\n") as stream:
         for utterance in utterances:
             record: dict[str, Any] = {
                 "id": utterance.id,
-                "audio": Path(os.path.relpath(utterance.audio, path.parent)).as_posix(),
+                "audio": _relative(utterance.audio, path.parent, real),
                 "text": utterance.text,
                 "duration": round(utterance.duration, 4),
             }

@@ -5,19 +5,21 @@ from __future__ import annotations
 import datetime
 import json
 import platform
-import tempfile
+import re
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 from asr.atomic import replacing
+from asr.errors import ScoreError
 from asr.evaluate.groups import grouped, groups, value_of, word_fields
 from asr.evaluate.origin import Origin
 from asr.evaluate.splits import Split
 from asr.evaluate.vocabulary import Vocabulary, in_and_out
+from asr.outputs import require_folder, spare_inputs
 from asr.program import program
 from asr.score import Counts, Score, UtteranceScore, wer_interval
 from asr.score.calibration import Reliability
@@ -114,10 +116,12 @@ def write_report(out: Path, report: dict[str, Any], text: str, results: Sequence
 
     What an earlier report left here and this one does not replace is removed first, and the page, which is written
     last: they must not stand beside other figures.
+
+    Raises:
+        AsrError: One of them is what was scored.
+        OSError: They cannot be written.
     """
     require_folder(out)
-    for path in [out / "report.html", *_earlier_trn(out, report)]:
-        path.unlink(missing_ok=True)
     records = (record for result in results for record in hypothesis_records(result, extras.by))
     lines = (json.dumps(record, ensure_ascii=False) + "\n" for record in records)
     contents = {
@@ -126,20 +130,12 @@ def write_report(out: Path, report: dict[str, Any], text: str, results: Sequence
         "report.json": json.dumps(report, ensure_ascii=False, indent=2, allow_nan=False) + "\n",
         **(_trn(results) if extras.trn else {}),
     }
+    spare_inputs((out / name for name in contents), _scored(report))
+    for path in [out / "report.html", *_earlier_trn(out, report)]:
+        path.unlink(missing_ok=True)
     for name, content in contents.items():
         with replacing(out / name) as aside:
             aside.write_text(content, encoding="utf-8", newline="\n")
-
-
-def require_folder(out: Path) -> None:
-    """Make a folder for a report, and make sure that files can be written there.
-
-    Raises:
-        OSError: They cannot.
-    """
-    out.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryFile(dir=out):
-        pass
 
 
 def hypothesis_records(result: Result, by: Sequence[str] = ()) -> list[dict[str, Any]]:
@@ -167,6 +163,18 @@ def hypothesis_records(result: Result, by: Sequence[str] = ()) -> list[dict[str,
     return records
 
 
+def check_trn(splits: Iterable[Split]) -> None:
+    """Make sure that files for sclite can name all utterances.
+
+    Raises:
+        ScoreError: An id has parentheses, which stand around it in such a file, or a line break.
+    """
+    for split in splits:
+        for utterance in split.utterances:
+            if re.search(r"[()\r\n]", utterance.id):
+                raise ScoreError(f"{split.manifest}: no file for sclite (--trn) can hold the id {utterance.id!r}")
+
+
 def _trn(results: Sequence[Result]) -> dict[str, str]:
     """Files for sclite by name: the texts as they were compared, each with its id in parentheses."""
     files = {}
@@ -187,10 +195,15 @@ def _earlier_trn(out: Path, report: Mapping[str, Any]) -> list[Path]:
         splits = list(json.loads((out / "report.json").read_text(encoding="utf-8"))["splits"])
     except (OSError, ValueError, KeyError, TypeError):  # none there, or not ours: then neither are such files
         return []
-    scored = [*(split["manifest"] for split in report["splits"].values()), (report["hypotheses"] or {}).get("file", "")]
-    kept = {Path(path).resolve() for path in scored}
+    kept = {path.resolve() for path in _scored(report)}
     found = [out / name for split in splits for name in _trn_names(split)]
     return [path for path in found if path.resolve() not in kept]
+
+
+def _scored(report: Mapping[str, Any]) -> list[Path]:
+    """The files that a report is of: manifests or references, and the texts of others."""
+    others = [report["hypotheses"]["file"]] if report["hypotheses"] else []
+    return [Path(path) for path in [*(split["manifest"] for split in report["splits"].values()), *others]]
 
 
 def _split(result: Result, unknown: Callable[[str], set[str]] | None, extras: Extras) -> dict[str, Any]:

@@ -15,9 +15,10 @@ from asr.evaluate.groups import check_fields
 from asr.evaluate.markdown import markdown
 from asr.evaluate.origin import Origin, by_recognizer
 from asr.evaluate.page import write_page
-from asr.evaluate.report import PLAIN, Extras, Result, build_report, require_folder, write_report
+from asr.evaluate.report import PLAIN, Extras, Result, build_report, check_trn, write_report
 from asr.evaluate.seen import heard_again, seen
 from asr.evaluate.splits import Split
+from asr.outputs import require_folder
 from asr.recognizer import BATCH_FRAMES, Recognizer
 from asr.score import oracle_counts, score
 from asr.score.calibration import Reliability, reliability
@@ -56,11 +57,13 @@ def evaluate(
 
     Raises:
         ManifestError: No utterance of a split has a field to group by.
-        ScoreError: No recording of a split can be read; or `strict` is asked for, and the model has heard some of it
-            before, cannot read some of it, or does not remember.
+        ScoreError: No recording of a split can be read; or an id cannot stand in a file for sclite; or `strict` is
+            asked for, and the model has heard some of it before, cannot read some of it, or does not remember.
         OSError: Nothing can be written into `out`.
     """
     check_fields(extras.by, splits)
+    if extras.trn:
+        check_trn(splits)
     if strict and not recognizer.file.heard:
         raise ScoreError(
             "this model does not remember what it has heard, so it cannot be strictly said what is new to it"
@@ -100,10 +103,13 @@ def score_texts(
         extras: As for `evaluate`.
 
     Raises:
-        ScoreError: The ids differ.
+        ScoreError: The ids differ, or one cannot stand in a file for sclite.
+        AsrError: One of the files that are read would be written over.
         ManifestError: No reference has a field to group by.
     """
     check_fields(extras.by, [references])
+    if extras.trn:
+        check_trn([references])
     texts = {utterance.id: utterance.text for utterance in references.utterances}
     durations = [utterance.duration for utterance in references.utterances]
     result = Result(

@@ -17,7 +17,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-from asr.data.manifest import Dataset, Utterance, parse_record
+from asr.data.manifest import Dataset, Utterance, half_character, parse_record, seconds
 from asr.errors import ManifestError, ScoreError
 from asr.evaluate.splits import Split, file_hash
 
@@ -44,14 +44,13 @@ def read_references(path: str | Path, name: str | None = None) -> Split:
     path = Path(path)
     utterances = []
     for id, text, fields in _rows(path, _REFERENCE):
-        duration = fields.get("duration")
         speaker = fields.get("speaker")
         utterances.append(
             Utterance(
                 id=id,
                 audio=str(fields.get("audio", "")),
                 text=text,
-                duration=float(duration) if isinstance(duration, int | float) else 0.0,
+                duration=seconds(fields.get("duration")) or 0.0,
                 speaker=None if speaker is None else str(speaker),
                 extra=fields,
             )
@@ -119,6 +118,8 @@ def _json(line: str, names: tuple[str, ...]) -> Row:
         raise ValueError('no field "id" that is text')
     if not isinstance(text, str):
         raise ValueError(f'field "{name}" is not text')
+    if half_character(id) or half_character(text):
+        raise ValueError("holds half a character (a lone surrogate)")
     return id, text, {key: value for key, value in record.items() if key not in ("id", name)}
 
 

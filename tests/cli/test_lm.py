@@ -27,6 +27,11 @@ def test_trains_and_measures(run_asr, text, tmp_path, name):
     assert out.split()[:6] == ["sentences", "9", "words", "39", "unknown", "0"]
 
 
+def test_a_text_is_not_written_over(run_asr, text):
+    status, _, err = run_asr("lm", "train", text, "--out", text)
+    assert status == 2 and "is what is read" in err and text.read_text(encoding="utf-8") == TEXT
+
+
 def test_both_perplexities_of_a_text_agree(run_asr, text, tmp_path):
     trained = run_asr("lm", "train", text, "--vocabulary", 3, "--out", tmp_path / "x.arpa").out
     measured = run_asr("lm", "perplexity", tmp_path / "x.arpa", text).out

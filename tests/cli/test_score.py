@@ -36,6 +36,40 @@ def test_a_report_of_texts_from_elsewhere(run_asr, files):
     assert json.loads((out / "hypotheses.jsonl").read_text().splitlines()[0])["by"] == {"accent": "north"}
 
 
+@pytest.mark.parametrize(("name", "written"), [("hypotheses.jsonl", ()), ("test.hyp.trn", ("--trn",))])
+def test_what_is_scored_is_not_written_over(run_asr, files, name, written):
+    content = '{"id": "u1", "text": "One, two!"}\n{"id": "u2", "text": "Four"}\n'
+    content = content if name.endswith("l") else "One, two! (u1)\nFour (u2)\n"
+    (files / name).write_text(content, encoding="utf-8")
+    run = run_asr("score", files / "test.jsonl", files / name, "--out", files, *written)
+    assert run.status == 2 and f"{name}: would be written over" in run.err
+    assert (files / name).read_text(encoding="utf-8") == content and not (files / "report.json").exists()
+
+
+def test_durations_that_are_none_are_not_known(run_asr, files):
+    references = REFERENCES.replace("2.0", "NaN").replace("1.0", "-1e400")
+    (files / "odd.jsonl").write_text(references, encoding="utf-8")
+    assert run_asr("score", files / "odd.jsonl", files / "a.trn", "--out", files / "out").status == 0
+    report = json.loads((files / "out/report.json").read_text(encoding="utf-8"))
+    assert report["splits"]["odd"]["audio_seconds"] is None
+
+
+def test_texts_that_are_the_references_own_are_noticed(run_asr, files):
+    (files / "copy.json").write_text("\n" + REFERENCES, encoding="utf-8")
+    run = run_asr("score", files / "test.jsonl", files / "copy.json", "--out", files / "out")
+    assert run.status == 0 and "are they what was recognised?" in run.err
+    assert "are they" not in run_asr("score", files / "test.jsonl", files / "a.trn", "--out", files / "out").err
+
+
+def test_ids_that_no_trn_can_hold(run_asr, files):
+    for name, field in (("test.jsonl", "text"), ("b.jsonl", "hypothesis")):
+        (files / name).write_text(json.dumps({"id": "a (1)", field: "one"}) + "\n", encoding="utf-8")
+    command = ("score", files / "test.jsonl", files / "b.jsonl", "--out", files / "out")
+    run = run_asr(*command, "--trn")
+    assert run.status == 2 and "can hold the id 'a (1)'" in run.err
+    assert run_asr(*command).status == 0
+
+
 def test_texts_as_they_are(run_asr, files):
     run = run_asr("score", files / "test.jsonl", files / "a.trn", "--out", files / "out", "--raw")
     assert run.out.startswith("test: %WER 75.00 [ 3 / 4, 0 ins, 0 del, 3 sub ]")
@@ -51,6 +85,7 @@ def test_two_reports_side_by_side(run_asr, files):
     found = json.loads((files / "c.json").read_text(encoding="utf-8"))
     assert found["splits"]["test"]["fewer_errors"] == [1, 1]
     assert run_asr("compare", files / "a", files / "b", "--out", files / "c.md").out == (files / "c.md").read_text()
+    assert "is what is read" in run_asr("compare", files / "a", files / "b", "--out", files / "b/report.json").err
     assert "must end in .json or .md" in run_asr("compare", files / "a", files / "b", "--out", "c.txt").err
 
 
