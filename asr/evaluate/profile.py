@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from asr.audio import read_audio
-from asr.data.prints import make_print, speaker_hashes, to_json
+from asr.data.prints import Prints, make_print, speaker_hashes, to_json
 from asr.decode.beam import BeamDecoder
 from asr.decode.confidence import confidences, evidence, fit
 from asr.decode.greedy import GreedyDecoder
@@ -20,9 +20,11 @@ from asr.decode.options import ONE_WORD, read_words, word_boundary, words_id
 from asr.decode.profile import NBEST, Calibration, DecodingProfile
 from asr.errors import AsrError
 from asr.evaluate.pictures import draw_reliability, draw_surface
+from asr.evaluate.seen import seen
 from asr.evaluate.splits import Split
 from asr.evaluate.tune import LogProbs, Tuner, cached_log_probs, fingerprint, refuse_test_set
-from asr.model.file import model_path, save_model
+from asr.model.file import keep_decoding, model_path
+from asr.outputs import require_folder
 from asr.recognizer import Recognizer
 from asr.score import Score, score
 from asr.score.calibration import reliability
@@ -75,11 +77,14 @@ def tune_model(
         say: Gets a line for each setting that was tried.
 
     Raises:
-        AsrError: A test set; no words; a file that cannot be used.
+        AsrError: A test set; no words; a file that cannot be used; the model was replaced meanwhile.
+        OSError: A folder cannot be written to.
     """
     refuse_test_set(split, on_test_set)
     path = model_path(model)
     folder = out or path.parent / "tune"
+    for needed in (folder, path.resolve().parent):  # who may not write there need not wait to hear of it
+        require_folder(needed)
     recognizer = Recognizer.load(path, device)
     if not any(recognizer.normalizer(item.text) for item in split.utterances):
         raise AsrError(f"{split.manifest}: no words to tune on")
@@ -97,6 +102,9 @@ def tune_model(
         lexicon=words,
     )
     make(beam=1)  # words that the model cannot spell show before the acoustic model has worked
+    prints = _prints(split, recognizer)
+    for line in _heard(split, recognizer, prints):
+        say(line)
     log_probs = cached_log_probs(
         recognizer, split.utterances, folder / "cache", lambda done, total: progress("log-probabilities", done, total)
     )
@@ -121,17 +129,29 @@ def tune_model(
         lexicon_words=len(set(words or ())),
     )
     recognizer.file.decoding = profile.to_json()
-    if recognizer.file.heard:  # else it would seem to remember its training too
-        recognizer.file.heard = recognizer.file.heard | {"tune": _remembered(split, recognizer)}
-    save_model(path, recognizer.file)
+    if prints:
+        voices = speaker_hashes(split.dataset.name, split.utterances)
+        recognizer.file.heard |= {"tune": to_json(np.concatenate(list(prints.values())), voices)}
+    keep_decoding(path, recognizer.file)
     return Tuned(profile, greedy.wer or 0.0, path, folder)
 
 
-def _remembered(split: Split, recognizer: Recognizer) -> dict[str, str]:
-    """The fingerprints of what was tuned on."""
+def _prints(split: Split, recognizer: Recognizer) -> dict[str, Prints]:
+    """The fingerprints of what is tuned on, by id; none where a model remembers nothing, or it would seem to."""
     rate = recognizer.sample_rate
-    prints = [make_print(item.id, read_audio(item.audio, rate), rate) for item in split.utterances]
-    return to_json(np.concatenate(prints), speaker_hashes(split.dataset.name, split.utterances))
+    items = split.utterances if recognizer.file.heard else ()
+    return {item.id: make_print(item.id, read_audio(item.audio, rate), rate) for item in items}
+
+
+def _heard(split: Split, recognizer: Recognizer, prints: Mapping[str, Prints]) -> list[str]:
+    """What a user should know who tunes on what was learnt from: a line, or none."""
+    found = (seen(recognizer.file.heard, split, prints) or {}).get("train", {}).get("utterances", 0)
+    if not found:
+        return []
+    return [
+        f"{found:,} of {counted(len(split.utterances), 'utterance')} {'was' if found == 1 else 'were'} heard in "
+        "training: what is tuned there trusts the model too much, and takes it for surer than it is"
+    ]
 
 
 def _scored(nbests: Sequence[Sequence[Hypothesis]], split: Split, recognizer: Recognizer) -> Score:

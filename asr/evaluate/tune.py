@@ -16,6 +16,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
+from asr.archive import parse
 from asr.atomic import replacing
 from asr.audio import read_audio
 from asr.data.manifest import Utterance, read_manifest
@@ -79,7 +80,7 @@ def cached_log_probs(
 
     Args:
         recognizer: Its model; another one does not take what this one left.
-        utterances: Recordings.
+        utterances: Recordings; those that were changed since are gone through again.
         cache: Folder of the file.
         progress: Called with utterances done and in all.
 
@@ -89,7 +90,7 @@ def cached_log_probs(
     Raises:
         AudioError: One cannot be read.
     """
-    recordings = "\n".join(f"{utterance.audio}\t{utterance.duration}" for utterance in utterances)
+    recordings = "\n".join(f"{item.audio}\t{item.duration}\t{_state(item.audio)}" for item in utterances)
     key = hashlib.sha256(f"{recognizer.model_id}\n{recordings}".encode()).hexdigest()[:16]
     file = cache / f"log_probs-{key}.npz"
     if file.exists():
@@ -108,6 +109,16 @@ def cached_log_probs(
     for other in set(cache.glob("log_probs-*.npz")) - {file}:  # of another model or other recordings
         other.unlink()
     return found
+
+
+def _state(audio: str) -> str:
+    """What changes when a recording is written anew under its old name; empty where there is none."""
+    member = parse(audio)
+    try:
+        stat = Path(member.shard if member else audio).stat()
+    except OSError:  # a file called as a shard's member is, or none: reading it will say
+        return ""
+    return f"{stat.st_size} {stat.st_mtime_ns}"
 
 
 class Tuner:

@@ -86,6 +86,25 @@ def save_model(path: str | Path, content: ModelFile) -> str:
     return str(header["model_id"])
 
 
+def keep_decoding(path: Path, content: ModelFile) -> None:
+    """Put a tuned `decoding`, and what is `heard` by now, into the file of a model; nothing else of it changes.
+
+    Raises:
+        ModelFileError: Another model stands there meanwhile, as after a better epoch of a training that goes on.
+    """
+    path = path.resolve()  # a link stays one
+    metadata, state = _read(path)
+    header = _header(path, metadata)
+    if header.get("model_id") != content.model_id:
+        raise ModelFileError(
+            f"{path}: holds another model than at the start ({header.get('model_id')}, then {content.model_id}); "
+            "it was left as it is. Is it still being trained?"
+        )
+    header |= {"decoding": content.decoding, "heard": content.heard}
+    with replacing(path) as aside:
+        aside.write_bytes(save(state, metadata={"asr": _canonical(header)}))
+
+
 def load_model(path: str | Path, device: str = "cpu") -> ModelFile:
     """Read a model file.
 
@@ -97,12 +116,7 @@ def load_model(path: str | Path, device: str = "cpu") -> ModelFile:
         ModelFileError: There is none, it is not a model of this project, it is damaged, or its format is newer.
     """
     path = model_path(path)
-    try:
-        with safe_open(path, framework="pt") as file:
-            metadata = file.metadata() or {}
-            state = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-    except (SafetensorError, OSError) as error:
-        raise ModelFileError(f"{path}: not a model file, or damaged: {error}") from None
+    metadata, state = _read(path)
     header = _header(path, metadata)
     try:
         config = Config.model_validate(header["config"])
@@ -194,6 +208,15 @@ def _differing(theirs: Section, ours: Section) -> list[str]:
     """The settings that are not the same, each as `name value instead of ours`."""
     other, own = theirs.model_dump(), ours.model_dump()
     return [f"{name} {other[name]} instead of {own[name]}" for name in own if other[name] != own[name]]
+
+
+def _read(path: Path) -> tuple[dict[str, str], dict[str, Tensor]]:
+    """Metadata and tensors of a safetensors file."""
+    try:
+        with safe_open(path, framework="pt") as file:
+            return file.metadata() or {}, {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+    except (SafetensorError, OSError) as error:
+        raise ModelFileError(f"{path}: not a model file, or damaged: {error}") from None
 
 
 def _header(path: Path, metadata: Mapping[str, str]) -> dict[str, Any]:

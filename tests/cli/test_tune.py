@@ -4,11 +4,15 @@ import csv
 import json
 import shutil
 
+import numpy as np
 import pytest
+import torch
 
-from asr.audio import write_wav
+from asr.audio import read_audio, write_wav
 from asr.data.manifest import Dataset, Utterance, write_dataset, write_manifest
-from asr.model.file import load_model
+from asr.data.prints import make_print, to_json
+from asr.evaluate.tune import Point, Tuner
+from asr.model.file import load_model, save_model
 
 LM = """\\data\\
 ngram 1=6
@@ -89,6 +93,33 @@ def test_keeps_what_it_found(run_asr, run, data):
     report = json.loads((data / "report/report.json").read_text())
     assert report["decoding"]["lm_weight"] == kept["lm_weight"]
     assert report["splits"]["valid"]["wer"] == pytest.approx(kept["wer"])
+
+
+def test_a_better_model_that_came_meanwhile_is_not_replaced(run_asr, run, data, monkeypatch):
+    better = load_model(run)
+    with torch.no_grad():
+        better.model.output.bias += 1
+
+    def search(tuner: Tuner, beam: int) -> Point:
+        save_model(run / "model.safetensors", better)
+        return tuner.try_point(0.5, 0.0, beam)
+
+    monkeypatch.setattr(Tuner, "search", search)
+    status, _, err = run_asr("tune", run, data / "valid.jsonl", "--lm", data / "lm.arpa", "--beam", "2")
+    assert status == 2 and "another model than at the start" in err
+    found = load_model(run)
+    assert found.decoding == {} and torch.equal(found.model.output.bias, better.model.output.bias)
+
+
+def test_tuning_on_what_was_learnt_from_is_told(run_asr, run, data):
+    model = load_model(run)
+    rate = 8000
+    prints = [make_print(f"valid{n}", read_audio(data / f"{n}.wav", rate), rate) for n in range(2)]
+    model.heard = {"train": to_json(np.concatenate(prints), set())}
+    save_model(run / "model.safetensors", model)
+    _, out, _ = run_asr("tune", run, data / "valid.jsonl", "--lm", data / "lm.arpa", "--beam", "2")
+    assert "2 of 4 utterances were heard in training" in out
+    assert set(load_model(run).heard) == {"train", "tune"}
 
 
 def test_a_test_set_is_refused_unless_told_twice(run_asr, run, data):

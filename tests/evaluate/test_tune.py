@@ -8,6 +8,17 @@ from asr.data.manifest import Utterance
 from asr.evaluate.tune import cached_log_probs
 
 
+def test_a_recording_that_was_changed_is_gone_through_again(tiny_model, babble, tmp_path):
+    recognizer = asr.load(tiny_model)
+    audio = tmp_path / "0.wav"
+    write_wav(audio, np.zeros(8000, np.float32), 8000)
+    utterances = [Utterance("0", str(audio), "a", 1.0)]
+    silent = cached_log_probs(recognizer, utterances, tmp_path / "tune")
+    write_wav(audio, babble(1.0, seed=1), 8000)
+    (said,) = cached_log_probs(recognizer, utterances, tmp_path / "tune")
+    assert not np.allclose(said, silent[0], atol=0.1)
+
+
 def test_log_probs_are_computed_once_and_only_the_last_ones_are_kept(tiny_model, babble, tmp_path, monkeypatch):
     recognizer = asr.load(tiny_model)
     utterances = []

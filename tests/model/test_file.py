@@ -14,7 +14,7 @@ from safetensors.torch import save_file
 from asr.config_file import parse_config
 from asr.errors import ModelFileError
 from asr.model.acoustic import AcousticModel
-from asr.model.file import ModelFile, initialise_from, load_model, save_model
+from asr.model.file import ModelFile, initialise_from, keep_decoding, load_model, save_model
 from asr.text import Normalizer, Tokenizer
 
 KEYS = ("config", "tokenizer", "normalizer", "features", "model_id", "format")
@@ -74,6 +74,24 @@ def test_what_is_written_is_read_back(saved):
     assert read.training == {"epoch": 3}
     assert not read.model.training
     assert load_model(saved.parent).model_id == load_model(str(saved)).model_id == read.model_id
+
+
+def test_a_decoding_profile_changes_nothing_else(tmp_path):
+    """The golden model is of format 1, whose identity is of all settings: it must stay what it was."""
+    golden = Path(__file__).parents[1] / "golden" / "model.safetensors"
+    path, link = tmp_path / "golden.safetensors", tmp_path / "link.safetensors"
+    shutil.copy(golden, path)
+    link.symlink_to(path)
+    model = load_model(link)
+    model.decoding = {"lm": "x", "lm_weight": 0.5}
+    keep_decoding(link, model)
+    assert link.is_symlink()
+    with safe_open(golden, framework="pt") as old, safe_open(path, framework="pt") as new:
+        before, after = (json.loads(file.metadata()["asr"]) for file in (old, new))
+        assert all(torch.equal(old.get_tensor(name), new.get_tensor(name)) for name in old.keys())  # noqa: SIM118
+    changed = {key for key in after if after[key] != before.get(key)}
+    assert "decoding" in changed and changed <= {"decoding", "heard"} and not after["heard"]
+    assert load_model(path).model_id == before["model_id"]
 
 
 def test_equal_models_are_equal_files(saved, tmp_path):
