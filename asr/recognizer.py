@@ -272,16 +272,26 @@ def _plan(frames: Sequence[int], batch_frames: int) -> list[list[int]]:
     return plan
 
 
-def _resampled(samples: npt.NDArray[Any], rate: int, sample_rate: int) -> Waveform:
+def _resampled(samples: npt.ArrayLike, rate: float, sample_rate: int) -> Waveform:
     """Samples as float32 mono at another rate; integers are scaled to [-1, 1]."""
-    scale = np.iinfo(samples.dtype).max + 1.0 if np.issubdtype(samples.dtype, np.integer) else 1.0
-    waveform = np.asarray(samples, dtype=np.float32) / np.float32(scale)
+    try:
+        given = np.asarray(samples)
+        scale = np.iinfo(given.dtype).max + 1.0 if np.issubdtype(given.dtype, np.integer) else 1.0
+        waveform = given.astype(np.float32) / np.float32(scale)
+    except (TypeError, ValueError) as error:
+        raise AudioError(f"audio data: not an array of numbers: {error}") from None
     if waveform.ndim == 2:
+        if waveform.shape[1] > waveform.shape[0]:
+            raise AudioError(
+                f"audio data: {waveform.shape} is more channels than samples; turn it: (samples, channels)"
+            )
         waveform = waveform.mean(axis=1)
     if waveform.ndim != 1:
-        raise AudioError(f"audio data: samples must be (samples,) or (samples, channels), not {samples.shape}")
+        raise AudioError(f"audio data: samples must be (samples,) or (samples, channels), not {waveform.shape}")
     if not np.isfinite(waveform).all():
         raise AudioError("audio data: holds samples that are NaN or infinite")
+    if not 0 < rate < math.inf:
+        raise AudioError(f"audio data: the rate must be above 0 Hz, not {rate}")
     if rate != sample_rate:
         waveform = soxr.resample(waveform, rate, sample_rate)
     if not len(waveform):

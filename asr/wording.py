@@ -46,3 +46,9 @@ def how_long(seconds: float) -> str:
     if seconds >= 3600:
         return f"{seconds / 3600:,.2f} h"
     return f"{seconds / 60:.1f} min" if seconds >= 60 else f"{seconds:.1f} s"
+
+
+def printable(name: str) -> str:
+    """A file's name on one line of text: control characters, and bytes that are no UTF-8, are written as escapes."""
+    text = name.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+    return "".join(f"\\x{ord(one):02x}" if ord(one) < 32 or 127 <= ord(one) < 160 else one for one in text)

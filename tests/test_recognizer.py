@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import soundfile
+import torch
 
 import asr
 from asr.audio import write_wav
@@ -160,11 +161,31 @@ def test_unreadable_file_is_an_error_for_that_file_alone(recognizer, waveforms, 
 
 @pytest.mark.parametrize(
     ("samples", "message"),
-    [([], "no sample"), ([0.1, float("nan")], "NaN"), (np.zeros((1, 2, 3)), "must be")],
+    [
+        ([], "no sample"),
+        ([0.1, float("nan")], "NaN"),
+        (np.zeros((1, 2, 3)), "must be"),
+        (np.zeros((2, 8000)), "more channels than samples"),
+        (["a", "b"], "not an array of numbers"),
+        ([[0.1], [0.1, 0.2]], "not an array of numbers"),
+    ],
 )
 def test_unusable_samples(recognizer, samples, message):
     with pytest.raises(AudioError, match=message):
-        recognizer.transcribe((np.asarray(samples, dtype=np.float32), 8000))
+        recognizer.transcribe((samples, 8000))
+    assert isinstance(next(recognizer.transcribe_many([(samples, 8000)])), AudioError)
+
+
+@pytest.mark.parametrize("rate", [0, -8000, float("inf")])
+def test_a_rate_that_there_is_not(recognizer, waveforms, rate):
+    with pytest.raises(AudioError, match="above 0 Hz"):
+        recognizer.transcribe((waveforms[0], rate))
+
+
+def test_lists_and_tensors_are_samples_too(recognizer, waveforms):
+    expected = recognizer.transcribe((waveforms[2], 8000)).text
+    assert recognizer.transcribe((waveforms[2].tolist(), 8000)).text == expected
+    assert recognizer.transcribe((torch.from_numpy(waveforms[2]), 8000)).text == expected
 
 
 def test_many_are_read_as_they_are_needed(recognizer, babble):

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from asr.cli.options import BatchFrames, Device, Model, say_notes, with_decoding
+from asr.wording import printable
 
 if TYPE_CHECKING:
     from asr.decode.options import DecodingOptions
@@ -85,4 +86,4 @@ def _print(transcript: Transcript, form: str, alone: bool) -> None:
     if form == "json":
         typer.echo(json.dumps(transcript.to_json(), ensure_ascii=False))
     else:
-        typer.echo(transcript.text if alone else f"{transcript.audio}\t{transcript.text}")
+        typer.echo(transcript.text if alone else f"{printable(transcript.audio or '')}\t{transcript.text}")

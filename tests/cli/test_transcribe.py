@@ -2,6 +2,7 @@
 
 import io
 import json
+import os
 import subprocess
 import sys
 
@@ -29,6 +30,17 @@ def test_several_print_path_and_text(run_asr, tiny_model, recordings):
     assert status == 0
     paths = [line.split("\t")[0] for line in out.splitlines()]
     assert paths == [str(recordings / name) for name in ("a/one.wav", "a/two.wav", "b/one.wav")]
+
+
+def test_names_that_are_no_line_of_text_are_escaped_and_the_rest_is_done(tiny_model, recordings):
+    for name in (b"caf\xe9.wav", b"two\nlines.wav"):
+        (recordings / os.fsdecode(name)).write_bytes((recordings / "a/one.wav").read_bytes())
+    command = [sys.executable, "-m", "asr", "transcribe", tiny_model, recordings]
+    environment = os.environ | {"PYTHONIOENCODING": "utf-8:strict"}
+    run = subprocess.run(command, env=environment, capture_output=True, text=True, encoding="utf-8", check=False)
+    assert run.returncode == 0, run.stderr
+    names = [line.split("\t")[0].rpartition("/")[2] for line in run.stdout.splitlines()]
+    assert names == ["one.wav", "two.wav", "one.wav", r"caf\xe9.wav", r"two\x0alines.wav"]
 
 
 def test_json_lines(run_asr, tiny_model, recordings):
