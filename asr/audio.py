@@ -11,6 +11,7 @@ from __future__ import annotations
 import glob
 import io
 import math
+import os
 import re
 import sys
 from collections.abc import Iterable, Iterator
@@ -146,7 +147,7 @@ def _write(path: str | Path, waveform: npt.ArrayLike, sample_rate: int, format: 
 
 
 def find_audio(paths: Iterable[str | Path]) -> list[Path]:
-    """Audio files named by files, folders (searched to the bottom) and glob patterns (`**` too), each once.
+    """Audio files named by files, folders (see `files_below`) and glob patterns (`**` too), each once.
 
     A file that is named is taken whatever its suffix, and so is a recording in a shard; in folders the suffix decides
     (`AUDIO_SUFFIXES`). "-", standard input, stays as it is. Names come in the order given, and sorted within a folder
@@ -167,6 +168,30 @@ def find_audio(paths: Iterable[str | Path]) -> list[Path]:
     return list(found)
 
 
+def files_below(folder: Path) -> list[Path]:
+    """What is no folder in a folder and all those below it, sorted; links to folders are followed.
+
+    A folder that can be reached by several names is searched once, by its own name where that is below `folder`, so
+    that no recording is found twice and a link to a folder above ends.
+    """
+    found: list[Path] = []
+    searched: set[str] = set()
+    tops = [folder]
+    while tops:
+        links: list[Path] = []
+        for top in tops:
+            for place, folders, files in os.walk(top):
+                real = os.path.realpath(place)
+                if real in searched:
+                    folders.clear()
+                    continue
+                searched.add(real)
+                found += (Path(place, name) for name in files)
+                links += (path for name in folders if (path := Path(place, name)).is_symlink())
+        tops = sorted(links)
+    return sorted(found)
+
+
 def _expand(path: str | Path) -> list[Path]:
     """The audio files that one path, folder or pattern stands for."""
     given = Path(path)
@@ -174,7 +199,7 @@ def _expand(path: str | Path) -> list[Path]:
     if str(path) == "-" or given.is_file() or (member and Path(member.shard).is_file()):
         return [given]
     if given.is_dir():
-        return sorted(file for file in given.rglob("*") if file.suffix.lower() in AUDIO_SUFFIXES and file.is_file())
+        return [file for file in files_below(given) if file.suffix.lower() in AUDIO_SUFFIXES and file.is_file()]
     matches = (Path(match) for match in glob.glob(str(path), recursive=True))  # noqa: PTH207 (patterns may be absolute)
     return sorted(file for match in matches for file in ([match] if match.is_file() else _expand(match)))
 

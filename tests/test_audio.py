@@ -311,6 +311,29 @@ def test_folders_are_searched_to_the_bottom(tree):
     assert names(find_audio([tree]), tree) == ["a.FLAC", "b.wav", "e[1].wav", "sub/d.mp3", "sub/deep/c.opus"]
 
 
+def test_links_to_folders_are_followed_each_folder_once(tree, tmp_path_factory):
+    elsewhere = tmp_path_factory.mktemp("disk")
+    (elsewhere / "more").mkdir()
+    for name in ("f.wav", "more/g.wav"):
+        (elsewhere / name).touch()
+    (tree / "c").symlink_to(elsewhere)
+    (tree / "d").symlink_to(elsewhere / "more")  # found below c already
+    (tree / "a").symlink_to(tree / "sub")  # has its own name
+    (tree / "sub" / "loop").symlink_to(tree)
+    (elsewhere / "more" / "up").symlink_to("..")
+    (tree / "gone").symlink_to("nowhere")
+    assert names(find_audio([tree]), tree) == [
+        "a.FLAC",
+        "b.wav",
+        "c/f.wav",
+        "c/more/g.wav",
+        "e[1].wav",
+        "sub/d.mp3",
+        "sub/deep/c.opus",
+    ]
+    assert names(find_audio([tree / "a"]), tree)[:1] == ["a/d.mp3"]
+
+
 def test_globs_and_files_each_once_in_the_order_given(tree):
     assert names(find_audio([tree / "sub", f"{tree}/*.wav", tree / "b.wav"]), tree) == [
         "sub/d.mp3",

@@ -280,7 +280,8 @@ def own(
 
     They are audio files, each with a .txt of the same name beside it; or a table with the columns audio (or path,
     file), text (or transcript, sentence) and, where known, speaker (or client_id), id and split. A table of two
-    columns, path and text, needs no header. Paths in it start from --source.
+    columns, path and text, needs no header. Paths in it start from --source. The columns offset and duration, or start
+    and end, in seconds, say which part of a recording a row is; it is cut out into OUT/pieces.
 
     With a split column the table decides. Else the splits are made by speaker, if all are known and there are three
     or more: no speaker is in two splits. With one or two speakers, or unknown ones, they are made by text: no text is
@@ -323,9 +324,11 @@ def _run(
 ) -> None:
     """Prepare a corpus: show the progress, name each recording that is left out, and say what was made of the rest."""
     from asr.cli.progress import progress
+    from asr.corpora.common import earlier_division, few, gone_since
     from asr.corpora.shards import pack_corpus
 
     left_out = 0
+    before = [] if options.get("overwrite") else earlier_division(out)
 
     def name(error: AsrError) -> None:
         nonlocal left_out
@@ -334,8 +337,11 @@ def _run(
 
     with progress() as advance:
         splits = prepare(out=out, on_error=name, on_progress=partial(advance, "recordings"), **options)
+        gone = gone_since(before, splits)
         if shard_mb:
             splits = pack_corpus(out, splits, shard_mb, partial(advance, "shards"))
+    if gone:
+        print(f"asr: {len(gone):,} of the {len(before):,} recordings of before are gone: {few(gone)}", file=sys.stderr)
     _show(splits, out, conf, doubts(splits))
     if left_out:
         print(f"asr: {left_out} left out, each named above; the others are prepared", file=sys.stderr)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import re
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from itertools import combinations
@@ -13,11 +13,20 @@ from pathlib import Path
 
 from asr.audio import probe
 from asr.config import TextConfig
-from asr.data.manifest import Dataset, Utterance, manifest_lines, parse_line, write_dataset, write_manifest
+from asr.data.manifest import (
+    Dataset,
+    Utterance,
+    manifest_lines,
+    parse_line,
+    real_folder,
+    write_dataset,
+    write_manifest,
+)
 from asr.errors import AsrError, AudioError, CorpusError, ManifestError
 from asr.text import Normalizer
 
 SPLITS = ("train", "valid", "test")
+SHARDS = "shards"  # beside the manifests, the folder of the tar archives that recordings are packed into
 
 OnError = Callable[[AsrError], None]
 OnProgress = Callable[[int, int], None]  # recordings done, recordings in all
@@ -123,8 +132,8 @@ def refuse_to_move(out: str | Path, owner: Mapping[str, str]) -> None:
     Raises:
         CorpusError: Some would move; or none is known, so that the manifests are of another corpus.
     """
-    before = list(_division(Path(out)))
-    now = [owner.get(_file(one), owner.get(one.id, "")) for one, _ in before]
+    before = earlier_division(out)
+    now = [_split_of(one, owner) for one, _ in before]
     pairs = zip(before, now, strict=True)
     moved = [f"{one.id} from {old} to {new}" for (one, old), new in pairs if new not in ("", old)]
     if moved:
@@ -137,13 +146,57 @@ def refuse_to_move(out: str | Path, owner: Mapping[str, str]) -> None:
         raise CorpusError(f"{out}: holds the manifests of another corpus; choose another --out, or --overwrite them")
 
 
-def _division(folder: Path) -> Iterator[tuple[Utterance, str]]:
+def refuse_to_lose(out: str | Path, owner: Mapping[str, str]) -> None:
+    """Make sure that recordings of a division which is there already are not gone where its shards may hold them alone.
+
+    Packing again replaces the shards; and without packing the manifests would name them no longer, so that the next
+    packing would replace them unseen.
+
+    Args:
+        out: The folder of the manifests, if there are any.
+        owner: As in `refuse_to_move`.
+
+    Raises:
+        CorpusError: Some are gone, and there are shards.
+    """
+    if not any((Path(out) / SHARDS).glob("*.tar")):
+        return
+    before = [one for one, _ in earlier_division(out)]
+    if gone := [one.id for one in before if not _split_of(one, owner)]:
+        raise CorpusError(
+            f"{out}: {len(gone):,} of {len(before):,} recordings are gone ({few(gone)}), and only {Path(out) / SHARDS} "
+            "may hold them still; bring them back, choose another --out, or --overwrite to do without them"
+        )
+
+
+def gone_since(before: Iterable[tuple[Utterance, str]], splits: Mapping[str, Sequence[Utterance]]) -> list[str]:
+    """The ids of an earlier division's recordings that are in no split any more."""
+    owner = _owner(splits)
+    return [one.id for one, _ in before if not _split_of(one, owner)]
+
+
+def earlier_division(out: str | Path) -> list[tuple[Utterance, str]]:
     """The utterances of the manifests in a folder, each with its split; a line that cannot be read divides nothing."""
+    folder = Path(out)
+    real = real_folder(folder)
+    division = []
     for split in SPLITS:
         path = folder / f"{split}.jsonl"
         for _, line in manifest_lines(path) if path.exists() else ():
             with suppress(ManifestError):
-                yield parse_line(line, folder), split
+                division.append((parse_line(line, folder, real), split))
+    return division
+
+
+def _owner(splits: Mapping[str, Sequence[Utterance]]) -> dict[str, str]:
+    """The split of each recording, by its id and by its file."""
+    files = {_file(one): name for name, some in splits.items() for one in some}
+    return {one.id: name for name, some in splits.items() for one in some} | files
+
+
+def _split_of(utterance: Utterance, owner: Mapping[str, str]) -> str:
+    """The split that a recording is in from now on; "" where it is gone."""
+    return owner.get(_file(utterance), owner.get(utterance.id, ""))
 
 
 def _file(utterance: Utterance) -> str:
@@ -172,14 +225,16 @@ def refuse_division(
     """Make sure that `write_corpus` would write these splits; for what is to be written before the manifests.
 
     Raises:
-        CorpusError: A split holds nothing, or another division is there and `overwrite` is not given.
+        CorpusError: A split holds nothing, or without `overwrite` another division is there, or one whose recordings
+            are gone but for its shards.
     """
     empty = [name for name in SPLITS if not splits.get(name)]
     if empty:
         raise CorpusError(f"{dataset.name}: no recording is left for {' and '.join(empty)}")
     if not overwrite:
-        files = {_file(one): name for name in SPLITS for one in splits[name]}
-        refuse_to_move(out, {one.id: name for name in SPLITS for one in splits[name]} | files)
+        owner = _owner(splits)
+        refuse_to_move(out, owner)
+        refuse_to_lose(out, owner)
 
 
 def write_corpus(
@@ -188,8 +243,7 @@ def write_corpus(
     """Write train.jsonl, valid.jsonl, test.jsonl and dataset.yaml into the folder `out`.
 
     Raises:
-        CorpusError: A split holds nothing, or another division is there and `overwrite` is not given; no file is
-            written then.
+        CorpusError: As `refuse_division`; no file is written then.
     """
     refuse_division(out, splits, dataset, overwrite)
     for name in SPLITS:

@@ -7,6 +7,7 @@ text like any other.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
 
@@ -57,7 +58,8 @@ def prepare(
     """
     folder = source_folder(source)
     _require_language(folder)
-    rows = {split: _rows(folder / name, on_error) for split, name in TABLES.items()}
+    met: dict[str, Row] = {}
+    rows = {split: _once(_rows(folder / name, on_error), met, on_error) for split, name in TABLES.items()}
     clips = {row.place: folder / "clips" / row.audio for some in rows.values() for row in some}
     if not any(size(path) is not None for path in clips.values()):
         raise CorpusError(f"{folder / 'clips'}: none of the {len(clips):,} recordings in the tables is there")
@@ -99,11 +101,25 @@ def _rows(table: Path, on_error: OnError) -> list[Row]:
     """
     rows = [
         replace(row, extra={name: row.extra[name] for name in KEPT if name in row.extra})
-        for row in complete(read_table(table), on_error)
+        for row in complete(read_table(table, on_error), on_error)
     ]
     if nameless := [row.place for row in rows if not row.speaker]:
         raise CorpusError(f"{nameless[0]}: no client_id, which is the speaker")
     return rows
+
+
+def _once(rows: Iterable[Row], met: dict[str, Row], on_error: OnError) -> list[Row]:
+    """The rows of a table whose clip none before has; a row that is the same as one before in its table is no error."""
+    found: dict[str, Row] = {}
+    for row in rows:
+        clip = Path(row.audio).stem
+        first = met.setdefault(clip, row)
+        if first is row:
+            found[clip] = row
+        elif clip not in found or replace(row, place=first.place) != first:
+            other = ", with another text" if row.text != first.text else ""
+            on_error(CorpusError(f"{row.place}: its clip {row.audio} stands in {first.place} already{other}"))
+    return list(found.values())
 
 
 def _dataset(folder: Path, shared: tuple[str, ...]) -> Dataset:

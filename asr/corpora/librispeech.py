@@ -1,7 +1,8 @@
 """LibriSpeech: read English (Panayotov et al., ICASSP 2015; openslr.org/12), or any corpus in its layout.
 
 The layout is SUBSET/SPEAKER/CHAPTER/, each chapter a `SPEAKER-CHAPTER.trans.txt` with a line `ID TEXT` an utterance
-and an audio file `ID.flac` (or another format) for each. A split is a list of subsets, or a list of utterance ids.
+and an audio file `ID.flac` (or another format) for each. No id stands in two chapters. A split is a list of subsets, or
+a list of utterance ids.
 """
 
 from __future__ import annotations
@@ -44,10 +45,21 @@ _SHA256 = {  # as torchaudio has them, which has fetched these archives for year
 
 
 class Index(NamedTuple):
-    """What the folders hold, by utterance id; a sound corpus has the same ids in both."""
+    """What the folders hold, by utterance id; a sound corpus has the same ids in `texts` and `audio`.
+
+    Attributes:
+        texts: Transcripts.
+        audio: Recordings.
+        lines: Where each transcript stands, as `19-198.trans.txt:3`.
+        chapters: The folder that an id stands in.
+        twice: Two of the places of an id that stands in several.
+    """
 
     texts: dict[str, str]
     audio: dict[str, Path]
+    lines: dict[str, str]
+    chapters: dict[str, Path]
+    twice: dict[str, str]
 
 
 def prepare(
@@ -74,8 +86,9 @@ def prepare(
         The utterances of train, valid and test.
 
     Raises:
-        CorpusError: The folder is not this corpus, a subset or id is not in it, two splits name the same one, or
-            transcripts lack their audio or audio its transcript; or another division is there already.
+        CorpusError: The folder is not this corpus, a subset or id is not in it, two splits name the same one, an id
+            is in it twice, or transcripts lack their audio or audio its transcript; or another division is there
+            already.
         AudioError: A file cannot be read, and `on_error` is the default.
     """
     root = corpus_folder(source_folder(source))
@@ -89,7 +102,7 @@ def prepare(
     seconds = durations([index.audio[id] for chosen in wanted.values() for id in chosen], on_error, on_progress)
     splits = {
         split: [
-            Utterance(id, str(index.audio[id]), index.texts[id], seconds[index.audio[id]], speaker=id.split("-")[0])
+            Utterance(id, str(index.audio[id]), index.texts[id], seconds[index.audio[id]], _speaker(index, id))
             for id in chosen
             if index.audio[id] in seconds
         ]
@@ -130,14 +143,12 @@ def _by_subsets(root: Path, subsets: Mapping[str, Sequence[str]]) -> tuple[Index
     missing = [name for name in names if name not in present]
     if missing:
         raise CorpusError(f"{root}: no subset {few(missing)}; it holds {', '.join(present)}")
-    everything = Index({}, {})
-    wanted: dict[str, list[str]] = {}
-    for split in SPLITS:
-        index = _index(root, subsets[split])
-        wanted[split] = sorted(index.texts.keys() | index.audio.keys())
-        everything.texts.update(index.texts)
-        everything.audio.update(index.audio)
-    return everything, wanted
+    index = _index(root, names)
+    split_of = {root / name: split for split in SPLITS for name in subsets[split]}
+    wanted: dict[str, list[str]] = {split: [] for split in SPLITS}
+    for id in sorted(index.texts.keys() | index.audio.keys()):
+        wanted[split_of[index.chapters[id].parent.parent]].append(id)
+    return index, wanted
 
 
 def _by_ids(root: Path, folder: Path) -> tuple[Index, dict[str, list[str]]]:
@@ -172,29 +183,53 @@ def _subsets(root: Path) -> list[str]:
 
 def _index(root: Path, subsets: Sequence[str]) -> Index:
     """The transcripts and audio files of some subsets; of two formats of one utterance the first by name counts."""
-    index = Index({}, {})
+    index = Index({}, {}, {}, {}, {})
     for subset in subsets:
         for path in sorted((root / subset).glob("*/*/*")):
             if path.name.endswith(".trans.txt"):
-                index.texts.update(_transcripts(path))
+                _add_transcripts(index, path)
             elif path.suffix.lower() in AUDIO_SUFFIXES:
+                _add_chapter(index, path.stem, path)
                 index.audio.setdefault(path.stem, path)
     return index
 
 
-def _transcripts(path: Path) -> dict[str, str]:
-    """The texts of one chapter, by utterance id."""
-    pairs = (line.partition(" ") for line in read_text(path).split("\n"))
-    return {id: text.strip() for id, _, text in pairs if text.strip()}
+def _add_transcripts(index: Index, path: Path) -> None:
+    """Add the texts of one file."""
+    for number, line in enumerate(read_text(path).split("\n"), start=1):
+        id, _, text = line.partition(" ")
+        if not text.strip():
+            continue
+        if id in index.lines:
+            index.twice.setdefault(id, f"{index.lines[id]} and {path}:{number}")
+        _add_chapter(index, id, path)
+        index.lines.setdefault(id, f"{path}:{number}")
+        index.texts[id] = text.strip()
+
+
+def _add_chapter(index: Index, id: str, path: Path) -> None:
+    """Note the chapter of an id that a file names."""
+    if index.chapters.setdefault(id, path.parent) != path.parent:
+        index.twice.setdefault(id, f"{index.chapters[id]} and {path}")
+
+
+def _speaker(index: Index, id: str) -> str:
+    """The name of the SPEAKER folder."""
+    return index.chapters[id].parent.name
 
 
 def _require_complete(root: Path, index: Index, wanted: Mapping[str, Sequence[str]]) -> None:
-    """Refuse utterances that are unknown, or lack their audio or their transcript.
+    """Refuse utterances that are unknown, stand in several places, or lack their audio or their transcript.
 
     Raises:
         CorpusError: There are such; the message names a few of each kind and counts them.
     """
     ids = [id for chosen in wanted.values() for id in chosen]
+    if twice := [f"{id} in {index.twice[id]}" for id in ids if id in index.twice]:
+        raise CorpusError(
+            f"{root}: utterances must have ids of their own, and {len(twice):,} stand in several places: "
+            f"{few(twice, 1)}; begin each id with its speaker and chapter, as 19-198-0000"
+        )
     without = {
         "neither audio nor transcript": [id for id in ids if id not in index.texts and id not in index.audio],
         "no audio": [id for id in ids if id in index.texts and id not in index.audio],

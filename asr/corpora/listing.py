@@ -8,10 +8,11 @@ from pathlib import Path
 from typing import Any
 
 from asr.archive import size, without_ending
-from asr.audio import find_audio
+from asr.audio import files_below, find_audio
 from asr.corpora import kaldi, nemo
 from asr.corpora.common import SPLITS, OnError, few, read_text
 from asr.corpora.table import Row, complete, read_table
+from asr.data.manifest import half_character
 from asr.errors import CorpusError
 
 _SPLIT_NAMES = {"training": "train", "dev": "valid", "val": "valid", "validation": "valid"}
@@ -66,7 +67,7 @@ def tables_by_split(arguments: Sequence[str]) -> Mapping[str, Path]:
 
 def from_folder(folder: Path, on_error: OnError) -> list[Recording]:
     """The audio files of a folder, each with the text of the .txt file beside it."""
-    texts = {path.with_suffix(""): path for path in sorted(folder.rglob("*")) if path.suffix.lower() == ".txt"}
+    texts = {path.with_suffix(""): path for path in files_below(folder) if path.suffix.lower() == ".txt"}
     audio = find_audio([folder])
     if not any(path.with_suffix("") in texts for path in audio):
         raise CorpusError(
@@ -75,12 +76,20 @@ def from_folder(folder: Path, on_error: OnError) -> list[Recording]:
     found = []
     for path in audio:
         try:
-            found.append(Recording(_default_id(path, folder), path, _text_beside(path, texts), None))
+            found.append(Recording(_readable_id(path, folder), path, _text_beside(path, texts), None))
         except CorpusError as error:
             on_error(error)
     for stem in sorted(texts.keys() - {path.with_suffix("") for path in audio}):
         on_error(CorpusError(f"{texts[stem]}: no audio file beside it"))
     return found
+
+
+def _readable_id(audio: Path, folder: Path) -> str:
+    """The id of a recording; a name that is no UTF-8 could not stand in a manifest."""
+    id = _default_id(audio, folder)
+    if half_character(id):
+        raise CorpusError(f"{str(audio)!r}: its name is not UTF-8; rename it")
+    return id
 
 
 def _text_beside(audio: Path, texts: Mapping[Path, Path]) -> str:
@@ -100,7 +109,7 @@ def from_tables(folder: Path, tables: Table, on_error: OnError) -> list[Recordin
         tables = {"": tables}
     found = []
     for split, path in tables.items():
-        for row in complete(_rows(Path(path)), on_error):
+        for row in complete(_rows(Path(path), on_error), on_error):
             audio = folder / row.audio
             found.append(
                 Recording(
@@ -123,13 +132,14 @@ def from_tables(folder: Path, tables: Table, on_error: OnError) -> list[Recordin
     return found
 
 
-def _rows(path: Path) -> list[Row]:
+def _rows(path: Path, on_error: OnError) -> list[Row]:
     """The rows of a list of any kind."""
     if path.is_dir():
         if not kaldi.is_data_folder(path):
             raise CorpusError(f"{path}: a folder, but not a data folder of Kaldi, which holds wav.scp and text")
         return kaldi.read_data_folder(path)
-    return nemo.read_nemo_manifest(path) if path.suffix.lower() in nemo.SUFFIXES else read_table(path)
+    read = nemo.read_nemo_manifest if path.suffix.lower() in nemo.SUFFIXES else read_table
+    return read(path, on_error)
 
 
 def _default_id(audio: Path, folder: Path, row: Row | None = None) -> str:

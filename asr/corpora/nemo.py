@@ -3,30 +3,35 @@
 from __future__ import annotations
 
 import json
-import math
 from pathlib import Path
 from typing import Any
 
-from asr.corpora.table import Row, other_fields
-from asr.data.manifest import manifest_lines, parse_object
+from asr.corpora.common import OnError, stop
+from asr.corpora.table import Row, end_after, other_fields, seconds, usable
+from asr.data.manifest import half_character, manifest_lines, parse_object
 from asr.errors import CorpusError, ManifestError
 
 SUFFIXES = (".json", ".jsonl")
 
 
-def read_nemo_manifest(path: Path) -> list[Row]:
+def read_nemo_manifest(path: Path, on_error: OnError = stop) -> list[Row]:
     """The utterances of a manifest, in its order.
 
     As in NeMo, one that has a duration ends with it, whatever more the recording holds.
 
+    Args:
+        path: The manifest.
+        on_error: Called with the error of each line that is no JSON object, or whose fields are not of the right type;
+            it is left out.
+
     Raises:
-        ManifestError: The file cannot be read, or a line is no JSON object.
-        CorpusError: The file is empty, or a line's fields are not of the right type.
+        ManifestError: The file cannot be read, or none of its lines is a JSON object.
+        CorpusError: The file is empty, or has no line that can be used.
     """
-    rows = [_row(f"{path}:{number}", line) for number, line in manifest_lines(path)]
-    if not rows:
+    lines = list(manifest_lines(path))
+    if not lines:
         raise CorpusError(f"{path}: holds no line")
-    return rows
+    return usable(lines, lambda line: _row(f"{path}:{line[0]}", line[1]), on_error)
 
 
 def _row(place: str, line: bytes) -> Row:
@@ -35,7 +40,9 @@ def _row(place: str, line: bytes) -> Row:
         record = parse_object(line)
     except ManifestError as error:
         raise ManifestError(f"{place}: {error}") from None
-    start, duration = (_seconds(record, name, place) for name in ("offset", "duration"))
+    if half_character(json.dumps(record, ensure_ascii=False)):
+        raise CorpusError(f"{place}: holds half a character (a lone surrogate), which no file can; remove it")
+    start, duration = (seconds(record.get(name), name, place) for name in ("offset", "duration"))
     return Row(
         place,
         _text(record, "audio" if "audio" in record else "audio_filepath", place),
@@ -44,7 +51,7 @@ def _row(place: str, line: bytes) -> Row:
         _text(record, "id", place),
         _text(record, "split", place),
         start,
-        None if duration is None else (start or 0.0) + duration,
+        end_after(start, duration),
         other_fields(record),
     )
 
@@ -55,13 +62,3 @@ def _text(record: dict[str, Any], name: str, place: str) -> str:
     if isinstance(value, bool) or not isinstance(value, str | int | None):
         raise CorpusError(f'{place}: field "{name}" must be text, not {json.dumps(value):.40}')
     return "" if value is None else str(value)
-
-
-def _seconds(record: dict[str, Any], name: str, place: str) -> float | None:
-    """A field that is seconds; None where it is missing or null."""
-    value = record.get(name)
-    if value is None:
-        return None
-    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < math.inf:
-        raise CorpusError(f'{place}: field "{name}" must be seconds, not {json.dumps(value):.40}')
-    return float(value)

@@ -60,7 +60,7 @@ def prepare(
         out: Folder for the manifests and dataset.yaml, and for the stretches that a list names (see `pieces`).
         table: Instead of a .txt beside each recording: a .csv or .tsv file with the texts, a Kaldi data folder, or a
             NeMo manifest; or one of these for each split, by its name.
-        speaker_from_folder: The speaker is the name of the folder that a recording lies in.
+        speaker_from_folder: The speaker is the name of the folder that a recording lies in; no two may be called alike.
         valid: Share of the time for validation.
         test: Share of the time for the test.
         seed: Another seed is another division.
@@ -85,6 +85,7 @@ def prepare(
         table = folder
     found = from_folder(folder, on_error) if table is None else from_tables(folder, table, on_error)
     if speaker_from_folder:
+        _require_one_each({recording.audio.parent for recording in found})
         found = [replace(recording, speaker=recording.audio.parent.name) for recording in found]
     found = unique(found, on_error)
     places = {one.audio: one.place for one in reversed(found) if one.place}  # of each file the first
@@ -103,6 +104,24 @@ def prepare(
     shared = dataset.shared if given else shared_between(splits)
     dataset = replace(dataset, name=dataset.name or folder.resolve().name, shared=shared)
     return write_pieces_and_corpus(out, splits, dataset, list(pieces.values()), None, on_error, on_progress, overwrite)
+
+
+def _require_one_each(folders: Iterable[Path]) -> None:
+    """Make sure that folders which are to name speakers have names of their own.
+
+    `anna/session1` and `bert/session1` would make of two people one speaker, and of each of them several.
+
+    Raises:
+        CorpusError: Two have the same.
+    """
+    of_name: dict[str, Path] = {}
+    for folder in sorted(folders):
+        other = of_name.setdefault(folder.name, folder)
+        if other.resolve() != folder.resolve():
+            raise CorpusError(
+                f"folder {folder.name} stands in {other.parent} and in {folder.parent}, so it names no speaker; let "
+                "each speaker have one folder, with the recordings in it, or give a table with a speaker column"
+            )
 
 
 def doubts(splits: Mapping[str, Sequence[Utterance]]) -> list[str]:

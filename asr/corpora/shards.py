@@ -19,11 +19,10 @@ from typing import BinaryIO, NamedTuple
 from asr.archive import Member, open_binary, parse, size
 from asr.atomic import claimed, replacing
 from asr.audio import AUDIO_SUFFIXES
-from asr.corpora.common import OnProgress, be_silent, file_names
+from asr.corpora.common import SHARDS, OnProgress, be_silent, file_names
 from asr.data.manifest import Utterance, write_manifest
 from asr.errors import CorpusError
 
-FOLDER = "shards"
 _BLOCK = tarfile.BLOCKSIZE
 
 
@@ -88,7 +87,7 @@ def pack(
         CorpusError: A recording is gone, changes meanwhile, or lies in the folder of the shards.
         AsrError: Another process is packing into the folder.
     """
-    folder = Path(out) / FOLDER
+    folder = Path(out) / SHARDS
     samples = {name: _samples(utterances, folder) for name, utterances in splits.items()}
     total = sum(map(len, samples.values()))
     folder.mkdir(parents=True, exist_ok=True)

@@ -9,9 +9,9 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from asr.corpora.common import SPLITS, refuse_to_move, write_corpus
+from asr.corpora.common import SHARDS, SPLITS, refuse_to_move, write_corpus
 from asr.corpora.processes import in_fresh_processes
-from asr.corpora.shards import FOLDER, pack
+from asr.corpora.shards import pack
 from asr.data.manifest import Dataset, Utterance, read_manifest
 from asr.errors import CorpusError
 
@@ -101,6 +101,6 @@ def _open_folder(out: Path, recipe: dict[str, object], owner: Mapping[str, str] 
         path.write_text("")  # whatever ends this process now, the next one finds no recipe that fits what is left
         (out / "dataset.yaml").unlink(missing_ok=True)
         shutil.rmtree(out / AUDIO, ignore_errors=True)
-        shutil.rmtree(out / FOLDER, ignore_errors=True)
+        shutil.rmtree(out / SHARDS, ignore_errors=True)
     out.mkdir(parents=True, exist_ok=True)
     path.write_text(written, encoding="utf-8")

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Iterable, Iterator, Mapping
+import json
+import sys
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from statistics import mode
+from typing import Any, TypeVar
 
 from asr.audio import AUDIO_SUFFIXES
-from asr.corpora.common import OnError
-from asr.errors import CorpusError
+from asr.corpora.common import OnError, few, stop
+from asr.errors import AsrError, CorpusError
 
 # The names that each column goes by, best first; compared without case.
 COLUMNS = {
@@ -20,10 +24,20 @@ COLUMNS = {
     "id": ("id",),
     "split": ("split",),
 }
-
+# Columns by which a row may be a stretch of its recording, in seconds.
+_BY_OFFSET = ("offset", "duration")
+_BY_END = ("start", "end")
 
 # Fields that the manifest has a meaning of its own for, so that no other column may become them.
 _RESERVED = frozenset(name for names in COLUMNS.values() for name in names) | {"duration", "offset"}
+
+_SEPARATORS = {
+    ",": "a comma in the text not quoted",
+    ";": "a semicolon in the text not quoted",
+    "\t": "there a tab in the text",
+}
+
+Line = TypeVar("Line")
 
 
 @dataclass(frozen=True)
@@ -49,34 +63,112 @@ class Row:
     extra: Mapping[str, Any] = field(default_factory=dict)
 
 
-def read_table(path: Path) -> list[Row]:
+def read_table(path: Path, on_error: OnError = stop) -> list[Row]:
     """The rows of a table, in its order.
 
     `.csv` is separated by commas or semicolons and may quote cells; `.tsv` and `.txt` are separated by tabs and a
-    quotation mark there is part of the text (as in Common Voice). A byte-order mark and CRLF are tolerated.
+    quotation mark there is part of the text (as in Common Voice). A byte-order mark and CRLF are tolerated. The columns
+    offset and duration (as NeMo has them), or start and end, make of a row a stretch of its recording.
+
+    Args:
+        path: The table.
+        on_error: Called with the error of each row that has more cells than the table columns, or a time that is none;
+            it is left out.
 
     Raises:
-        CorpusError: The file is missing, not UTF-8, broken, empty, or lacks a column for the audio or the text.
+        CorpusError: The file is missing, not UTF-8, broken, empty, or has no row that can be used; or it lacks a column
+            for the audio or the text, or has one twice, or a half of what says which stretch.
     """
-    lines = _read_cells(path)
+    lines, separator = _read_cells(path)
     if not lines:
         raise CorpusError(f"{path}: holds no row")
-    header = [cell.strip().lower() for cell in lines[0][1]]
-    if len(header) == 2 and header[0].endswith(AUDIO_SUFFIXES):
-        header = ["audio", "text"]
+    header = [cell.lower() for cell in lines[0][1]]
+    if header[0].endswith(AUDIO_SUFFIXES) and 2 in (len(header), mode(len(cells) for _, cells in lines)):
+        header, whose = ["audio", "text"], "a table without a header"
     else:
-        lines = lines[1:]
-    columns = _columns(path, header)
-    return [
-        _row(f"{path}:{line}", dict(zip(header, (cell.strip() for cell in cells), strict=False)), columns)
-        for line, cells in lines
-    ]
+        lines, whose = lines[1:], "the header"
+    columns, times = _columns(path, header), _times(path, header)
+
+    def row(line: tuple[int, list[str]]) -> Row:
+        place, cells = f"{path}:{line[0]}", line[1]
+        if len(cells) > len(header):
+            doubt = _SEPARATORS[separator]
+            raise CorpusError(f"{place}: has {len(cells)} cells, {whose} {len(header)}: is {doubt}?")
+        return _row(place, dict(zip(header, cells, strict=False)), columns, times)
+
+    return usable(lines, row, on_error)
 
 
-def _row(place: str, record: Mapping[str, str], columns: Mapping[str, str]) -> Row:
+def usable(lines: Iterable[Line], row: Callable[[Line], Row], on_error: OnError) -> list[Row]:
+    """The rows that lines of a list are; `on_error` gets the errors of those that are none.
+
+    Raises:
+        AsrError: The first of them, where there is no row at all: then it is not that kind of list.
+    """
+    rows: list[Row] = []
+    errors: list[AsrError] = []
+    for line in lines:
+        try:
+            rows.append(row(line))
+        except AsrError as error:
+            errors.append(error)
+    if errors and not rows:
+        raise errors[0]
+    for wrong in errors:
+        on_error(wrong)
+    return rows
+
+
+def _row(place: str, record: Mapping[str, str], columns: Mapping[str, str], times: Sequence[str]) -> Row:
     """One row, from its cells by the header's names for them."""
     audio, text, speaker, id, split = (record.get(columns[name], "") if name in columns else "" for name in COLUMNS)
-    return Row(place, audio, text, speaker, id, split, extra=other_fields(record))
+    others = other_fields({name: cell for name, cell in record.items() if name not in times})
+    start, end = _stretch(place, record, times)
+    return Row(place, audio, text, speaker, id, split, start, end, others)
+
+
+def _stretch(place: str, record: Mapping[str, str], times: Sequence[str]) -> tuple[float | None, float | None]:
+    """Where the stretch begins and ends that a row is, as its cells say."""
+    first, second = (_time(record.get(name, ""), name, place) for name in times) if times else (None, None)
+    if "offset" in times:
+        return first, end_after(first, second)
+    if (first is None) != (second is None):
+        raise CorpusError(f"{place}: has {'an end and no start' if first is None else 'a start and no end'}")
+    return first, second
+
+
+def _time(cell: str, name: str, place: str) -> float | None:
+    """A cell that is seconds; None where it is empty."""
+    try:
+        return seconds(float(cell) if cell else None, name, place)
+    except ValueError:
+        return seconds(cell, name, place)
+
+
+def end_after(start: float | None, duration: float | None) -> float | None:
+    """Where a stretch ends of which its duration is known; None, with its recording, where it is not, as in NeMo."""
+    return None if duration is None else (start or 0.0) + duration
+
+
+def seconds(value: object, name: str, place: str) -> float | None:
+    """A field that is seconds; None where it is missing or null.
+
+    Raises:
+        CorpusError: It is something else.
+    """
+    if value is None:
+        return None
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= sys.float_info.max:
+        raise CorpusError(f'{place}: field "{name}" must be seconds, not {json.dumps(value):.40}')
+    return float(value)
+
+
+def _filled(cells: Iterable[str]) -> list[str]:
+    """Cells without the space around them, and without empty ones at the end, as spreadsheets add them."""
+    stripped = [cell.strip() for cell in cells]
+    while stripped and not stripped[-1]:
+        stripped.pop()
+    return stripped
 
 
 def other_fields(record: Mapping[str, Any]) -> dict[str, Any]:
@@ -93,8 +185,8 @@ def complete(rows: Iterable[Row], on_error: OnError) -> Iterator[Row]:
             on_error(CorpusError(f"{row.place}: no {'text' if row.audio else 'audio path'}"))
 
 
-def _read_cells(path: Path) -> list[tuple[int, list[str]]]:
-    """The non-empty rows as cells, each with its line number."""
+def _read_cells(path: Path) -> tuple[list[tuple[int, list[str]]], str]:
+    """The non-empty rows as cells, each with its line number; and what separates them."""
     if path.suffix.lower() not in (".csv", ".tsv", ".txt"):
         raise CorpusError(f"{path}: a table is a .csv, .tsv or .txt file")
     try:
@@ -102,10 +194,12 @@ def _read_cells(path: Path) -> list[tuple[int, list[str]]]:
             if path.suffix.lower() == ".csv":
                 first = stream.readline()
                 stream.seek(0)
-                reader = csv.reader(stream, delimiter=max(",;", key=first.count), strict=True)
+                separator = max(",;", key=first.count)
+                reader = csv.reader(stream, delimiter=separator, strict=True)
             else:
-                reader = csv.reader(stream, delimiter="\t", quoting=csv.QUOTE_NONE)
-            return [(reader.line_num, cells) for cells in reader if any(cell.strip() for cell in cells)]
+                separator = "\t"
+                reader = csv.reader(stream, delimiter=separator, quoting=csv.QUOTE_NONE)
+            return [(reader.line_num, cells) for cells in map(_filled, reader) if cells], separator
     except OSError as error:
         raise CorpusError(f"{path}: {(error.strerror or 'cannot be read').lower()}") from None
     except UnicodeDecodeError:
@@ -116,6 +210,8 @@ def _read_cells(path: Path) -> list[tuple[int, list[str]]]:
 
 def _columns(path: Path, header: list[str]) -> dict[str, str]:
     """What each known column is called in the header."""
+    if repeated := [name for name, count in Counter(header).items() if name and count > 1]:
+        raise CorpusError(f"{path}: column {few(repeated)} stands twice in the header; rename or remove one")
     columns = {}
     for column, names in COLUMNS.items():
         known = [name for name in names if name in header]
@@ -125,3 +221,24 @@ def _columns(path: Path, header: list[str]) -> dict[str, str]:
             needed = f"{', '.join(names[:-1])} or {names[-1]}"
             raise CorpusError(f"{path}: no column for the {column} ({needed}); the first line is: {', '.join(header)}")
     return columns
+
+
+def _times(path: Path, header: list[str]) -> Sequence[str]:
+    """The two columns by which rows are stretches of their recordings; none where there are none.
+
+    A duration by itself says nothing: many tables have one, and what a recording lasts is measured.
+
+    Raises:
+        CorpusError: Of what says which stretch is meant there is a half, or more than one whole.
+    """
+    present = {name for name in (*_BY_OFFSET, *_BY_END) if name in header}
+    if present <= {"duration"}:
+        return ()
+    if {"offset"} <= present <= {*_BY_OFFSET}:
+        return _BY_OFFSET
+    if {*_BY_END} <= present <= {*_BY_END, "duration"}:
+        return _BY_END
+    raise CorpusError(
+        f"{path}: columns {', '.join(name for name in header if name in present)}: a stretch of a recording is said by "
+        "offset and duration, or by start and end, in seconds; rename columns that mean something else"
+    )

@@ -1,4 +1,4 @@
-"""Everything that is wrong with manifests, found at once and named by line; and a copy without it."""
+"""Everything that is wrong with manifests, found at once and named by line; and a copy without what cannot be used."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ import numpy as np
 
 from asr.audio import AudioInfo, probe, read_audio
 from asr.config import Config, TextConfig
-from asr.data.manifest import Dataset, Utterance, manifest_lines, parse_line, write_manifest
+from asr.data.manifest import Dataset, Utterance, manifest_lines, parse_line, real_folder, write_manifest
 from asr.data.splits import overlaps, shared_dataset
 from asr.errors import AudioError, ManifestError, TextError
 from asr.pieces import learn_tokenizer
@@ -78,8 +78,9 @@ class Checked:
         utterances: Those of all lines that could be read, with their line numbers.
         lines: Lines that are not empty.
         problems: What is wrong.
-        usable: Utterances without errors, durations corrected.
+        usable: Utterances that can be read and tested on, durations corrected; a model may not be able to learn them.
         corrected: How many durations were.
+        unlearnable: Usable ones that training will leave out, where it is the manifest that is trained on.
         rates: Sample rates of the audio files in Hz, with their number of utterances.
         characters: Of the usable texts (normalised if there is a target), with their number of utterances.
     """
@@ -90,6 +91,7 @@ class Checked:
     problems: list[Problem] = field(default_factory=list)
     usable: list[Utterance] = field(default_factory=list)
     corrected: int = 0
+    unlearnable: int = 0
     rates: Counter[int] = field(default_factory=Counter)
     characters: Counter[str] = field(default_factory=Counter)
 
@@ -148,7 +150,9 @@ def check_manifests(
 
 
 def write_repaired(splits: Mapping[str, Checked], out: Path) -> list[str]:
-    """Write manifests without the lines that have errors, with durations corrected; dataset.yaml goes with them.
+    """Write manifests without the lines that cannot be used, with durations corrected; dataset.yaml goes with them.
+
+    Lines that a model cannot learn stay: training leaves them out by itself, and another model may learn them.
 
     Args:
         splits: What was found, by split name.
@@ -177,18 +181,21 @@ def _write_repaired(checked: Checked, target: Path) -> str:
     if declared.exists() and not (target.parent / declared.name).exists():
         shutil.copyfile(declared, target.parent / declared.name)
     dropped = checked.lines - len(checked.usable)
+    stay = f"; {checked.unlearnable:,} stay that a model cannot learn" if checked.unlearnable else ""
     return (
         f"{target}: utterances {len(checked.usable):,}, dropped {dropped:,}, durations corrected {checked.corrected:,}"
+        f"{stay}"
     )
 
 
 def _parse(path: Path) -> Checked:
     """A manifest's lines read, those that cannot be read reported."""
     checked = Checked(path)
+    real = real_folder(path.parent)
     for number, line in manifest_lines(path):
         checked.lines += 1
         try:
-            checked.utterances.append((number, parse_line(line, path.parent)))
+            checked.utterances.append((number, parse_line(line, path.parent, real)))
         except ManifestError as error:
             checked.report(number, str(error))
     if not checked.lines:
@@ -234,7 +241,8 @@ def _check_utterances(checked: Checked, audio: Mapping[str, Measured], target: T
             errors.append(f"id {utterance.id!r} stands on line {first} already")
         for message in errors:
             checked.report(line, message)
-        for message in _unlearnable(utterance, target) if target else ():
+        unlearnable = list(_unlearnable(utterance, target)) if target else []
+        for message in unlearnable:
             checked.report(line, message, warning=not trained_on)
         for message in _warnings(utterance, target):
             checked.report(line, message, warning=True)
@@ -243,6 +251,7 @@ def _check_utterances(checked: Checked, audio: Mapping[str, Measured], target: T
         if info and not errors:
             checked.usable.append(utterance)
             checked.corrected += wrong
+            checked.unlearnable += trained_on and bool(unlearnable)
             checked.rates[info.sample_rate] += 1
             checked.characters.update(set(_normalized(utterance, target)))
 

@@ -217,6 +217,40 @@ def test_what_is_left_out_is_named_on_stderr_and_the_status_is_1(recordings, tmp
     assert ids == {"0", "1", "3"}
 
 
+def test_recordings_that_are_gone_are_counted_and_never_from_shards_alone(digits, tmp_path):
+    prepare = ("fsdd", "--source", digits, "--out", tmp_path / "out")
+    assert run(*prepare).exit_code == 0
+    for take in (0, 5, 6):
+        (digits / "recordings" / f"4_anna_{take}.wav").unlink()
+    again = run(*prepare, "--shards")
+    assert again.exit_code == 0
+    assert "asr: 3 of the 22 recordings of before are gone: 4_anna_5, 4_anna_6, 4_anna_0\n" in again.stderr
+    before = {path: path.read_bytes() for path in (tmp_path / "out").rglob("*") if path.is_file()}
+    (digits / "recordings" / "4_bert_1.wav").unlink()
+    for options in ([], ["--shards"]):
+        refused = run(*prepare, *options)
+        assert isinstance(refused.exception, CorpusError)
+        assert "1 of 19 recordings are gone (4_bert_1), and only " in str(refused.exception)
+    assert {path: path.read_bytes() for path in (tmp_path / "out").rglob("*") if path.is_file()} == before
+    done = run(*prepare, "--shards", "--overwrite")
+    assert done.exit_code == 0 and "of before" not in done.stderr
+
+
+def test_lines_and_names_that_cannot_be_used_are_left_out_with_status_1(recordings, tmp_path, run_asr):
+    nemo = tmp_path / "all.jsonl"
+    lines = [f'{{"audio_filepath": "{number}.wav", "text": "text {number}"}}' for number in range(5)]
+    nemo.write_text("\n".join([*lines, '{"audio_filepath": "0.wav", "offset": 0.01, "duration": "x", "text": "y"}']))
+    done = run_asr("prepare", "own", "--source", recordings, "--table", nemo, "--out", tmp_path / "out")
+    assert done.status == 1 and f'left out: {nemo}:6: field "duration" must be seconds' in done.err
+    assert sum(len(read_manifest(tmp_path / "out" / f"{split}.jsonl")) for split in ("train", "valid", "test")) == 5
+    (recordings / "t.csv").write_text("audio,text\n0.wav,zero\n1.wav,one, two\n2.wav,two\n3.wav,three\n")
+    table = ("--table", recordings / "t.csv", "--out", tmp_path / "csv")
+    done = run_asr("prepare", "own", "--source", recordings, *table)
+    assert done.status == 1 and f"left out: {recordings}/t.csv:3: has 3 cells, the header 2" in done.err
+    ids = [one.id for split in ("train", "valid", "test") for one in read_manifest(tmp_path / "csv" / f"{split}.jsonl")]
+    assert sorted(ids) == ["0", "2", "3"]
+
+
 def test_a_wrong_source_is_one_line(tmp_path):
     for corpus in ("fsdd", "librispeech", "an4", "commonvoice", "own"):
         result = run(corpus, "--source", tmp_path / "nowhere", "--out", tmp_path / "out")

@@ -97,6 +97,27 @@ def test_clips_that_cannot_be_used_are_named_by_row_and_left_out(corpus, tmp_pat
     assert missing == f"{corpus}/dev.tsv:2: {corpus}/clips/common_voice_cy_dev0.mp3: no such file"
 
 
+def test_a_row_that_stands_twice_is_kept_once_and_another_text_of_a_clip_is_named(corpus, tmp_path):
+    clip, speaker = "common_voice_cy_train1.mp3", "train-speaker1"
+    with (corpus / "train.tsv").open("a", encoding="utf-8") as stream:
+        stream.write(row(clip, speaker, ROWS["train"][1]))
+        stream.write(row(clip, speaker, "Rhywbeth arall"))
+    with (corpus / "test.tsv").open("a", encoding="utf-8") as stream:
+        stream.write(row(clip, speaker, ROWS["train"][1]))
+    errors = []
+    splits = commonvoice.prepare(corpus, tmp_path / "out", on_error=lambda error: errors.append(str(error)))
+    assert {name: [one.text for one in some] for name, some in splits.items()} == {
+        "train": ROWS["train"],
+        "valid": ROWS["dev"],
+        "test": ROWS["test"],
+    }
+    assert errors == [
+        f"{corpus}/train.tsv:6: its clip {clip} stands in {corpus}/train.tsv:3 already, with another text",
+        f"{corpus}/test.tsv:4: its clip {clip} stands in {corpus}/train.tsv:3 already",
+    ]
+    assert len(read_manifest(tmp_path / "out" / "train.jsonl")) == 3
+
+
 def test_a_cut_clip_is_found(corpus, tmp_path):
     clip = corpus / "clips" / "common_voice_cy_train2.mp3"
     clip.write_bytes(clip.read_bytes()[:3000])

@@ -176,6 +176,79 @@ def test_an_unreadable_file_is_raised_or_left_out_by_name(corpus, tmp_path):
 
 
 @pytest.fixture
+def takes(tmp_path: Path) -> Path:
+    """Two people, each with a chapter c1 in each of three subsets; ids as a user may number them."""
+    for subset in ("one", "two", "three"):
+        for place, speaker in enumerate(("anna", "bob")):
+            folder = tmp_path / "takes" / subset / speaker / "c1"
+            folder.mkdir(parents=True)
+            ids = [f"{subset}-{speaker[0]}{number}" for number in range(2)]
+            (folder / "c1.trans.txt").write_text("".join(f"{id} {speaker} says {id}\n" for id in ids))
+            for number, id in enumerate(ids):
+                soundfile.write(folder / f"{id}.wav", np.full(800 + 400 * place + 80 * number, 0.1), 8000)
+    return tmp_path / "takes"
+
+
+SUBSETS = {"train": ["one"], "valid": ["two"], "test": ["three"]}
+
+
+def test_the_speaker_is_the_folder_whatever_the_ids_are(takes, tmp_path):
+    splits = librispeech.prepare(takes, tmp_path / "out", SUBSETS)
+    found = {(one.id, one.speaker, one.text, one.duration) for one in splits["train"]}
+    assert found == {
+        ("one-a0", "anna", "anna says one-a0", 0.1),
+        ("one-a1", "anna", "anna says one-a1", 0.11),
+        ("one-b0", "bob", "bob says one-b0", 0.15),
+        ("one-b1", "bob", "bob says one-b1", 0.16),
+    }
+
+
+def renamed(chapter: Path, old: str, new: str) -> None:
+    """Call the utterances of a chapter by other ids."""
+    transcript = chapter / "c1.trans.txt"
+    transcript.write_text("".join(f"{new}{line.removeprefix(old)}\n" for line in transcript.read_text().splitlines()))
+    for path in list(chapter.glob("*.wav")):
+        path.rename(path.with_name(new + path.name.removeprefix(old)))
+
+
+@pytest.mark.parametrize("other", ["one/bob", "two/bob", "two/anna"])
+def test_an_id_in_two_chapters_is_refused_with_both(takes, tmp_path, other):
+    """Else the audio of one could go with the text of the other."""
+    subset, speaker = other.split("/")
+    renamed(takes / subset / speaker / "c1", f"{subset}-{speaker[0]}", "one-a")
+    with pytest.raises(CorpusError) as caught:
+        librispeech.prepare(takes, tmp_path / "out", SUBSETS)
+    message = str(caught.value)
+    assert "2 stand in several places: one-a0 in " in message and "\n" not in message
+    assert f"{takes}/one/anna/c1" in message and f"{takes}/{other}/c1" in message
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_text_in_another_chapter_than_its_audio_is_refused(takes, tmp_path):
+    (takes / "one" / "anna" / "c1" / "one-a0.wav").unlink()
+    bob = takes / "one" / "bob" / "c1"
+    (bob / "one-b0.wav").rename(bob / "one-a0.wav")
+    with pytest.raises(CorpusError, match=r"one-a0 in .*/anna/c1 and .*/bob/c1/one-a0\.wav"):
+        librispeech.prepare(takes, tmp_path / "out", SUBSETS)
+
+
+def test_an_id_twice_in_a_transcript_is_refused_with_both_lines(takes, tmp_path):
+    transcript = takes / "two" / "bob" / "c1" / "c1.trans.txt"
+    transcript.write_text(transcript.read_text() + "two-b0 something else\n")
+    with pytest.raises(CorpusError, match=rf"two-b0 in {transcript}:1 and {transcript}:3;"):
+        librispeech.prepare(takes, tmp_path / "out", SUBSETS)
+
+
+def test_an_id_that_stands_twice_matters_only_where_it_is_wanted(takes, tmp_path):
+    transcript = takes / "two" / "bob" / "c1" / "c1.trans.txt"
+    transcript.write_text(transcript.read_text() + "two-b0 something else\n")
+    for split, id in (("train", "one-a0"), ("valid", "two-a0"), ("test", "three-b1")):
+        (tmp_path / f"{split}.txt").write_text(f"{id}\n")
+    splits = librispeech.prepare(takes, tmp_path / "out", ids=tmp_path)
+    assert ids(splits) == {"train": ["one-a0"], "valid": ["two-a0"], "test": ["three-b1"]}
+
+
+@pytest.fixture
 def real(data: Path) -> Path:
     if not (data / "libri-mini").is_dir():
         pytest.skip("the folder of real data holds no libri-mini")
@@ -189,4 +262,5 @@ def test_the_real_excerpt(real, tmp_path):
     assert hours == pytest.approx({"train": 6.37, "valid": 0.54, "test": 0.54}, abs=0.01)
     speakers = [{one.speaker for one in utterances} for utterances in splits.values()]
     assert [len(some) for some in speakers] == [33, 4, 4]
+    assert all(one.speaker == one.id.split("-")[0] for some in splits.values() for one in some)
     assert len(set.union(*speakers)) == 41

@@ -86,6 +86,36 @@ def test_manifests_that_cannot_be_used_are_refused_by_line(tmp_path, content, me
         read_nemo_manifest(tmp_path / "m.jsonl")
 
 
+def test_lines_that_cannot_be_used_are_left_out_by_line(recordings):
+    path = manifest(
+        recordings / "m.jsonl",
+        *({"audio_filepath": f"{name}.wav", "text": name} for name in "abc"),
+        {"audio_filepath": "a.wav", "text": "late", "offset": 1, "duration": "soon"},
+        {"audio_filepath": "a.wav", "text": "huge", "offset": 1, "duration": 10**400},
+        {"audio_filepath": "b.wav", "text": "half \ud83d", "offset": 1},
+    )
+    with path.open("a") as stream:
+        stream.write("{\n")
+    errors = []
+    splits = own.prepare(recordings, recordings / "out", table=path, on_error=lambda error: errors.append(str(error)))
+    assert sum(map(len, splits.values())) == 3
+    wanted = [
+        f'{path}:4: field "duration" must be seconds, not "soon"',
+        f'{path}:5: field "duration" must be seconds, not 1000',
+        f"{path}:6: holds half a character",
+        f"{path}:7: not JSON",
+    ]
+    assert len(errors) == 4 and all(map(str.startswith, errors, wanted)), errors
+
+
+def test_a_file_of_which_no_line_can_be_used_is_one_error(tmp_path):
+    (tmp_path / "m.json").write_text('{\n"audio": "a.wav",\n"text": "b"\n}\n')
+    errors = []
+    with pytest.raises(AsrError, match=r"m\.json:1: not JSON"):
+        read_nemo_manifest(tmp_path / "m.json", errors.append)
+    assert errors == []
+
+
 def test_a_list_for_each_split_has_its_name():
     assert tables_by_split(["a.csv"]) == {"": Path("a.csv")}
     assert tables_by_split(["train=a", "dev=b=c", "test=d/e"]) == {

@@ -1,5 +1,6 @@
 """Own recordings: folders and tables, how they are divided, and what is said about those that cannot be used."""
 
+import os
 from itertools import combinations
 from pathlib import Path
 
@@ -8,6 +9,7 @@ import pytest
 import soundfile
 
 from asr.corpora import own
+from asr.corpora.shards import pack_corpus
 from asr.data.manifest import Dataset, Utterance, read_dataset, read_manifest
 from asr.data.splits import refuse_overlaps
 from asr.errors import AudioError, CorpusError
@@ -219,6 +221,74 @@ def test_a_table_may_number_its_rows_anew_while_the_recordings_stay_in_their_spl
     prepare("xyz", "train", "valid", "test")
     with pytest.raises(CorpusError, match="3 of 3 recordings would change their split"):
         prepare("abc", "valid", "test", "train")
+
+
+def test_a_folder_that_is_a_link_is_a_folder(folder, tmp_path):
+    (folder / "dora").rename(tmp_path / "elsewhere")
+    (folder / "dora").symlink_to(tmp_path / "elsewhere")
+    splits = own.prepare(folder, tmp_path / "out", speaker_from_folder=True)
+    assert set.union(*of(splits, "speaker").values()) == {"anna", "bert", "cleo", "dora"}
+    assert "dora/5" in set.union(*of(splits, "id").values())
+
+
+def test_a_folder_name_of_several_people_names_no_speaker(tmp_path):
+    for person in ("jackson", "theo", "yweweler"):
+        for chapter in ("ch1", "ch2"):
+            for number in range(2):
+                path = tmp_path / "rec" / person / chapter / f"{number}.wav"
+                record(path)
+                path.with_suffix(".txt").write_text(f"{person} {chapter} {number}")
+    with pytest.raises(CorpusError) as caught:
+        own.prepare(tmp_path / "rec", tmp_path / "out", speaker_from_folder=True)
+    message = str(caught.value)
+    assert message.startswith(f"folder ch1 stands in {tmp_path}/rec/jackson and in {tmp_path}/rec/theo, ")
+    assert "a table with a speaker column" in message and "\n" not in message
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_file_name_that_is_no_utf8_is_named_and_the_rest_is_done(folder, tmp_path):
+    name = os.fsdecode(b"caf\xe9")
+    try:
+        (folder / "anna" / f"{name}.wav").write_bytes((folder / "anna" / "0.wav").read_bytes())
+    except OSError:
+        pytest.skip("the file system takes no such names")
+    (folder / "anna" / f"{name}.txt").write_text("a text")
+    errors = []
+    splits = own.prepare(folder, tmp_path / "out", on_error=lambda error: errors.append(str(error)))
+    assert sum(map(len, splits.values())) == 24
+    (message,) = errors
+    assert "caf\\udce9.wav': its name is not UTF-8; rename it" in message and message.encode()
+    assert sum(len(read_manifest(tmp_path / "out" / f"{name}.jsonl")) for name in splits) == 24
+
+
+def test_a_table_cuts_by_its_offsets_or_its_starts(tmp_path):
+    record(tmp_path / "in" / "long.wav", 3.0)
+    for header, ends in (("offset,duration", (1, 1, 1)), ("start,end", (1, 2, 3))):
+        rows = [f"long.wav,text {start},{start},{end}\n" for start, end in enumerate(ends)]
+        (tmp_path / "in" / "t.csv").write_text(f"audio,text,{header}\n" + "".join(rows))
+        out = tmp_path / header
+        splits = own.prepare(tmp_path / "in", out, table=tmp_path / "in" / "t.csv")
+        found = {one.text: one for some in splits.values() for one in some}
+        assert {text: one.duration for text, one in found.items()} == {"text 0": 1.0, "text 1": 1.0, "text 2": 1.0}
+        whole, rate = soundfile.read(tmp_path / "in" / "long.wav", dtype="int16")
+        cut, _ = soundfile.read(found["text 1"].audio, dtype="int16")
+        assert np.array_equal(cut, whole[rate : 2 * rate])
+
+
+def test_recordings_that_only_shards_hold_are_not_replaced_unseen(tmp_path):
+    def prepare(rows: list[str], **options: bool) -> dict[str, list[Utterance]]:
+        source = table(tmp_path / "in", "path\ttext\tsplit", rows)
+        return own.prepare(tmp_path / "in", tmp_path / "out", table=source, **options)
+
+    rows = [f"{number}.wav\ttext {number}\t{('train', 'valid', 'test')[number % 3]}" for number in range(12)]
+    pack_corpus(tmp_path / "out", prepare(rows), 500)
+    before = {path: path.read_bytes() for path in (tmp_path / "out").rglob("*") if path.is_file()}
+    for number in (10, 11):
+        (tmp_path / "in" / f"{number}.wav").unlink()
+    with pytest.raises(CorpusError, match=r"2 of 12 recordings are gone \(10, 11\), and only .*out/shards may hold"):
+        prepare(rows[:10])
+    assert {path: path.read_bytes() for path in (tmp_path / "out").rglob("*") if path.is_file()} == before
+    assert sum(map(len, prepare(rows[:10], overwrite=True).values())) == 10
 
 
 def test_another_corpus_is_not_replaced(folder, tmp_path):

@@ -12,6 +12,7 @@ from asr.data.check import Target, check_manifests, write_repaired
 from asr.data.manifest import Dataset, read_dataset, read_manifest, write_dataset
 from asr.errors import ManifestError
 from asr.text import Normalizer, Tokenizer
+from asr.train.selection import select
 
 
 def target(alphabet=None, **sections) -> Target:
@@ -258,6 +259,26 @@ def test_repaired_copy(folder, change, tmp_path):
     ]
     assert check(out).problems == []
     assert read_dataset(out.parent) == Dataset("mine", shared=("text",))
+
+
+def test_a_repaired_copy_keeps_what_a_model_cannot_learn_and_says_so(folder, change, tmp_path, write_split):
+    """Training leaves it out by itself; a test without it would flatter."""
+    change(1, raw="{")
+    change(2, text="ab" * 99)
+    write_split(folder, "test", ["one", "two " * 99])
+    paths = {name: folder / f"{name}.jsonl" for name in ("train", "test")}
+    checked, _ = check_manifests(paths, target())
+    assert any(line == 2 and "text needs 198 output steps" in message for line, message in told(checked[0]))
+    out = tmp_path / "fixed"
+    assert write_repaired(dict(zip(paths, checked, strict=True)), out) == [
+        f"{out}/train.jsonl: utterances 4, dropped 1, durations corrected 0; 1 stay that a model cannot learn",
+        f"{out}/test.jsonl: utterances 2, dropped 0, durations corrected 0",
+    ]
+    left = read_manifest(out / "train.jsonl")
+    assert [one.id for one in left] == ["train-1", "train-2", "train-3", "train-4"]
+    config, normalizer = target().config, target().normalizer
+    chosen = select(left, config, normalizer, Tokenizer.build(normalizer(one.text) for one in left))
+    assert [one.id for one in chosen.kept] == ["train-2", "train-3", "train-4"]
 
 
 def test_repair_never_replaces_a_file_and_never_writes_nothing(folder, change):

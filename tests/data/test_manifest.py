@@ -49,6 +49,60 @@ def test_audio_is_relative_to_the_manifest_wherever_it_is_read_from(tmp_path, mo
     assert read_manifest("m.jsonl")[0].audio == "../audio/a.wav"
 
 
+@pytest.fixture
+def linked(tmp_path, monkeypatch):
+    """A project whose folder data is a link to another disk, where own/ holds a recording, as rec/ does."""
+    (tmp_path / "home" / "proj" / "rec").mkdir(parents=True)
+    (tmp_path / "big" / "own" / "pieces").mkdir(parents=True)
+    (tmp_path / "big" / "near").mkdir()
+    (tmp_path / "home" / "proj" / "data").symlink_to(tmp_path / "big")
+    monkeypatch.chdir(tmp_path / "home" / "proj")
+    audio = {"loose": "rec/a.wav", "piece": "data/own/pieces/a.wav", "near": "data/near/a.wav"}
+    for path in audio.values():
+        Path(path).touch()
+    return audio
+
+
+def found(manifest) -> dict[str, Path]:
+    """The files of a manifest by id, as the system finds them from the working folder."""
+    return {one.id: Path(one.audio).resolve(strict=True) for one in read_manifest(manifest)}
+
+
+def test_a_folder_that_is_a_link_is_read_by_its_name_and_from_within(linked, tmp_path, monkeypatch):
+    path = Path("data/own/m.jsonl")
+    write_manifest(path, [Utterance(id, audio, "x", 1) for id, audio in linked.items()])
+    files = {id: Path(audio).resolve() for id, audio in linked.items()}
+    assert [json.loads(line)["audio"] for line in path.read_text().splitlines()] == [
+        "../../home/proj/rec/a.wav",
+        "pieces/a.wav",
+        "../near/a.wav",
+    ]
+    assert found(path) == found(path.absolute()) == found(tmp_path / "big" / "own" / "m.jsonl") == files
+    assert {one.id: one.audio for one in read_manifest(path)} == linked | {"loose": str(files["loose"])}
+    monkeypatch.chdir("data/own")
+    assert found("m.jsonl") == files
+
+
+def test_a_manifest_of_before_is_read_by_the_name_that_it_was_written_by(linked):
+    line = {"id": "loose", "audio": "../../rec/a.wav", "text": "x", "duration": 1}
+    Path("data/own/m.jsonl").write_text(json.dumps(line) + "\n")
+    assert read_manifest("data/own/m.jsonl")[0].audio == "rec/a.wav"
+
+
+def test_names_that_the_system_takes_none_of_are_read_as_they_are(linked):
+    lines = [{"id": audio, "audio": audio, "text": "x", "duration": 1} for audio in ("../a\0.wav", f"{'a' * 999}.wav")]
+    Path("data/own/m.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+    assert [one.audio for one in read_manifest("data/own/m.jsonl")] == ["data/a\0.wav", f"data/own/{'a' * 999}.wav"]
+
+
+def test_links_to_recordings_stay_as_they_are_named(tmp_path, monkeypatch):
+    (tmp_path / "disk").mkdir()
+    (tmp_path / "rec").symlink_to(tmp_path / "disk")
+    monkeypatch.chdir(tmp_path)
+    write_manifest("own/m.jsonl", [Utterance("a", "rec/a.wav", "x", 1)])
+    assert json.loads(Path("own/m.jsonl").read_text())["audio"] == "../rec/a.wav"
+
+
 def test_crlf_manifest_is_read(manifest):
     path = manifest(GOOD, GOOD | {"id": "b"}, end="\r\n")
     assert [(item.id, item.text) for item in read_manifest(path)] == [("a", "hello"), ("b", "hello")]
