@@ -90,18 +90,7 @@ def tune_model(
         raise AsrError(f"{split.manifest}: no words to tune on")
     language = NgramModel.load(lm)
     words = read_words(lexicon) if lexicon else None
-    boundary = word_boundary(recognizer.tokenizer, language, words)
-    if boundary == "":
-        say(ONE_WORD)
-    make = partial(
-        BeamDecoder,
-        recognizer.tokenizer.tokens,
-        word_boundary=boundary,
-        spell=recognizer.tokenizer.spell,
-        lm=language,
-        lexicon=words,
-    )
-    make(beam=1)  # words that the model cannot spell show before the acoustic model has worked
+    make = _decoders(recognizer, language, words, say)
     prints = _prints(split, recognizer)
     for line in _heard(split, recognizer, prints):
         say(line)
@@ -134,6 +123,25 @@ def tune_model(
         recognizer.file.heard |= {"tune": to_json(np.concatenate(list(prints.values())), voices)}
     keep_decoding(path, recognizer.file)
     return Tuned(profile, greedy.wer or 0.0, path, folder)
+
+
+def _decoders(
+    recognizer: Recognizer, lm: NgramModel, words: Sequence[str] | None, say: Callable[[str], None]
+) -> Callable[..., BeamDecoder]:
+    """What makes a decoder of a `beam`, `lm_weight` and `word_bonus`."""
+    boundary = word_boundary(recognizer.tokenizer, lm, words)
+    if boundary == "":
+        say(ONE_WORD)
+    make = partial(
+        BeamDecoder,
+        recognizer.tokenizer.tokens,
+        word_boundary=boundary,
+        spell=recognizer.tokenizer.spell,
+        lm=lm,
+        lexicon=words,
+    )
+    make(beam=1)  # words that the model cannot spell show before the acoustic model has worked
+    return make
 
 
 def _prints(split: Split, recognizer: Recognizer) -> dict[str, Prints]:
