@@ -175,7 +175,11 @@ class AugmentConfig(Section):
     band: float = Field(0.0, ge=0, le=1, description="share of examples that lose high, or high and low, frequencies")
     band_high_hz: Range = Field((3000.0, 6000.0), description="what is above is lost, drawn between")
     band_low_hz: Range = Field((0.0, 0.0), description="what is below is lost; up to 300 as in telephones")
-    tone_db: float = Field(0.0, ge=0, description="tone colour changed as by another microphone; decibels")
+    tone_db: float = Field(
+        0.0,
+        ge=0,
+        description="tone colour, in dB, as another microphone has; normalize: utterance takes it off",
+    )
     join_seconds: float = Field(0.0, ge=0, description="join utterances of one speaker up to this length; 0: never")
     join_count: int = Field(8, ge=1, description="most utterances in one joined example; drawn from 1 to it")
     join_text: str = Field(" ", description="what stands between the texts of joined utterances")
@@ -200,6 +204,8 @@ class AugmentConfig(Section):
             raise ValueError(
                 f"band_low_hz {list(self.band_low_hz)} is not below band_high_hz {list(self.band_high_hz)}"
             )
+        if self.join_gap_ms[0] < 0 or self.join_gap_ms[0] > self.join_gap_ms[1]:
+            raise ValueError(f"join_gap_ms must be a shortest and a longest silence, not {list(self.join_gap_ms)}")
         for name in ("noise", "reverb"):
             if getattr(self, f"{name}_files") and not getattr(self, name):
                 raise ValueError(f"{name}_files is given, but {name}, the share of examples that get it, is 0")

@@ -94,6 +94,7 @@ def test_override_that_is_no_yaml_is_text(write):
         ("{model: {norm: batch}, train: {average: best}}", "that train.average takes no care of"),
         ("{model: {norm: batch}, train: {freeze: [subsample]}}", "that train.freeze takes no care of"),
         ("augment: {speed: [1.1, 0.9]}", "augment.speed: the first number must not be above the second"),
+        ("augment: {join_gap_ms: [-300, -100]}", "augment: join_gap_ms must be a shortest and a longest silence"),
         ("augment: {speed: [0.1, 1]}", "augment: speed must lie between 0.5 and 2"),
         ("augment: {reverb_seconds: [0, 1]}", "augment: reverb_seconds must lie between 0.05 and 10, not [0.0, 1.0]"),
         ("augment: {band_low_hz: [300, 3000]}", "augment: band_low_hz [300.0, 3000.0] is not below band_high_hz"),

@@ -17,8 +17,9 @@ def history(run: Path) -> dict[str, Any] | None:
         run: The folder of the model file.
 
     Returns:
-        `{"seconds", "epochs", "steps", "sittings"}`: training and validation by the clock, of all processes together;
-        the sittings in which it was done, those alike once; None where the folder is no run's.
+        `{"seconds", "epochs", "steps", "sittings"}`: the steps by the clock, of all processes together, without
+        validation and what writes checkpoints; the sittings in which it was done, those alike once; None where the
+        folder is no run's.
     """
     records = read_log(run / "log.jsonl")
     epochs = [record for record in records if record["kind"] == "epoch"]

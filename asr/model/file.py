@@ -194,6 +194,8 @@ def initialise_from(model: AcousticModel, tokenizer: Tokenizer, path: str | Path
             given[name] = mixed
     features = _differing(source.config.features, model.config.features)
     layers = [text for text in _differing(source.config.model, model.config.model) if text.split()[0] in _MEANING]
+    if (theirs := source.config.model.strides) != (ours := model.config.model.strides):
+        layers.append(f"strides {list(theirs)} instead of {list(ours)}")
     if features:
         given = {name: tensor for name, tensor in given.items() if name not in _STATISTICS}
     taken = {name: given[name] for name in own if name in given and given[name].shape == own[name].shape}

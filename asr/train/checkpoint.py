@@ -39,6 +39,8 @@ class Progress:
         seconds: Time spent training, over all sittings.
         started_from: The `model_id` of the model that the weights started from; empty where they were random.
         unreadable: Ids of the utterances whose recordings could not be read.
+        epochs: How many the run was to have in all, as its last sitting had it; 0 in checkpoints from before that was
+            kept.
     """
 
     epoch: int = 0
@@ -53,6 +55,7 @@ class Progress:
     seconds: float = 0.0
     started_from: str = ""
     unreadable: list[str] = field(default_factory=list)
+    epochs: int = 0
 
 
 def save_checkpoint(

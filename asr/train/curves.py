@@ -56,7 +56,7 @@ def _loss(axis: Axes, steps: Records, epochs: Records) -> None:
     _plot(axis, steps, "loss", "a step", _STEP, linewidth=0.7)
     _plot(axis, epochs, "loss", "mean of an epoch", _VALIDATION, marker="o", markersize=3)
     axis.set_yscale("log")
-    axis.set_ylabel("CTC loss a token (nats)")
+    axis.set_ylabel("training loss a token (nats)")
 
 
 def _errors(axis: Axes, steps: Records, epochs: Records) -> None:

@@ -102,7 +102,9 @@ def refuse_unlike_processes(group: Group, config: Config, data_id: str) -> None:
         TrainingError: They do not, in each of them.
     """
     bf16 = uses_bf16(config.train.bf16, group.device)
-    for what, mine in (("settings", settings_id(config)), ("training and validation sets", data_id)):
+    # The rate of each step follows from the epochs, and what is left out of it from how much may be.
+    settings = settings_id(config), config.train.epochs, config.batches.unreadable
+    for what, mine in (("settings", settings), ("training and validation sets", data_id)):
         if len(set(group.gather([mine]))) > 1:
             raise TrainingError(f"the processes that train together have not the same {what}")
     if len(set(group.gather([bf16]))) > 1:

@@ -153,8 +153,11 @@ def read_log(path: Path) -> list[dict[str, Any]]:
 
 
 def _cut(path: Path, step: int) -> None:
-    """Drop what was logged after a step: the resumed run will write it again."""
-    kept = [record for record in read_log(path) if record["step"] <= step]
+    """Drop what was logged after a step: the resumed run will write it again.
+
+    A sitting is logged with the step that it went on from; of one that went on from here no step is left.
+    """
+    kept = [record for record in read_log(path) if record["step"] + (record.get("kind") == "sitting") <= step]
     with replacing(path) as aside:
         aside.write_bytes(b"".join(map(_line, kept)))
 

@@ -79,6 +79,7 @@ class Trainer:
             self._try_largest(journal)
         elif self.progress.epoch >= settings.epochs:
             journal.say(f"all {settings.epochs} epochs are done; a larger train.epochs goes on")
+        self._take_epochs(journal)
         if self.progress.step == 0:
             self._save(journal)  # shows that there is room for one, and a run without any is known to have lost them
         while not self._ended():
@@ -89,6 +90,20 @@ class Trainer:
             self._save(journal)
         if self.progress.epoch < settings.epochs:
             journal.say(f"no better validation in {settings.patience} epochs: stopped early")
+
+    def _take_epochs(self, journal: Journal) -> None:
+        """Say what a larger `train.epochs` does to the learning rate of a run that goes on."""
+        progress, settings = self.progress, self.config.train
+        if 0 < progress.epochs < settings.epochs:
+            before, now = (
+                learning_rate(progress.epoch / epochs, settings, progress.drops)
+                for epochs in (progress.epochs, settings.epochs)
+            )
+            journal.say(
+                f"{settings.epochs} epochs instead of {progress.epochs}: the learning rate goes on from {now:.2g} "
+                f"instead of {before:.2g}, as in a run of so many"
+            )
+        progress.epochs = settings.epochs
 
     def _ended(self) -> bool:
         """Whether the run has come to its last epoch, or was not getting better."""

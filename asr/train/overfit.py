@@ -50,6 +50,8 @@ def overfit_one_batch(config: Config, data: Path, say: Callable[[str], None]) ->
             "batches": config.batches.model_copy(update={"workers": 0}),
         }
     )
+    if config.train.threads:
+        torch.set_num_threads(config.train.threads)
     device = choose_device(config.train.device)
     content = read_data(data, config)
     utterances = content.train

@@ -14,9 +14,10 @@ from pathlib import Path
 import numpy as np
 
 from asr.atomic import replacing
-from asr.data.dataset import SpeechData
+from asr.data.dataset import SpeechData, too_many_unreadable
 from asr.data.prints import PRINT, Prints, from_json, make_print, speaker_hashes, to_json
 from asr.errors import AudioError, TrainingError
+from asr.model.file import MODEL_NAME, load_model
 from asr.train.group import Group
 
 Heard = dict[str, dict[str, str]]
@@ -39,13 +40,14 @@ def remember(
         validation: The validation set.
         dataset: Name of the data set, whose speakers they are.
         before: What the model that the run starts from remembers: all of it counts as heard in training. None: the run
-            goes on, and what the folder holds is taken as it is.
+            goes on, and what the folder holds is taken as it is: the file or, where that is lost, what the model has.
         group: The processes of the run.
 
     Raises:
+        AudioError: More recordings cannot be read than are tolerated, and of the validation set not one may be.
         TrainingError: The folder's file is damaged.
     """
-    kept: Heard | None = group.led(lambda: _read(folder / FILE) if before is None else None)
+    kept: Heard | None = group.led(lambda: _kept(folder) if before is None else None)
     if kept is not None:
         return kept
     heard = {}
@@ -60,18 +62,34 @@ def remember(
 
 
 def take(data: SpeechData, group: Group) -> Prints:
-    """The fingerprints of a set, each process taking its share; recordings that cannot be read have none."""
+    """The fingerprints of a set, each process taking its share; recordings that cannot be read have none.
+
+    Raises:
+        AudioError: Those are more than the set tolerates: better now than in the middle of an epoch.
+    """
     rate = data.config.features.sample_rate
 
-    def one(place: int) -> Prints:
+    def one(place: int) -> Prints | str:
         try:
             return make_print(data.items[place].id, data.waveforms[place], rate)
-        except AudioError:
-            return np.zeros(0, PRINT)
+        except AudioError as error:
+            return str(error)
 
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         mine = list(pool.map(one, range(group.rank, len(data.items), group.size)))
-    return np.concatenate([np.zeros(0, PRINT), *group.gather(mine)])
+    found = group.gather(mine)
+    unreadable = [error for error in found if isinstance(error, str)]
+    if len(unreadable) > data.tolerated:
+        raise too_many_unreadable(unreadable, data.tolerated)
+    return np.concatenate([np.zeros(0, PRINT), *(one for one in found if not isinstance(one, str))])
+
+
+def _kept(folder: Path) -> Heard | None:
+    """What a run folder remembers; None where it has neither the file nor a model."""
+    if (heard := _read(folder / FILE)) is not None or not (folder / MODEL_NAME).exists():
+        return heard
+    heard = load_model(folder).heard  # that of the start is in it too, and of that model nothing else may be left
+    return {name: one for name, one in heard.items() if name != "tune"} or None
 
 
 def _read(file: Path) -> Heard | None:
@@ -83,7 +101,7 @@ def _read(file: Path) -> Heard | None:
         return None
     except (ValueError, AttributeError):
         raise TrainingError(
-            f"{file}: damaged; without it, the recordings are read again when the run goes on"
+            f"{file}: damaged; without it, what the run's model remembers is taken when the run goes on"
         ) from None
     return heard
 

@@ -247,6 +247,8 @@ def _set_up(
         raise TrainingError("no training utterance is left")
     for files in data.sounds.given:
         journal.say(str(files))
+    if config.augment.tone_db and config.features.normalize == "utterance":
+        journal.say("augment.tone_db changes nothing: features.normalize=utterance takes another tone colour off again")
     tolerated = config.batches.unreadable
     training = SpeechData(selection.kept, config, normalizer, tokenizer, data.sounds, tolerated)
     validation = SpeechData(data.valid, config, normalizer, None, data.sounds)

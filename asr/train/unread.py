@@ -149,7 +149,7 @@ class Unread:
         what = f"the {'loss' if culprits else 'gradient'} of {', '.join((culprits or everyone)[:5])} is not finite"
         return (
             f"step {step.number}: {what}. Listen to these recordings, and try `asr check` (a text too long "
-            "for its audio has no finite loss): once they are mended, the same command with --resume goes on from the "
-            "last checkpoint. If they are sound, lower train.lr or train.clip, or set train.bf16=off, with another "
-            "--out; train.init_from can name this run there, to start from its best epoch."
+            "for its audio has no finite loss). Mend them or leave them out; if they are sound, lower train.lr or "
+            "train.clip, or set train.bf16=off. Either way train with another --out; train.init_from can name this run "
+            "there, to start from its best epoch."
         )

@@ -257,6 +257,12 @@ def test_start_from_a_model_of_another_alphabet(saved, texts, new):
     assert all(torch.equal(now[name], given[name]) for name in start.taken if name not in before)
 
 
+def test_another_stride_is_said(saved):
+    other = make(subsample=[{"channels": 8, "kernel": 3, "stride": 5}])
+    start = initialise_from(other.model, other.tokenizer, saved)
+    assert start.left == () and start.layers == ("strides [1] instead of [5]",)
+
+
 def test_what_no_shape_tells_of_the_layers_is_said(saved):
     content = make(seed=5, activation="gelu")
     start = initialise_from(content.model, content.tokenizer, saved)

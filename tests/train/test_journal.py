@@ -87,6 +87,16 @@ def test_lines_after_the_checkpoint_are_cut(tmp_path):
     assert sorted(path.name for path in tmp_path.iterdir()) == ["log.jsonl", "tensorboard"]
 
 
+def test_a_sitting_of_which_no_step_is_left_is_cut_too(tmp_path):
+    for number, (step, steps) in enumerate([(0, range(1, 3)), (0, range(1, 5)), (4, range(5, 6)), (4, range(5, 7))]):
+        with Journal(tmp_path, step) as journal:
+            journal.sitting({"step": step, "number": number})
+            for one in steps:
+                journal.step({"step": one, "epoch": 1, "loss": 1.0, "audio_per_second": 1.0}, 0.5, 1.0)
+    sittings = [record for record in read_log(tmp_path / "log.jsonl") if record["kind"] == "sitting"]
+    assert [record["number"] for record in sittings] == [1, 3]
+
+
 def test_a_new_run_starts_with_an_empty_log(tmp_path):
     log_steps(tmp_path, 0, range(1, 3))
     log_steps(tmp_path, 0, range(1, 2))

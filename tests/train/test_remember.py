@@ -10,10 +10,11 @@ from asr.audio import read_audio
 from asr.data.dataset import SpeechData
 from asr.data.manifest import read_dataset, read_manifest
 from asr.data.prints import from_json, known, make_print, speaker_hashes
-from asr.errors import TrainingError
+from asr.errors import AudioError, TrainingError
 from asr.model.file import load_model
 from asr.text import Normalizer
 from asr.train.group import Group
+from asr.train.journal import read_log
 from asr.train.remember import FILE, remember, take
 from asr.train.run import train
 
@@ -62,7 +63,27 @@ def test_a_run_that_goes_on_takes_what_was_kept(finished, tones, settings, tmp_p
         train(settings(train={"epochs": 3}), tones, run, resume=True)
     (run / FILE).unlink()
     train(settings(train={"epochs": 3}), tones, run, resume=True)
-    assert load_model(run).heard == load_model(finished).heard
+    assert load_model(run).heard == heard  # by the model, from before the file was lost
+
+
+def test_a_run_that_lost_what_it_kept_takes_what_its_model_remembers(finished, tones, corpus, settings, tmp_path):
+    other = corpus(tmp_path / "other", [item.text[::-1] for item in read_manifest(tones / "train.jsonl")], ["ab"])
+    run = tmp_path / "run"
+    train(settings(train={"epochs": 1, "init_from": str(finished)}), other, run)
+    before = load_model(run).heard
+    (run / FILE).unlink()
+    train(settings(train={"epochs": 2, "init_from": str(finished)}), other, run, resume=True)
+    assert load_model(run).heard == before
+
+
+@pytest.mark.parametrize("split", ["train", "valid"])
+def test_what_cannot_be_read_is_said_before_the_first_step(corpus, settings, tmp_path, split):
+    folder = corpus(tmp_path / "data", ["ab", "ba", "ca"], ["cd", "da"])
+    (folder / "audio" / f"{split}-1.wav").write_bytes(b"RIFF")
+    config = settings(batches={"cache_mb": 0, "unreadable": 0 if split == "train" else 1}, features={})
+    with pytest.raises(AudioError, match=rf"{split}-1\.wav"):
+        train(config, folder, tmp_path / "run")
+    assert not read_log(tmp_path / "run" / "log.jsonl")
 
 
 def test_a_start_from_another_model_has_heard_what_that_heard(finished, tones, corpus, settings, tmp_path):

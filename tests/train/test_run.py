@@ -149,8 +149,9 @@ def test_other_settings_are_refused_and_shown(run, tones, settings):
     assert "train.seed" not in message
 
 
-def test_workers_threads_and_epochs_may_change(run, tones, settings):
+def test_workers_threads_and_epochs_may_change(run, tones, settings, capsys):
     train(settings(batches={"workers": 1}, train={"epochs": 3, "threads": 2}), tones, run, resume=True)
+    assert "3 epochs instead of 2: the learning rate goes on from 0.0025 instead of 0.0001" in capsys.readouterr().err
     assert [record["epoch"] for record in read_log(run / "log.jsonl") if record["kind"] == "epoch"] == [1, 2, 3]
     assert "epochs: 3" in (run / "config.yaml").read_text()
     assert "train.epochs: 3 -> 2" in refused(TrainingError, settings(train={"epochs": 2}), tones, run, resume=True)
@@ -319,6 +320,14 @@ def test_what_is_left_out_is_said(corpus, settings, tmp_path, capsys):
     assert "left out 1 of 3 training utterances with an empty transcript: train-2" in err
     assert "left out 1 of 3" in err and "more tokens than the model has steps" in err and "train-0" in err
     assert load_model(tmp_path / "run").training["train_utterances"] == 2
+
+
+def test_a_tone_that_is_taken_off_again_is_said(corpus, settings, tmp_path, capsys):
+    folder = corpus(tmp_path / "data", ["ab", "ba"], ["cd"])
+    for normalize, told in (("utterance", True), ("corpus", False)):
+        config = settings(train={"epochs": 1}, augment={"tone_db": 3}, features={"normalize": normalize})
+        train(config, folder, tmp_path / normalize)
+        assert ("augment.tone_db changes nothing" in capsys.readouterr().err) == told
 
 
 def test_nothing_left_is_an_error(corpus, settings, tmp_path):
