@@ -52,6 +52,7 @@ Made by `python recipes/results.py` from the reports and texts in `recipes/*/res
 - Where rows are compared, it is run by run of one name: seed 1 with seed 1. The errors of several are added up; the
   interval and p are over utterances, and say nothing of other seeds or speakers. The difference of each run stands
   below, and is a cross in the pictures.
+- Times are those of training steps; validation, and writing checkpoints, come on top.
 - WER and CER are pooled over utterances, both sides normalised alike (the report of each run says how).
 - Each run's `hypotheses.jsonl` holds the reference and what was recognised for each utterance of the test set, so that
   it can be scored again, or compared with another, without training.
