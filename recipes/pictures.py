@@ -84,7 +84,7 @@ def draw_changes(changes: Sequence[Change], path: Path) -> None:
             axes.plot(change.each, [place] * len(change.each), "x", color="black", markersize=5, zorder=3)
     axes.axvline(0, color="black", linewidth=0.8)
     axes.set_yticks(range(len(changes)), [fill(change.title, 44) for change in changes])
-    axes.invert_yaxis()
+    axes.set_ylim(len(changes) - 0.3, -0.7)  # so that a title of three lines stays above the scale
     axes.set_xlabel("test WER, points more or less")
     axes.grid(alpha=0.3, axis="x")
     figure.savefig(path, dpi=120, metadata={"Software": None})
