@@ -69,8 +69,8 @@ def _rates(items: Sequence[UtteranceScore]) -> dict[str, Any]:
     counts = pooled(item.words for item in items)
     interval = wer_interval([item.words.errors for item in items], [item.words.length for item in items])
     known = counts.length > 0
-    # That a rate is anywhere between nothing and all, and beyond, is no information: two right words give 0 to 206 %.
-    telling = known and interval.high - interval.low < 1
+    # That a rate is anywhere on half of the scale is hardly information: five wrong words of ten give 24 to 76 %.
+    telling = known and interval.high - interval.low < 0.5
     return {
         "utterances": len(items),
         "wer": counts.rate,

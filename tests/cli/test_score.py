@@ -54,6 +54,18 @@ def test_durations_that_are_none_are_not_known(run_asr, files):
     assert report["splits"]["odd"]["audio_seconds"] is None
 
 
+def test_groups_of_enough_words_have_intervals(run_asr, files):
+    ids = range(40)
+    said = [json.dumps({"id": f"u{n}", "text": "one two three", "accent": "north" if n % 2 else "south"}) for n in ids]
+    (files / "many.jsonl").write_text("\n".join(said) + "\n", encoding="utf-8")
+    heard = [f"u{n} one {'too' if n == 1 else 'two'} three" for n in ids]
+    (files / "many.txt").write_text("\n".join(heard) + "\n", encoding="utf-8")
+    run_asr("score", files / "many.jsonl", files / "many.txt", "--out", files / "out", "--by", "accent")
+    north, south = json.loads((files / "out/report.json").read_text())["splits"]["many"]["groups"]["accent"]
+    assert north["wer_ci95"][0] < 1 / 60 < north["wer_ci95"][1] < 0.2
+    assert south["wer_ci95"][0] == 0 < south["wer_ci95"][1] < 0.1
+
+
 def test_texts_that_are_the_references_own_are_noticed(run_asr, files):
     (files / "copy.json").write_text("\n" + REFERENCES, encoding="utf-8")
     run = run_asr("score", files / "test.jsonl", files / "copy.json", "--out", files / "out")

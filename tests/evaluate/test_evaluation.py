@@ -244,8 +244,8 @@ def test_groups_by_any_field_of_the_manifest(parrot, tmp_path):
         (None, 0, 2),
         ("0", 0, 4),
     ]
-    assert found[0]["wer_ci95"][0] <= 0.75 < found[0]["wer_ci95"][1] < 1
-    assert [group["ci_method"] for group in found[1:]] == ["too few words"] * 2 and found[1]["wer_ci95"] is None
+    assert {group["ci_method"] for group in found} == {"too few words"}
+    assert {group["wer_ci95"] for group in found} == {None}
     assert "### By room" in text and "| (unknown) | 0.00 | too few |" in text
     assert records[1]["by"] == {"room": "1"} and records[4]["by"] == {"room": None}
     with pytest.raises(ManifestError, match="no utterance has a field accent to group by; there are room, speaker"):

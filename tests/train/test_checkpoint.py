@@ -60,7 +60,7 @@ def test_a_progress_starts_at_nothing():
     assert dataclasses.asdict(Progress()) == {
         "epoch": 0, "epoch_step": 0, "step": 0, "loss": 0.0, "best_epoch": -1, "best_cer": float("inf"),
         "average_cer": float("inf"), "stale": 0, "drops": 0, "seconds": 0.0, "started_from": "",
-        "unreadable": [],
+        "unreadable": [], "epochs": 0,
     }  # fmt: skip
 
 

@@ -181,7 +181,7 @@ def test_numbers_that_are_not_finite_stop_the_run_and_name_the_utterances(place,
     message = str(error.value)
     assert batch.ids[1] in message
     assert (batch.ids[0] in message) == (place == "gradient")  # whose fault a gradient is cannot be told
-    assert "train.lr" in message and "--resume" in message and "\n" not in message
+    assert "train.lr" in message and "another --out" in message and "\n" not in message
     assert all(torch.equal(before[name], value) for name, value in trainer.model.state_dict().items())
 
 

@@ -151,7 +151,7 @@ def test_other_settings_are_refused_and_shown(run, tones, settings):
 
 def test_workers_threads_and_epochs_may_change(run, tones, settings, capsys):
     train(settings(batches={"workers": 1}, train={"epochs": 3, "threads": 2}), tones, run, resume=True)
-    assert "3 epochs instead of 2: the learning rate goes on from 0.0025 instead of 0.0001" in capsys.readouterr().err
+    assert "3 epochs instead of 2: the learning rate goes on from 0.0031 instead of 0.0001" in capsys.readouterr().err
     assert [record["epoch"] for record in read_log(run / "log.jsonl") if record["kind"] == "epoch"] == [1, 2, 3]
     assert "epochs: 3" in (run / "config.yaml").read_text()
     assert "train.epochs: 3 -> 2" in refused(TrainingError, settings(train={"epochs": 2}), tones, run, resume=True)
