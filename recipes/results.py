@@ -49,6 +49,7 @@ Made by `python recipes/results.py` from the reports and texts in `recipes/*/res
   says so: the number of epochs of `digits`, and of `fsdd` the hold-outs theo and jackson and a few official figures.
 - Several runs of a row: the mean, with the lowest and the highest beside it. The 95 % interval of a run is over its
   utterances: what another test set of the same kind might give. It does not tell how much another seed might change.
+  Reports from before 84b9e29 have it up to 0.2 points wider than later ones where errors are few (`digits`, `fsdd`).
 - Where rows are compared, it is run by run of one name: seed 1 with seed 1. The errors of several are added up; the
   interval and p are over utterances, and say nothing of other seeds or speakers. The difference of each run stands
   below, and is a cross in the pictures.
