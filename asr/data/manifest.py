@@ -81,7 +81,7 @@ def parse_line(line: bytes, folder: Path, real: Path | None = None) -> Utterance
             raise ManifestError(f'field "{key}" holds half a character (a lone surrogate)')
     if "duration" not in record:
         raise ManifestError('field "duration" is missing')
-    if (duration := seconds(record["duration"])) is None:
+    if (duration := duration_of(record["duration"])) is None:
         raise ManifestError(f'field "duration" must be seconds above 0, not {json.dumps(record["duration"]):.40}')
     speaker = record.get("speaker")
     if isinstance(speaker, bool) or not isinstance(speaker, str | int | None):
@@ -153,7 +153,7 @@ def parse_object(line: bytes) -> dict[str, Any]:
     return record
 
 
-def seconds(value: object) -> float | None:
+def duration_of(value: object) -> float | None:
     """A JSON value as a finite number above 0, or None."""
     if isinstance(value, bool) or not isinstance(value, int | float):
         return None

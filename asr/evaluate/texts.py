@@ -17,7 +17,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-from asr.data.manifest import Dataset, Utterance, half_character, parse_record, seconds
+from asr.data.manifest import Dataset, Utterance, duration_of, half_character, parse_record
 from asr.errors import ManifestError, ScoreError
 from asr.evaluate.splits import Split, file_hash
 
@@ -50,7 +50,7 @@ def read_references(path: str | Path, name: str | None = None) -> Split:
                 id=id,
                 audio=str(fields.get("audio", "")),
                 text=text,
-                duration=seconds(fields.get("duration")) or 0.0,
+                duration=duration_of(fields.get("duration")) or 0.0,
                 speaker=None if speaker is None else str(speaker),
                 extra=fields,
             )
