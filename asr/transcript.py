@@ -1,21 +1,14 @@
-"""A transcript, how words come out of aligned tokens, and the formats it is written in."""
+"""A transcript, and how words come out of aligned tokens."""
 
 from __future__ import annotations
 
-import json
 import math
-import os
-from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import groupby
-from pathlib import Path
 from typing import Any
 
-from asr.archive import without_ending
-from asr.atomic import replacing
 from asr.decode.hypothesis import TokenSpan
-from asr.errors import AsrError
 
 # Seconds by which a word starts before the first step of its first token. CTC writes a sound once it has recognised it,
 # and says blank till then: 42 to 47 ms late in the mean (benchmarks/timestamps.py, validation), most after s and th.
@@ -131,57 +124,3 @@ def overall_confidence(words: Sequence[Word]) -> float | None:
     if not words:
         return None
     return math.exp(sum(math.log(max(word.confidence, 1e-12)) for word in words) / len(words))
-
-
-def to_text(transcript: Transcript) -> str:
-    """The words and nothing else, one line."""
-    return transcript.text + "\n"
-
-
-def to_json(transcript: Transcript) -> str:
-    """Everything, as one indented JSON object."""
-    return json.dumps(transcript.to_json(), ensure_ascii=False, indent=2) + "\n"
-
-
-WRITERS: dict[str, Callable[[Transcript], str]] = {"txt": to_text, "json": to_json}
-
-
-def output_paths(stem: Path, formats: Iterable[str]) -> list[Path]:
-    """Where a transcript is written: `stem.FORMAT` for each format; a stem may hold dots of its own."""
-    return [stem.with_name(f"{stem.name}.{name}") for name in formats]
-
-
-def refuse_to_replace(stems: Iterable[Path], formats: Iterable[str]) -> None:
-    """Make sure that no transcript would take the place of a file.
-
-    Raises:
-        AsrError: One would; it may be what a human wrote.
-    """
-    formats = list(formats)
-    there = [path for stem in stems for path in output_paths(stem, formats) if path.exists()]
-    if there:
-        more = f" (and {len(there) - 1:,} more)" if len(there) > 1 else ""
-        raise AsrError(f"{there[0]}{more}: there already; --overwrite replaces it, another --out leaves it alone")
-
-
-def save(transcript: Transcript, stem: Path, formats: Iterable[str]) -> None:
-    """Write a transcript as `stem.FORMAT` in each of the formats; the folder is made."""
-    stem.parent.mkdir(parents=True, exist_ok=True)
-    formats = list(formats)
-    for name, path in zip(formats, output_paths(stem, formats), strict=True):
-        with replacing(path) as aside:
-            aside.write_text(WRITERS[name](transcript), encoding="utf-8", newline="\n")
-
-
-def output_stems(files: Sequence[Path]) -> list[Path]:
-    """Relative paths without ending for the transcripts of recordings, no two alike.
-
-    Folders below the deepest one that holds all recordings are kept, so that a/1.wav and b/1.wav stay apart; 1.wav
-    and 1.flac in one folder keep their endings, and so do all where that is not enough. Standard input is `stdin`.
-    """
-    absolute = [Path(os.path.normpath(Path("stdin" if str(file) == "-" else file).absolute())) for file in files]
-    folder = os.path.commonpath([path.parent for path in absolute])
-    names = [path.relative_to(folder) for path in absolute]
-    times = Counter(map(without_ending, names))
-    stems = [name if times[without_ending(name)] > 1 else without_ending(name) for name in names]
-    return stems if len(set(stems)) == len(set(names)) else names  # beside both, 1.wav.mp3 would be 1.wav too

@@ -1,15 +1,11 @@
-"""From aligned tokens to words, and from transcripts to files."""
-
-import json
-from dataclasses import replace
-from pathlib import Path
+"""From aligned tokens to words."""
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from asr.decode import TokenSpan
-from asr.transcript import ONSET_LEAD, Alternative, Transcript, Word, output_stems, save, to_json, to_text, words_from
+from asr.transcript import ONSET_LEAD, words_from
 
 TOKENS = ("<blank>", " ", "a", "b")
 
@@ -69,50 +65,3 @@ def test_pitfall_no_time_lies_beyond_the_audio():
 def test_no_tokens_no_words():
     assert words_from([], TOKENS, 0.1, 1.0) == ()
     assert words_from(spans("  "), TOKENS, 0.1, 1.0) == ()
-
-
-TRANSCRIPT = Transcript(
-    "x.wav", 1.23456, "ab é", 0.91239, (Word("ab", 0.0204, 0.5, 1.0),), (Alternative("ab é", -0.5),)
-)
-
-
-def test_writers():
-    assert to_text(TRANSCRIPT) == "ab é\n"
-    assert json.loads(to_json(TRANSCRIPT)) == {
-        "audio": "x.wav",
-        "duration": 1.235,
-        "text": "ab é",
-        "confidence": 0.9124,
-        "words": [{"word": "ab", "start": 0.02, "end": 0.5, "confidence": 1.0}],
-        "nbest": [{"text": "ab é", "score": -0.5}],
-    }
-    assert "é" in to_json(TRANSCRIPT)
-
-
-def test_save_makes_folders_and_keeps_dots(tmp_path):
-    save(TRANSCRIPT, tmp_path / "a" / "x.1", ["txt", "json"])
-    assert sorted(path.name for path in (tmp_path / "a").iterdir()) == ["x.1.json", "x.1.txt"]
-
-
-@pytest.mark.parametrize(
-    ("files", "stems"),
-    [
-        (["a/x.wav"], ["x"]),
-        (["a/x.wav", "a/y.wav"], ["x", "y"]),
-        (["a/x.wav", "b/x.wav"], ["a/x", "b/x"]),
-        (["a/x.wav", "a/x.flac"], ["x.wav", "x.flac"]),
-        (["a/b/x.wav", "a/y.wav"], ["b/x", "y"]),
-        (["a/../x.wav", "y.wav"], ["x", "y"]),
-        (["-"], ["stdin"]),
-        (["a/x.tar@512+9", "a/x.tar@1024+7"], ["x.tar@512+9", "x.tar@1024+7"]),
-        (["a/x.tar@512+9"], ["x.tar@512+9"]),
-        (["x.wav", "x.flac", "x.wav.mp3"], ["x.wav", "x.flac", "x.wav.mp3"]),
-    ],
-)
-def test_pitfall_transcripts_never_overwrite_each_other(files, stems):
-    assert output_stems([Path(file) for file in files]) == [Path(stem) for stem in stems]
-
-
-def test_a_file_name_that_is_no_utf8_can_be_written(tmp_path):
-    save(replace(TRANSCRIPT, audio="caf\udce9.wav"), tmp_path / "x", ["json"])
-    assert json.loads((tmp_path / "x.json").read_text(encoding="utf-8"))["audio"] == "caf?.wav"

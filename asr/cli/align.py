@@ -26,7 +26,7 @@ def align(
     textfile: Annotated[Path | None, typer.Argument(metavar="[TEXTFILE]", help="What is said in it, UTF-8.")] = None,
     text: Annotated[str | None, typer.Option("--text", help="What is said in it, in place of a file.")] = None,
     format: Annotated[
-        str, typer.Option("--format", help="tsv: start, end, word, confidence a line; json: one object.")
+        str, typer.Option("--format", help="tsv (start, end, word, confidence), json, srt, vtt, ctm or textgrid.")
     ] = "tsv",
     device: Device = "auto",
 ) -> None:
@@ -40,12 +40,16 @@ def align(
     """
     if (textfile is None) == (text is None):
         raise typer.BadParameter("say what is spoken: a TEXTFILE, or --text STRING, not both", param_hint="TEXTFILE")
-    if format not in ("tsv", "json"):
-        raise typer.BadParameter(f"{format}: there are tsv, json", param_hint="--format")
     if textfile:
         from asr.decode.options import check_file
 
         check_file(textfile)
+
+    from asr.writers import WRITERS
+
+    formats = [name for name in WRITERS if name != "txt"]  # the text is known
+    if (format := format.lower()) not in formats:
+        raise typer.BadParameter(f"{format}: there are {', '.join(formats)}", param_hint="--format")
     say_compiling()
 
     from asr.corpora.common import read_text
@@ -57,8 +61,7 @@ def align(
     if format == "json":
         typer.echo(json.dumps(transcript.to_json(), ensure_ascii=False))
         return
-    for word in transcript.words:
-        typer.echo(f"{word.start:.3f}\t{word.end:.3f}\t{word.word}\t{word.confidence:.3f}")
+    typer.echo(WRITERS[format](transcript), nl=False)
 
 
 def _unheard(words: Sequence[Word]) -> list[str]:

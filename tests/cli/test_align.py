@@ -39,6 +39,12 @@ def test_json_from_a_text_file(run_asr, tiny_model, recording, text, tmp_path):
     assert record["text"] == text == " ".join(word["word"] for word in record["words"])
 
 
+def test_a_text_grid(run_asr, tiny_model, recording, text):
+    status, out, _ = run_asr("align", tiny_model, recording, "--text", text, "--format", "textgrid")
+    assert status == 0
+    assert out.startswith('File type = "ooTextFile"') and f'text = "{text.split()[0]}"' in out
+
+
 def test_words_that_are_not_heard_are_named(run_asr, tiny_model, recording, text, monkeypatch):
     monkeypatch.setattr("asr.cli.align.NOT_HEARD", 1.1)
     status, out, err = run_asr("align", tiny_model, recording, "--text", text)
@@ -65,7 +71,7 @@ def test_only_words_that_are_not_heard_are_named_and_the_first_eight_of_many():
         (("--text", ""), "empty"),
         (("--text", "☃ 日本"), "日"),
         (("--text", "a b " * 2000), "one.wav: 2.00 s are too short for a text of 7999 characters (at least 159."),
-        (("--text", "a", "--format", "srt"), "srt"),
+        (("--text", "a", "--format", "doc"), "doc: there are json, srt"),
     ],
 )
 def test_refused_with_one_line(run_asr, tiny_model, recording, arguments, named):

@@ -90,6 +90,29 @@ def test_standard_input(run_asr, tiny_model, recordings, monkeypatch):
     assert out == run_asr("transcribe", tiny_model, recordings / "a/one.wav").out
 
 
+def test_captions_of_one_recording_go_to_standard_output(run_asr, tiny_model, recordings):
+    status, out, _ = run_asr("transcribe", tiny_model, recordings / "a/two.wav", "--format", "SRT")
+    assert status == 0
+    assert out.startswith("1\n00:00:0") and " --> " in out
+    heard = run_asr("transcribe", tiny_model, recordings / "a/two.wav").out
+    assert " ".join(" ".join(block.split("\n")[2:]) for block in out.strip().split("\n\n")) == heard.strip()
+
+
+def test_captions_of_several_recordings_need_a_folder(run_asr, tiny_model, recordings):
+    status, out, err = run_asr("transcribe", tiny_model, recordings / "a", "--format", "srt")
+    assert (status, out) == (2, "")
+    assert "srt of several recordings needs a folder, --out" in err
+
+
+def test_a_text_grid_of_each_recording(run_asr, tiny_model, recordings):
+    out = recordings / "out"
+    assert run_asr("transcribe", tiny_model, recordings, "--format", "textgrid,ctm", "--out", out).status == 0
+    files = sorted(path.relative_to(out).as_posix() for path in out.rglob("*.*"))
+    assert files == [f"{stem}.{ending}" for stem in ("a/one", "a/two", "b/one") for ending in ("TextGrid", "ctm")]
+    assert "xmax = 2.000\n" in (out / "a/two.TextGrid").read_text(encoding="utf-8")
+    assert (out / "a/two.ctm").read_text(encoding="utf-8").startswith("two 1 ")
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
