@@ -17,12 +17,12 @@ import soxr
 import torch
 from torch import Tensor
 
-from asr.audio import read_audio
+from asr.audio import LOUDEST, read_audio
 from asr.decode.confidence import confidences, evidence
 from asr.decode.hypothesis import Hypothesis
 from asr.decode.options import Chosen, DecodingOptions, choose_decoder
-from asr.decode.profile import DecodingProfile
-from asr.device import choose_device
+from asr.decode.profile import NBEST, DecodingProfile
+from asr.device import choose_device, without_tf32
 from asr.errors import AudioError, TextError
 from asr.model.file import ModelFile, load_model
 from asr.transcript import Alternative, Transcript, Word, overall_confidence, words_from
@@ -222,7 +222,7 @@ class Recognizer:
         profile = self.decoding.profile
         if not (profile and profile.calibration and words):
             return words
-        found = evidence([word.confidence for word in words], nbest, self.decoding.lm)
+        found = evidence([word.confidence for word in words], nbest[:NBEST], self.decoding.lm)
         sure = confidences(found, profile.calibration).tolist()
         return tuple(replace(word, confidence=one) for word, one in zip(words, sure, strict=True))
 
@@ -245,7 +245,7 @@ class Recognizer:
             padded = torch.zeros(len(places), int(lengths.max()))
             for row, place in zip(padded, places, strict=True):
                 row[: len(waveforms[place])] = torch.as_tensor(waveforms[place])
-            with torch.inference_mode(), torch.backends.cudnn.flags(enabled=True, allow_tf32=False):
+            with torch.inference_mode(), without_tf32():
                 log_probs, steps = self.file.model(padded.to(self.device), lengths.to(self.device))
             yield places, log_probs, steps
 
@@ -273,13 +273,8 @@ def _plan(frames: Sequence[int], batch_frames: int) -> list[list[int]]:
 
 
 def _resampled(samples: npt.ArrayLike, rate: float, sample_rate: int) -> Waveform:
-    """Samples as float32 mono at another rate; integers are scaled to [-1, 1]."""
-    try:
-        given = np.asarray(samples)
-        scale = np.iinfo(given.dtype).max + 1.0 if np.issubdtype(given.dtype, np.integer) else 1.0
-        waveform = given.astype(np.float32) / np.float32(scale)
-    except (TypeError, ValueError) as error:
-        raise AudioError(f"audio data: not an array of numbers: {error}") from None
+    """Samples as float32 mono at another rate; those of 8, 16 and 32 bits are scaled to [-1, 1]."""
+    waveform = _scaled(samples)
     if waveform.ndim == 2:
         if waveform.shape[1] > waveform.shape[0]:
             raise AudioError(
@@ -290,6 +285,8 @@ def _resampled(samples: npt.ArrayLike, rate: float, sample_rate: int) -> Wavefor
         raise AudioError(f"audio data: samples must be (samples,) or (samples, channels), not {waveform.shape}")
     if not np.isfinite(waveform).all():
         raise AudioError("audio data: holds samples that are NaN or infinite")
+    if len(waveform) and (peak := float(np.abs(waveform).max())) > LOUDEST:
+        raise AudioError(f"audio data: samples reach {peak:.6g}; floating-point audio must be scaled to [-1, 1]")
     if not 0 < rate < math.inf:
         raise AudioError(f"audio data: the rate must be above 0 Hz, not {rate}")
     if rate != sample_rate:
@@ -297,3 +294,27 @@ def _resampled(samples: npt.ArrayLike, rate: float, sample_rate: int) -> Wavefor
     if not len(waveform):
         raise AudioError(f"audio data: holds no sample at {sample_rate} Hz")
     return np.ascontiguousarray(waveform, dtype=np.float32)
+
+
+def _scaled(samples: npt.ArrayLike) -> Waveform:
+    """Samples as float32, full scale at 1.
+
+    Of whole numbers the type says what full scale is: a list of them, or a wider type, does not, and would be taken for
+    silence.
+    """
+    try:
+        given = np.asarray(samples)
+        waveform = given.astype(np.float32)
+    except (TypeError, ValueError) as error:
+        raise AudioError(f"audio data: not an array of numbers: {error}") from None
+    kind = given.dtype.kind + str(given.dtype.itemsize)
+    if kind == "u1":  # as in 8-bit WAV files, where silence is 128
+        return (waveform - np.float32(128)) / np.float32(128)
+    if kind in ("i1", "i2", "i4"):
+        return waveform / np.float32(np.iinfo(given.dtype).max + 1.0)
+    if given.dtype.kind != "f":
+        raise AudioError(
+            f"audio data: {given.dtype} does not say what full scale is; samples are floats in [-1, 1], int16, "
+            "int32 or of 8 bits"
+        )
+    return waveform

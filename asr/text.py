@@ -142,8 +142,9 @@ def _drop_format(text: str) -> str:
     """Text without invisible characters: soft hyphens, direction marks, byte-order marks, variation selectors.
 
     Two of them are spelling in some scripts, and stay where Unicode's rules for identifiers have them (RFC 5892,
-    appendix A): a joiner or non-joiner after a virama, a non-joiner between Arabic letters (Persian, Urdu). A
-    zero-width space separates words (Khmer, Thai), and becomes a plain one.
+    appendix A): a joiner or non-joiner after a virama, a non-joiner between Arabic letters (Persian, Urdu; also where
+    the letter before joins to nothing, and it cannot be seen: Python does not know how letters join). A zero-width
+    space separates words (Khmer, Thai), and becomes a plain one.
     """
     if text.isascii():
         return text

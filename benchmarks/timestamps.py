@@ -3,10 +3,10 @@
     python benchmarks/timestamps.py MODEL MANIFEST [--seed 0]
 
 The manifest's clips hold a word each (FSDD's spoken digits). They are shuffled, brought to one level and joined in
-fives with 0, 0.1 and 0.3 s of digital silence around each; the true text of each string is aligned, with and without
-label priors. A clip's reference edges are the first and the last 10 ms that reach -30 dB of its loudest 10 ms. Errors
-are in milliseconds, below zero where a time is too early: median and 95th percentile of their size, and their signed
-mean. "outside" counts times outside the audio, "disorder" times earlier than the one before; both must be 0.
+fives with 0, 0.1 and 0.3 s of digital silence around each; the true text of each string is aligned. A clip's reference
+edges are the first and the last 10 ms that reach -30 dB of its loudest 10 ms. Errors are in milliseconds, below zero
+where a time is too early: median and 95th percentile of their size, and their signed mean. "outside" counts times
+outside the audio, "disorder" times earlier than the one before; both must be 0.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ import torch
 
 from asr.audio import read_audio
 from asr.data.manifest import read_manifest
-from asr.decode.alignment import align, label_priors
+from asr.decode.alignment import align
 from asr.recognizer import Recognizer
 from asr.transcript import Word, words_from
 
@@ -100,20 +100,17 @@ def main() -> None:
     random.Random(arguments.seed).shuffle(utterances)
     clips = [(read_audio(utterance.audio, rate), recognizer.normalizer(utterance.text)) for utterance in utterances]
     print(f"{len(clips)} clips, seed {arguments.seed}; ms of onsets, then of offsets")
-    print(
-        f"{'gap':6} {'priors':11} {'median':>7} {'95 %':>7} {'mean':>7}   {'median':>7} {'95 %':>7} {'mean':>7}", end=""
-    )
-    print(f" {'outside':>8} {'disorder':>8}")
+    errors = f"{'median':>7} {'95 %':>7} {'mean':>7}"
+    print(f"{'gap':18} {errors}   {errors} {'outside':>8} {'disorder':>8}")
     for gap in GAPS:
         strings = [joined(clips[place : place + TOGETHER], gap, rate) for place in range(0, len(clips), TOGETHER)]
         rows = recognizer.log_probs([string.waveform for string in strings])
-        for name, priors in (("none", None), ("weight 0.5", label_priors(rows))):
-            found = []
-            for row, string in zip(rows, strings, strict=True):
-                spans = align(row, tokenizer.encode(string.text), priors=priors)
-                seconds = len(string.waveform) / rate
-                found.append(words_from(spans, tokenizer.tokens, recognizer.step_seconds, seconds))
-            line(f"{gap:<6} {name}", found, strings, rate)
+        found = []
+        for row, string in zip(rows, strings, strict=True):
+            spans = align(row, tokenizer.encode(string.text))
+            seconds = len(string.waveform) / rate
+            found.append(words_from(spans, tokenizer.tokens, recognizer.step_seconds, seconds))
+        line(f"{gap:<6}", found, strings, rate)
 
 
 if __name__ == "__main__":

@@ -13,8 +13,10 @@ import torch
 import asr
 from asr.audio import write_wav
 from asr.decode import forward_score
+from asr.decode.profile import NBEST, Calibration, DecodingProfile
 from asr.errors import AsrError, AudioError, ModelFileError
-from asr.recognizer import Recognizer
+from asr.model.file import load_model, save_model
+from asr.recognizer import Recognizer, _resampled
 from asr.transcript import ONSET_LEAD, Transcript
 
 
@@ -118,6 +120,21 @@ def test_no_words_no_confidence(recognizer):
     assert (transcript.text, transcript.words, transcript.confidence) == ("", (), None)
 
 
+def test_how_many_readings_are_asked_for_changes_no_confidence(tiny_model, waveforms, tmp_path):
+    """A word's confidence is weighed against as many as it was calibrated with."""
+    content = load_model(tiny_model)
+    tuned = DecodingProfile("", 0.0, 0.0, 64, "", 1, 0.5, Calibration(0.5, 1.0, 0.0, 0.0, 0.0))
+    content.decoding = tuned.to_json()
+    save_model(tmp_path / "model.safetensors", content)
+    found = [
+        asr.load(tmp_path, decoding=asr.DecodingOptions(beam=64, nbest=nbest)).transcribe((waveforms[3], 8000))
+        for nbest in (1, 60)
+    ]
+    assert len(found[1].nbest) > NBEST
+    assert found[0].words == found[1].words
+    assert len({word.confidence for word in found[0].words}) > 1
+
+
 def test_a_beam_stands_in_for_greedy_everywhere(tiny_model, recognizer, waveforms):
     searching = asr.load(tiny_model, decoding=asr.DecodingOptions(beam=8, nbest=3))
     for waveform in waveforms:
@@ -168,6 +185,9 @@ def test_unreadable_file_is_an_error_for_that_file_alone(recognizer, waveforms, 
         (np.zeros((2, 8000)), "more channels than samples"),
         (["a", "b"], "not an array of numbers"),
         ([[0.1], [0.1, 0.2]], "not an array of numbers"),
+        ([100, -200, 300], "int64 does not say what full scale is"),
+        (np.ones(80, np.uint16), "uint16 does not say"),
+        (np.full(80, 1234.0), "samples reach 1234; floating-point audio must be scaled"),
     ],
 )
 def test_unusable_samples(recognizer, samples, message):
@@ -186,6 +206,18 @@ def test_lists_and_tensors_are_samples_too(recognizer, waveforms):
     expected = recognizer.transcribe((waveforms[2], 8000)).text
     assert recognizer.transcribe((waveforms[2].tolist(), 8000)).text == expected
     assert recognizer.transcribe((torch.from_numpy(waveforms[2]), 8000)).text == expected
+
+
+def test_whole_numbers_are_scaled_by_their_type(waveforms):
+    scaled = {
+        np.int16: np.round(waveforms[2] * 2**15),
+        np.int32: np.round(waveforms[2].astype(np.float64) * 2**31),
+        np.uint8: np.round(waveforms[2] * 2**7) + 128,
+    }
+    for kind, samples in scaled.items():
+        assert len(set(samples.tolist())) > 20  # it is loud enough for 8 bits
+        given = _resampled(samples.astype(kind), 8000, 8000)
+        assert given == pytest.approx(waveforms[2], abs=1 / 2**7 if kind == np.uint8 else 1 / 2**14)
 
 
 def test_many_are_read_as_they_are_needed(recognizer, babble):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -21,25 +21,16 @@ LogProbs = Tensor | npt.NDArray[Any]
 _STRETCH = 1024  # steps; memory is 2 MB for the moves of one, and 8 bytes for each state and stretch
 
 
-def align(
-    log_probs: LogProbs,
-    tokens: Sequence[int],
-    blank: int = 0,
-    priors: npt.NDArray[np.float64] | None = None,
-    prior_weight: float = 0.5,
-) -> tuple[TokenSpan, ...]:
+def align(log_probs: LogProbs, tokens: Sequence[int], blank: int = 0) -> tuple[TokenSpan, ...]:
     """Where each token of a text stands on the most probable of its alignments.
 
     Args:
         log_probs: (steps, tokens) normalised natural logarithms.
         tokens: The text, without blanks.
         blank: Number of the blank.
-        priors: (tokens,) natural logarithms of how frequent each token is among the steps (`label_priors`). CTC says
-            blank wherever it may, and so it says tokens late and shortly; taking the priors away evens that out.
-        prior_weight: What the priors are multiplied by before they are taken away.
 
     Returns:
-        A span a token, in order and without overlap. Their scores are of `log_probs` as given.
+        A span a token, in order and without overlap.
 
     Raises:
         DecodeError: The text does not fit the steps, or no alignment is possible, or bad input.
@@ -52,43 +43,13 @@ def align(
     needed = steps_needed(labels.tolist())
     if needed > len(values):
         raise DecodeError(f"a text of {len(labels)} tokens needs {needed} steps or more, and there are {len(values)}")
-    shifted = values
-    if priors is not None:
-        if np.shape(priors) != (values.shape[1],) or np.isnan(priors).any():
-            raise DecodeError(f"priors must be {values.shape[1]} natural logarithms, one a token")
-        shifted = values - prior_weight * np.maximum(priors, math.log(1e-8))
-    starts, ends, score = _viterbi(shifted, labels, blank)
+    starts, ends, score = _viterbi(values, labels, blank)
     if score == -math.inf:
         raise DecodeError("the text does not fit: each of its alignments has a step of probability zero")
     return tuple(
         TokenSpan(token, start, end, float(values[start:end, token].mean()))
         for token, start, end in zip(labels.tolist(), starts.tolist(), ends.tolist(), strict=True)
     )
-
-
-def label_priors(log_probs: Iterable[LogProbs]) -> Floats:
-    """Natural logarithms of the mean probability of each token over all steps of some utterances.
-
-    Args:
-        log_probs: (steps, tokens) of each utterance.
-
-    Returns:
-        (tokens,)
-
-    Raises:
-        DecodeError: There is no step.
-    """
-    total: Floats | None = None
-    steps = 0
-    for rows in log_probs:
-        values = np.exp(as_float64(rows))
-        total = values.sum(axis=0) if total is None else total + values.sum(axis=0)
-        steps += len(values)
-    if total is None or not steps:
-        raise DecodeError("priors need at least one step")
-    with np.errstate(divide="ignore"):
-        logarithms: Floats = np.log(total / steps)
-    return logarithms
 
 
 def _tensor(values: Floats) -> Tensor:

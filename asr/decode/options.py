@@ -216,6 +216,8 @@ def _beam(options: DecodingOptions, tokenizer: Tokenizer, profile: DecodingProfi
         named = ", ".join(decoder.unspellable[:3])
         notes.append(f"{len(decoder.unspellable):,} words of the lexicon cannot be written by this model: {named}")
     hotwords = read_hotwords(options.hotwords) if options.hotwords else {}
+    if boundary == "" and (phrases := [phrase for phrase in hotwords if " " in phrase]):
+        notes.append(f"each recording is one word here, so phrases are never heard: {', '.join(phrases[:3])}")
     return Chosen(decoder, options.nbest, hotwords, tuned, tuple(notes), options.threads)
 
 
@@ -224,9 +226,18 @@ def word_boundary(tokenizer: Tokenizer, lm: NgramModel | None, words: Sequence[s
 
     An alphabet without a space is that of a language without spaces, or of recordings of single words. A lexicon, or a
     language model of words, tells which.
+
+    Raises:
+        AsrError: The language model is of characters, and the tokens are pieces of several.
     """
     one_word = words is not None or (lm is not None and not lm.characters)
-    return "" if tokenizer.word_boundary is None and one_word else tokenizer.word_boundary
+    boundary = "" if tokenizer.word_boundary is None and one_word else tokenizer.word_boundary
+    if lm and boundary is None and max(map(len, tokenizer.tokens[1:])) > 1:
+        raise AsrError(
+            "this model writes pieces of several characters and no spaces, so a language model of characters cannot "
+            "judge its texts: train with text.units=characters"
+        )
+    return boundary
 
 
 def _not_as_tuned(options: DecodingOptions, words: Iterable[str] | None, tuned: DecodingProfile) -> list[str]:
@@ -294,11 +305,16 @@ def read_hotwords(path: str | Path) -> dict[str, float]:
     """
     boosts: dict[str, float] = {}
     for number, line in _lines(path):
-        phrase, _, boost = line.partition("\t")
+        phrase, _, said = line.partition("\t")
         try:
-            boosts[" ".join(phrase.split())] = float(boost) if boost.strip() else HOT
+            boost = float(said) if said.strip() else HOT
         except ValueError:
-            raise TextError(f"{path}, line {number}: a boost is a number, not {boost.strip()!r}") from None
+            boost = math.nan
+        if math.isnan(boost):
+            raise TextError(f"{path}, line {number}: a boost is a number, not {said.strip()!r}")
+        if not phrase.strip():
+            raise TextError(f"{path}, line {number}: there is no phrase before the tab")
+        boosts[" ".join(phrase.split())] = boost
     return boosts
 
 
@@ -310,7 +326,7 @@ def _lines(path: str | Path) -> list[tuple[int, str]]:
         raise TextError(f"{path}: not UTF-8") from None
     except OSError as error:
         raise TextError(f"{path}: {(error.strerror or 'cannot be read').lower()}") from None
-    return [(number, line) for number, line in enumerate(text.splitlines(), start=1) if line.strip()]
+    return [(number, line) for number, line in enumerate(text.split("\n"), start=1) if line.strip()]
 
 
 def _named(name: str) -> str:

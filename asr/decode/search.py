@@ -1,4 +1,4 @@
-"""CTC prefix beam search, compiled (Graves 2012, section 7.5.3; Hannun et al. 2014).
+"""CTC prefix beam search, compiled (Graves 2012, section 7.5.2; Hannun et al. 2014).
 
 A prefix carries the summed probability of all alignments that read so, in two parts: those that end in a blank and
 those that end in its last token, for only after a blank can the same token come again. Scores of a language model or

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from asr.decode import DecodeError, GreedyDecoder, align
-from asr.decode.alignment import _viterbi, label_priors
+from asr.decode.alignment import _viterbi
 
 
 def path_score(log_probs, spans):
@@ -30,11 +30,11 @@ def test_is_the_best_of_all_alignments(seed, steps, size):
         assert path_score(values, spans) == pytest.approx(best_alignment(values, text), abs=1e-9)
 
 
-@given(st.integers(0, 10**6), st.integers(1, 60), st.booleans(), st.data())
-def test_is_complete_and_in_order(seed, steps, with_priors, data):
+@given(st.integers(0, 10**6), st.integers(1, 60), st.data())
+def test_is_complete_and_in_order(seed, steps, data):
     values = random_log_probs(seed, steps, 5)
     text = data.draw(st.lists(st.integers(1, 4), max_size=steps // 2))
-    spans = align(values, text, priors=label_priors([values]) if with_priors else None)
+    spans = align(values, text)
     assert [span.token for span in spans] == text
     edges = [edge for span in spans for edge in (span.start, span.end)]
     assert edges == sorted(edges) and all(span.start < span.end for span in spans)
@@ -86,17 +86,6 @@ def test_a_greedy_text_stands_where_it_was_decoded():
     ]
 
 
-def test_priors_lengthen_what_blanks_had_cut_short():
-    values = torch.full((12, 2), 0.1)
-    values[:, 0] = 0.9
-    values[3:8, 1], values[3:8, 0] = 0.4, 0.6  # said for five steps, and the blank a little surer throughout
-    values[5, 1], values[5, 0] = 0.9, 0.1
-    plain = align(values.log(), [1])
-    evened = align(values.log(), [1], priors=label_priors([values.log()]), prior_weight=1.0)
-    assert (plain[0].start, plain[0].end) == (5, 6)
-    assert (evened[0].start, evened[0].end) == (3, 8)
-
-
 def test_silence_has_no_spans():
     assert align(random_log_probs(1, 4, 3), []) == ()
 
@@ -121,7 +110,3 @@ def test_impossible_texts_and_bad_input_are_refused():
         align(certain, [2])
     with pytest.raises(DecodeError, match="raw scores"):
         align(torch.ones(3, 3) * 5, [1])
-    with pytest.raises(DecodeError, match="priors must be 3"):
-        align(certain, [1], priors=np.zeros(2))
-    with pytest.raises(DecodeError, match="at least one step"):
-        label_priors([])

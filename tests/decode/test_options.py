@@ -8,6 +8,7 @@ from asr.decode.greedy import GreedyDecoder
 from asr.decode.options import DecodingOptions, choose_decoder, read_hotwords, read_words, words_id
 from asr.decode.profile import Calibration, DecodingProfile
 from asr.errors import AsrError, TextError
+from asr.pieces import PieceTokenizer
 from asr.text import Tokenizer
 
 ARPA = """\\data\\
@@ -162,6 +163,25 @@ def test_an_empty_lexicon_and_a_boost_that_is_no_number(tmp_path):
         read_words(tmp_path / "empty")
     with pytest.raises(TextError, match=r"line 4.*much"):
         read_hotwords(tmp_path / "hot")
+    for line, said in (("\t4.5", "line 2: there is no phrase"), ("two\tnan", "line 2: a boost is a number, not 'nan'")):
+        (tmp_path / "hot").write_text(f"one\x85\n{line}\n", encoding="utf-8")  # NEL ends no line
+        with pytest.raises(TextError, match=said):
+            read_hotwords(tmp_path / "hot")
+
+
+def test_pieces_of_a_script_without_spaces_take_no_language_model_of_characters(lm):
+    lm.write_text(ARPA.replace("one", "猫").replace("two", "犬"), encoding="utf-8")
+    pieces = PieceTokenizer.learn(["猫猫犬", "犬猫犬猫"], 4)
+    assert max(map(len, pieces.tokens[1:])) > 1
+    with pytest.raises(AsrError, match="pieces of several characters"):
+        choose_decoder(DecodingOptions(lm=lm), pieces, None)
+
+
+def test_phrases_of_hot_words_are_told_where_each_recording_is_a_word(lm, tmp_path):
+    (tmp_path / "hot").write_text("one two\none\n")
+    single = Tokenizer.build(["one", "two"])
+    notes = choose_decoder(DecodingOptions(lm=lm, hotwords=tmp_path / "hot"), single, None).notes
+    assert notes[-1] == "each recording is one word here, so phrases are never heard: one two"
 
 
 @pytest.mark.parametrize("name", ["beam", "nbest", "threads"])
