@@ -148,12 +148,14 @@ def _compare_split(names: tuple[str, str], first: Evaluation, second: Evaluation
     scores = [_score(keys, part) for part in records]
     pairs = list(zip(*(one.per_utterance for one in scores), strict=True))
     changed = sorted(pairs, key=lambda pair: -abs(_change(pair)))[:examples]
-    fields = dict.fromkeys(["speaker", *(field for record in records[0].values() for field in record.get("by", {}))])
+    fields = dict.fromkeys(
+        ["speaker", *(by for part in records for record in part.values() for by in record.get("by", {}))]
+    )
     return {
         **_rates(pairs),
         "each": [_alone(one) for one in scores],
         "matched_pairs": _matched_pairs(scores),
-        "groups": {field: _by(field, records[0], pairs) for field in fields},
+        "groups": {field: _by(field, records, pairs) for field in fields},
         "changed": [_example(pair) for pair in changed if _change(pair)],
     }
 
@@ -217,13 +219,13 @@ def _matched_pairs(scores: Sequence[Score]) -> dict[str, Any]:
     return {**found._asdict(), "z": found.z if math.isfinite(found.z) else None}
 
 
-def _by(field: str, records: dict[str, dict[str, Any]], pairs: Sequence[Both]) -> list[dict[str, Any]]:
-    """The difference in each group; the largest first."""
+def _by(field: str, records: Sequence[dict[str, dict[str, Any]]], pairs: Sequence[Both]) -> list[dict[str, Any]]:
+    """The difference in each group, as either evaluation names them; the largest first."""
 
     def value(pair: Both) -> str | None:
-        record = records[pair[0].id]
-        found = record.get("speaker") if field == "speaker" else record.get("by", {}).get(field)
-        return None if found is None else str(found)
+        both = (part[pair[0].id] for part in records)
+        known = (one.get("speaker") if field == "speaker" else one.get("by", {}).get(field) for one in both)
+        return next((str(found) for found in known if found is not None), None)
 
     parts = [{"value": key, **_rates(part)} for key, part in grouped(pairs, value).items()]
     return sorted(parts, key=lambda part: (-abs(part["difference"] or 0.0), part["value"] or ""))

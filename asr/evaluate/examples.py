@@ -112,7 +112,7 @@ def _make(recognizer: Recognizer, result: Result, utterance: Utterance, item: Ut
     seconds = len(waveform) / rate
     return Example(
         seconds=seconds,
-        cut=utterance.duration > LONGEST,
+        cut=result.durations.get(item.id, utterance.duration) > LONGEST,
         sound=_mp3(waveform, rate),
         picture=_png(_features(recognizer, waveform)),
         step_seconds=recognizer.step_seconds,

@@ -253,6 +253,6 @@ def _cell(text: str) -> str:
     return text.replace("|", "\\|")
 
 
-def percent(rate: float | None) -> str:
+def percent(rate: float | None, digits: int = 2) -> str:
     """A rate for people; n/a where there is none."""
-    return "n/a" if rate is None else f"{100 * rate:.2f}"
+    return "n/a" if rate is None else f"{100 * rate:.{digits}f}"

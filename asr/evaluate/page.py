@@ -17,7 +17,7 @@ from markupsafe import Markup
 from asr.atomic import replacing
 from asr.errors import AudioError
 from asr.evaluate.examples import LONGEST, Example, Examples
-from asr.evaluate.markdown import EXPLAINED, interval, kaldi, trained
+from asr.evaluate.markdown import EXPLAINED, interval, kaldi, percent, trained
 from asr.evaluate.notes import notes
 from asr.evaluate.report import Result
 from asr.evaluate.seen import heard_in_training, warnings
@@ -52,7 +52,7 @@ def render(report: dict[str, Any], results: Sequence[Result], examples: Examples
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters |= {"percent": _percent, "how_long": how_long, "counted": counted}
+    environment.filters |= {"percent": percent, "how_long": how_long, "counted": counted}
     environment.filters |= {"kaldi": kaldi, "warnings": warnings, "notes": notes}
     environment.filters |= {"interval": interval, "heard_in_training": heard_in_training}
     scripts = {name.removesuffix(".js"): _asset(name) for name in _SCRIPTS}
@@ -137,7 +137,3 @@ def _example(example: Example | AudioError) -> dict[str, Any]:
         "picture": base64.b64encode(example.picture).decode(),
         "words": [[word.word, round(word.start, 3), round(word.end, 3), word.right] for word in example.words],
     }
-
-
-def _percent(rate: float | None, digits: int = 2) -> str:
-    return "n/a" if rate is None else f"{100 * rate:.{digits}f}"

@@ -23,6 +23,7 @@ from asr.outputs import require_folder, spare_inputs
 from asr.program import program
 from asr.score import Counts, Score, UtteranceScore, wer_interval
 from asr.score.calibration import Reliability
+from asr.score.interval import bootstrapped
 from asr.score.wer import pooled
 from asr.transcript import Word
 
@@ -270,15 +271,19 @@ def _intervals(result: Result) -> dict[str, Any]:
         "wer_ci95": [overall.low, overall.high] if result.score.words else None,
         "ci_method": overall.method,
         "wer_ci95_by_speaker": None,
-        "ci_by_speaker_method": "too few speakers",
     }
     names = {utterance.id: utterance.speaker for utterance in result.split.utterances}
-    parts = grouped(result.score.per_utterance, lambda item: names[item.id])
-    speakers = [pooled(item.words for item in items) for name, items in parts.items() if name is not None]
-    if len(speakers) >= _MIN_SPEAKERS and result.score.words:
-        interval = wer_interval([c.errors for c in speakers], [c.length for c in speakers], units="speakers")
-        fields |= {"wer_ci95_by_speaker": [interval.low, interval.high], "ci_by_speaker_method": interval.method}
-    return fields
+    parts = grouped(items, lambda item: names[item.id])
+    speakers = [pooled(item.words for item in part) for part in parts.values()]
+    if None in parts and len(parts) > 1:
+        return fields | {"ci_by_speaker_method": "not every speaker is known"}
+    if len(speakers) < _MIN_SPEAKERS or not result.score.words:
+        return fields | {"ci_by_speaker_method": "too few speakers"}
+    # With few errors one cannot see how much speakers differ, and there is no general figure to assume.
+    interval = bootstrapped([c.errors for c in speakers], [c.length for c in speakers], units="speakers")
+    if interval is None:
+        return fields | {"ci_by_speaker_method": "too few errors"}
+    return fields | {"wer_ci95_by_speaker": [interval.low, interval.high], "ci_by_speaker_method": interval.method}
 
 
 def _frequent_errors(score: Score) -> dict[str, list[list[Any]]]:

@@ -8,6 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from asr.archive import size
 from asr.data.prints import Prints, Waveform, make_print
 from asr.errors import AudioError, ScoreError
 from asr.evaluate.examples import make_examples
@@ -69,9 +70,12 @@ def evaluate(
             "this model does not remember what it has heard, so it cannot be strictly said what is new to it"
         )
     require_folder(Path(out))  # before hours of recognising
-    results = [_recognise(recognizer, split, batch_frames, progress) for split in splits]
-    for result in results:
-        _refuse_unreadable(result)
+    for split in splits:
+        _require_one_there(split)
+    results = []
+    for split in splits:
+        results.append(_recognise(recognizer, split, batch_frames, progress))
+        _refuse_unreadable(results[-1])
     report = build_report(by_recognizer(recognizer, batch_frames), results, extras)
     if strict and (unheard := [item for result in results for item in result.unreadable.values()]):
         raise ScoreError(
@@ -126,12 +130,20 @@ def score_texts(
     return _write(Path(out), build_report(origin, [result], extras), [result], extras)
 
 
+def _require_one_there(split: Split) -> None:
+    """Refuse a split whose disk is not mounted before the others are recognised."""
+    if split.utterances and all(size(utterance.audio) is None for utterance in split.utterances):
+        raise _none_readable(split, f"{split.utterances[0].audio}: is not there, or not all of it")
+
+
 def _refuse_unreadable(result: Result) -> None:
     """Refuse a split of which nothing could be read: 100 % errors would be said of no recording at all."""
     if result.split.utterances and len(result.unreadable) == len(result.split.utterances):
-        first = next(iter(result.unreadable.values()))
-        count = counted(len(result.unreadable), "recording")
-        raise ScoreError(f"{result.split.name}: none of its {count} can be read: {first}")
+        raise _none_readable(result.split, next(iter(result.unreadable.values())))
+
+
+def _none_readable(split: Split, first: str) -> ScoreError:
+    return ScoreError(f"{split.name}: none of its {counted(len(split.utterances), 'recording')} can be read: {first}")
 
 
 def _write(

@@ -62,7 +62,11 @@ def reliability(confidences: npt.ArrayLike, correct: npt.ArrayLike, bins: int = 
         raise ScoreError("confidences lie between 0 and 1")
     order = np.argsort(said, kind="stable")
     parts = [part for part in np.array_split(order, min(bins, len(said))) if len(part)]
-    rows = tuple(Bin(len(part), float(said[part].mean()), float(right[part].mean())) for part in parts)
+    # Words of one confidence may fall into two bins. So that it does not matter which, each gets the share of right
+    # ones among all words of its confidence.
+    _, place, ties = np.unique(said, return_inverse=True, return_counts=True)
+    shared = (np.bincount(place, right) / ties)[place]
+    rows = tuple(Bin(len(part), float(said[part].mean()), float(shared[part].mean())) for part in parts)
     ece = sum(row.words * abs(row.confidence - row.correct) for row in rows) / len(said)
     both = right.any() and not right.all()
     return Reliability(

@@ -4,7 +4,7 @@ Both heard the same sentences, so what counts is by how much they differ on each
 tests, each with a p-value: how often two equally good recognisers would differ as much as these.
 
 - Over utterances: the difference of the error rates, its interval and p-value by a bootstrap of whole utterances
-  (Bisani & Ney 2004), studentised and symmetric (Efron & Tibshirani 1993, ch. 12; Hall 1992, section 3.5). Where few
+  (Bisani & Ney 2004), studentised and symmetric (Efron & Tibshirani 1993, ch. 12; Hall 1992, section 3.6). Where few
   utterances differ, exactly, by exchanging the two recognisers' results on each in every possible way.
 - Over segments: MAPSSWE, the matched pairs of NIST's sclite (Gillick & Cox 1989). Segments are what lies between words
   that both recognised, and are taken to err independently of each other, even within one utterance: more of them than

@@ -39,29 +39,41 @@ class Interval(NamedTuple):
     method: str
 
 
-def wer_interval(errors: npt.ArrayLike, words: npt.ArrayLike, seed: int = 0, units: str = "utterances") -> Interval:
-    """95 % confidence interval for sum(errors) / sum(words).
+def wer_interval(errors: npt.ArrayLike, words: npt.ArrayLike, seed: int = 0) -> Interval:
+    """95 % confidence interval for sum(errors) / sum(words), over utterances.
 
     Args:
-        errors: (units,) errors of each utterance (or speaker).
-        words: (units,) words in its reference; may be 0.
+        errors: (utterances,) errors of each.
+        words: (utterances,) words in its reference; may be 0.
         seed: Of the resampling; equal seeds give equal intervals.
-        units: What the units are, for the description of the method.
 
     Returns:
         The interval; NaN bounds where there is no word.
     """
-    data = np.stack([np.asarray(errors, dtype=np.float64), np.asarray(words, dtype=np.float64)])
-    total_errors, total_words = data.sum(axis=1)
-    if total_words == 0:
+    if np.sum(words) == 0:
         return Interval(math.nan, math.nan, "no reference words")
-    enough = total_errors >= _MIN_ERRORS and np.count_nonzero(data[0]) >= MIN_UNITS and _unlike(data) >= MIN_UNITS
-    if enough and (found := studentised(data[0], data[1], seed)):
-        low, high = np.quantile(found.t, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
-        # The quantiles change sides: where resamples came out too high, the truth is likely to be below the estimate.
-        bounds = max(0.0, found.rate - float(high) * found.spread), found.rate - float(low) * found.spread
-        return Interval(*bounds, bootstrap_method(data.shape[1], units))
-    return wilson(data[0], data[1])
+    return bootstrapped(errors, words, seed) or wilson(np.asarray(errors, float), np.asarray(words, float))
+
+
+def bootstrapped(
+    errors: npt.ArrayLike, words: npt.ArrayLike, seed: int = 0, units: str = "utterances"
+) -> Interval | None:
+    """The interval by bootstrap-t, of utterances or of larger units; None where too few errors show too little.
+
+    Args:
+        errors: (units,) errors of each unit.
+        words: (units,) its reference words; may be 0, but not all.
+        seed: Of the resampling.
+        units: What they are, for the description of the method.
+    """
+    data = np.stack([np.asarray(errors, dtype=np.float64), np.asarray(words, dtype=np.float64)])
+    enough = data[0].sum() >= _MIN_ERRORS and np.count_nonzero(data[0]) >= MIN_UNITS and _unlike(data) >= MIN_UNITS
+    if not (enough and (found := studentised(data[0], data[1], seed))):
+        return None
+    low, high = np.quantile(found.t, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
+    # The quantiles change sides: where resamples came out too high, the truth is likely to be below the estimate.
+    bounds = max(0.0, found.rate - float(high) * found.spread), found.rate - float(low) * found.spread
+    return Interval(*bounds, bootstrap_method(data.shape[1], units))
 
 
 def _unlike(data: Array) -> int:

@@ -73,6 +73,14 @@ def test_a_difference_and_where_it_lies(evaluation):
     assert "**A has fewer" in comparison(compare(second, first))
 
 
+def test_groups_are_those_of_either_evaluation(evaluation):
+    """A report with `--by room` beside one without."""
+    plain, by_room = evaluation("plain", {3: "a"}), evaluation("by", {4: "a", 5: "b"}, by=("room",))
+    for found in (compare(plain, by_room), compare(by_room, plain)):
+        rooms = {group["value"]: group["utterances"] for group in found["splits"]["test"]["groups"]["room"]}
+        assert rooms == {"small": 30, "wide": 30}
+
+
 def test_luck_is_called_luck(evaluation):
     first, second = evaluation("first", {3: "a"}), evaluation("second", {4: "a", 5: "b"})
     found = compare(first, second)

@@ -47,7 +47,9 @@ def parrot(tiny_model) -> Parrot:
 
 
 def corpus(folder: Path, split: str, rows: list[tuple[str, str, str | None]]) -> Path:
-    """A manifest of (id, text, speaker), without audio."""
+    """A manifest of (id, text, speaker), of files that hold no audio."""
+    for key, _, _ in rows:
+        (folder / f"{key}.wav").write_text(key)
     utterances = [
         Utterance(key, str(folder / f"{key}.wav"), text, 1.0 + place, speaker)
         for place, (key, text, speaker) in enumerate(rows)
@@ -166,6 +168,19 @@ def test_pitfall_no_reference_word_gives_null_not_nan(parrot, tmp_path):
     assert "| **n/a** |" in text
 
 
+def test_no_interval_over_speakers_where_some_are_unknown_or_hardly_anything_is_wrong(parrot, tmp_path):
+    rows = [(f"u{n}", "a b c d", f"s{n % 25}" if n else None) for n in range(100)]
+    parrot.says = {f"u{n}": "a b c d" if n % 25 % 3 else "x y" for n in range(100)}
+    report, *_ = run(parrot, tmp_path / "out", corpus(tmp_path, "test", rows))
+    assert report["splits"]["test"]["ci_by_speaker_method"] == "not every speaker is known"
+    parrot.says = {f"u{n}": "a b c d" if n else "a b" for n in range(100)}
+    report, *_ = run(
+        parrot, tmp_path / "out", corpus(tmp_path, "test", [(id, text, speaker or "s0") for id, text, speaker in rows])
+    )
+    split = report["splits"]["test"]
+    assert (split["wer_ci95_by_speaker"], split["ci_by_speaker_method"]) == (None, "too few errors")
+
+
 def test_interval_over_speakers_where_there_are_enough(parrot, tmp_path):
     rows = [(f"u{n}", "a b c d", f"s{n % 25}") for n in range(100)]
     parrot.says = {f"u{n}": "a b c d" if n % 25 % 3 else "x y" for n in range(100)}
@@ -236,6 +251,7 @@ def test_texts_for_sclite(parrot, tmp_path):
 def test_groups_by_any_field_of_the_manifest(parrot, tmp_path):
     rows = [Utterance(f"u{n}", str(tmp_path / f"u{n}.wav"), "a b", 1.0, None, {"room": n % 2}) for n in range(4)]
     write_manifest(tmp_path / "test.jsonl", [*rows, Utterance("u4", str(tmp_path / "u4.wav"), "a b", 1.0)])
+    (tmp_path / "u0.wav").touch()
     parrot.says = {"u0": "a b", "u1": "a", "u2": "a b", "u3": "c", "u4": "a b"}
     report, text, records = run(parrot, tmp_path / "out", tmp_path / "test.jsonl", extras=Extras(by=("room",)))
     found = report["splits"]["test"]["groups"]["room"]
@@ -259,6 +275,14 @@ def test_a_set_of_which_nothing_can_be_read_gets_no_report(parrot, tmp_path):
     with pytest.raises(ScoreError, match=r"test: none of its 2 recordings can be read: .*lost.wav: broken"):
         evaluate(parrot, read_splits([str(test)]), tmp_path / "out")
     assert not list((tmp_path / "out").iterdir())
+
+
+def test_a_set_that_is_not_there_is_refused_before_the_others_are_recognised(parrot, tmp_path, monkeypatch):
+    splits = [corpus(tmp_path, name, [(f"{name}1", f"a b {name}", None)]) for name in ("valid", "test")]
+    (tmp_path / "test1.wav").unlink()
+    monkeypatch.setattr(Parrot, "transcribe_many", None)
+    with pytest.raises(ScoreError, match=r"test: none of its 1 recording can be read: .*test1.wav: is not there"):
+        evaluate(parrot, read_splits(map(str, splits)), tmp_path / "out")
 
 
 def test_what_cannot_be_read_is_marked_where_figures_are_copied_from(parrot, tmp_path):

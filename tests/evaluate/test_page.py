@@ -148,6 +148,10 @@ def test_of_a_long_recording_the_first_minute_is_carried(tiny_model, tmp_path):
     example = make_examples(Recognizer.load(tiny_model), [found], 1)["test", "long"]
     assert isinstance(example, Example)
     assert example.cut and example.seconds == LONGEST
+    short = replace(found, split=Split("test", tmp_path, [replace(utterance, duration=3.0)], Dataset()))
+    measured = replace(short, durations={"long": 70.0})  # the manifest was wrong
+    example = make_examples(Recognizer.load(tiny_model), [measured], 1)["test", "long"]
+    assert isinstance(example, Example) and example.cut
 
 
 def test_an_example_that_cannot_be_read_has_its_error(tiny_model):

@@ -1,11 +1,36 @@
-"""What tuning keeps on disk of a model's log-probabilities."""
+"""The search for the best settings, and what it keeps on disk of a model's log-probabilities."""
+
+from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
+import pytest
 
 import asr
 from asr.audio import write_wav
-from asr.data.manifest import Utterance
-from asr.evaluate.tune import cached_log_probs
+from asr.data.manifest import Dataset, Utterance
+from asr.evaluate.splits import Split
+from asr.evaluate.tune import NARROW, Tuner, cached_log_probs
+
+
+class Surface:
+    """A decoder with so many errors as its settings are away from the best, which a narrow beam has elsewhere."""
+
+    def __init__(self, beam: int, lm_weight: float, word_bonus: float) -> None:
+        weight, bonus = (0.5, 1.0) if beam <= NARROW else (1.0, 2.25)
+        self.errors = min(round(20 * abs(lm_weight - weight) + 10 * abs(word_bonus - bonus)), 100)
+
+    def decode_batch(self, log_probs, nbest, threads):
+        return [[SimpleNamespace(text=" ".join(["no"] * self.errors + ["a"] * (100 - self.errors)))]]
+
+
+@pytest.mark.parametrize(("beam", "best"), [(64, (1.0, 2.25)), (NARROW, (0.5, 1.0))])
+def test_a_narrow_beam_says_where_to_begin_and_the_wide_one_what_is_best(beam, best):
+    split = Split("valid", Path("valid.jsonl"), [Utterance("u", "u.wav", " ".join(["a"] * 100), 1.0)], Dataset())
+    tuner = Tuner(Surface, [], split, SimpleNamespace(normalizer=str))
+    found = tuner.search(beam)
+    assert (found.lm_weight, found.word_bonus, found.beam, found.errors) == (*best, beam, 0)
+    assert {point.beam for point in tuner.tried.values()} == {NARROW, beam}
 
 
 def test_a_recording_that_was_changed_is_gone_through_again(tiny_model, babble, tmp_path):

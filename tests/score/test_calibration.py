@@ -40,9 +40,18 @@ def test_bins_hold_all_words_in_order(words, bins):
     assert [row.confidence for row in found.bins] == sorted(row.confidence for row in found.bins)
 
 
+@given(judged, st.randoms())
+def test_the_order_of_the_words_does_not_matter(words, random):
+    """Words of one confidence may lie in two bins, and then it must not be chance which of them are the right ones."""
+    shuffled = list(words)
+    random.shuffle(shuffled)
+    first, second = (reliability(*zip(*one, strict=True)) for one in (words, shuffled))
+    assert first.ece == pytest.approx(second.ece)
+
+
 def test_saying_the_share_of_correct_words_is_worth_nothing():
-    correct = [True, True, True, False]
-    found = reliability([0.75] * 4, correct, bins=1)
+    correct = [True] * 30 + [False] * 10
+    found = reliability([0.75] * 40, correct)
     assert found.nce == pytest.approx(0, abs=1e-9)
     assert found.ece == pytest.approx(0)
     assert found.auroc == 0.5
