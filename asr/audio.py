@@ -32,12 +32,12 @@ Waveform = npt.NDArray[np.float32]
 Source = str | Path | bytes | BinaryIO
 
 # In folders these are taken for audio. The last four cannot be read: they are found to be named, not passed over.
-_READABLE = (".wav", ".flac", ".ogg", ".oga", ".opus", ".mp3", ".sph", ".aif", ".aiff", ".au")
-AUDIO_SUFFIXES = (*_READABLE, ".m4a", ".aac", ".wma", ".amr")
+_READ_SUFFIXES = (".wav", ".flac", ".ogg", ".oga", ".opus", ".mp3", ".sph", ".aif", ".aiff", ".au")
+AUDIO_SUFFIXES = (*_READ_SUFFIXES, ".m4a", ".aac", ".wma", ".amr")
 
 # Float files and lossy decoders may pass full scale by a few decibels, and are clipped. Samples this far out (+18 dB)
 # are no recording with overs but integers that somebody stored as floats: clipping them would leave only noise.
-_LOUDEST = 8.0
+LOUDEST = 8.0
 _MP3_SLACK = 2 * 1152  # samples; encoders differ in whether the frame that says how many there are counts
 _LONGEST_TAG = 4096  # bytes that may follow the sound of an MP3 unread
 # Formats in which libsndfile believes the header; in others it corrects the length, and `_cut_in_header` can tell.
@@ -196,12 +196,24 @@ def _expand(path: str | Path) -> list[Path]:
     """The audio files that one path, folder or pattern stands for."""
     given = Path(path)
     member = parse(given)
-    if str(path) == "-" or given.is_file() or (member and Path(member.shard).is_file()):
+    if str(path) == "-":
         return [given]
     if given.is_dir():
-        return [file for file in files_below(given) if file.suffix.lower() in AUDIO_SUFFIXES and file.is_file()]
-    matches = (Path(match) for match in glob.glob(str(path), recursive=True))  # noqa: PTH207 (patterns may be absolute)
-    return sorted(file for match in matches for file in ([match] if match.is_file() else _expand(match)))
+        return _audio_below(given)
+    if given.exists() or (member and Path(member.shard).is_file()):  # a file, or a pipe
+        return [given]
+    found: list[Path] = []
+    for match in map(Path, glob.glob(str(path), recursive=True)):  # noqa: PTH207 (patterns may be absolute)
+        found += _audio_below(match) if match.is_dir() else [match] if match.is_file() else []
+    return sorted(found)
+
+
+def _audio_below(folder: Path) -> list[Path]:
+    """The audio files of a folder, without those that somebody has converted: memo.m4a, not read, beside memo.wav."""
+    audio = [file for file in files_below(folder) if file.suffix.lower() in AUDIO_SUFFIXES and file.is_file()]
+    read = [file for file in audio if file.suffix.lower() in _READ_SUFFIXES]
+    converted = {file.with_suffix("") for file in read}
+    return sorted({*read, *(file for file in audio if file.with_suffix("") not in converted)})
 
 
 def _name(source: Source) -> str:
@@ -297,7 +309,7 @@ def _waveform(channels: Waveform, rate: int, sample_rate: int, name: str) -> Wav
         raise AudioError(f"{name}: holds samples that are NaN or infinite")
     waveform = channels[:, 0] if channels.shape[1] == 1 else channels.mean(axis=1)
     peak = float(np.abs(waveform).max())
-    if peak > _LOUDEST:
+    if peak > LOUDEST:
         raise AudioError(f"{name}: samples reach {peak:.6g}; floating-point audio must be scaled to [-1, 1]")
     if rate != sample_rate:
         waveform = soxr.resample(waveform, rate, sample_rate)

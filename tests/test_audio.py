@@ -1,6 +1,7 @@
 """Any audio in, the right waveform out, or one line that says what is wrong."""
 
 import io
+import os
 import re
 import struct
 import sys
@@ -342,6 +343,15 @@ def test_globs_and_files_each_once_in_the_order_given(tree):
         "e[1].wav",
     ]
     assert names(find_audio([f"{tree}/**/*.opus"]), tree) == ["sub/deep/c.opus"]
+
+
+def test_a_pipe_is_a_file_and_a_link_to_nowhere_is_none(tree):
+    os.mkfifo(tree / "pipe")
+    (tree / "gone.wav").symlink_to("nowhere")
+    assert find_audio([tree / "pipe"]) == [tree / "pipe"]
+    assert names(find_audio([f"{tree}/*.wav"]), tree) == ["b.wav", "e[1].wav"]
+    with pytest.raises(AudioError, match=r"gone.wav: no such file"):
+        find_audio([tree / "gone.wav"])
 
 
 def test_a_named_file_is_taken_whatever_its_name(tree):

@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
+from hashlib import blake2b
 from itertools import combinations
 from pathlib import Path
 
@@ -31,7 +32,7 @@ SHARDS = "shards"  # beside the manifests, the folder of the tar archives that r
 OnError = Callable[[AsrError], None]
 OnProgress = Callable[[int, int], None]  # recordings done, recordings in all
 
-_LONGEST_NAME = 100  # characters; a name of more than 255 bytes could not be written
+_LONGEST_NAME = 200  # bytes; a name of more than 255, with all that is put to it, could not be written
 
 
 def stop(error: AsrError) -> None:
@@ -210,13 +211,21 @@ def file_names(ids: Iterable[str]) -> list[str]:
     taken: set[str] = set()
     uses: Counter[str] = Counter()
     for id in ids:
-        name = base = re.sub(r"[^\w-]", "_", id)[:_LONGEST_NAME]
+        name = base = _shortened(re.sub(r"[^\w-]", "_", id), id)
         while name.casefold() in taken:
             uses[base] += 1
             name = f"{base}-{uses[base] + 1}"
         taken.add(name.casefold())
         names.append(name)
     return names
+
+
+def _shortened(name: str, id: str) -> str:
+    """A name that a file may have; what is cut off a long one, a hash of the id makes up for."""
+    if len(name.encode()) <= _LONGEST_NAME:
+        return name
+    digest = blake2b(id.encode(), digest_size=6).hexdigest()
+    return f"{name.encode()[: _LONGEST_NAME - 13].decode(errors='ignore')}-{digest}"
 
 
 def refuse_division(

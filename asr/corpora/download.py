@@ -12,6 +12,7 @@ import shutil
 import tarfile
 import urllib.error
 import urllib.request
+import zlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -122,6 +123,9 @@ def _unpack(archive: Archive, part: Path, folder: Path) -> None:
     try:
         with tarfile.open(part) as tar:
             tar.extractall(aside, filter="data")  # nothing outside of `aside`, no devices, no foreign owners
+            assert tar.fileobj
+            while tar.fileobj.read(1 << 20):  # to its very end, where the checksum of the compression stands
+                pass
         inside = aside / archive.folder
         lacking = [name for name in archive.gives if not (inside / name).exists()]
         wrong = f"no {few(lacking)} in it" if lacking else archive.check(inside)
@@ -131,7 +135,7 @@ def _unpack(archive: Archive, part: Path, folder: Path) -> None:
         for path in sorted(inside.iterdir()):
             if not (folder / path.name).exists():
                 path.replace(folder / path.name)
-    except (tarfile.TarError, EOFError, OSError) as error:
+    except (tarfile.TarError, EOFError, OSError, zlib.error) as error:  # zlib: damaged in the middle
         if isinstance(error, OSError) and error.errno is not None:
             raise  # a full disk, no permission: the archive is not to blame
         part.unlink(missing_ok=True)

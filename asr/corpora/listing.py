@@ -86,7 +86,7 @@ def from_folder(folder: Path, on_error: OnError) -> list[Recording]:
 
 def _readable_id(audio: Path, folder: Path) -> str:
     """The id of a recording; a name that is no UTF-8 could not stand in a manifest."""
-    id = _default_id(audio, folder)
+    id = default_id(audio, folder)
     if half_character(id):
         raise CorpusError(f"{str(audio)!r}: its name is not UTF-8; rename it")
     return id
@@ -113,7 +113,7 @@ def from_tables(folder: Path, tables: Table, on_error: OnError) -> list[Recordin
             audio = folder / row.audio
             found.append(
                 Recording(
-                    row.id or _default_id(audio, folder, row),
+                    row.id or default_id(audio, folder, row.start, row.end),
                     audio,
                     row.text,
                     row.speaker or None,
@@ -142,15 +142,15 @@ def _rows(path: Path, on_error: OnError) -> list[Row]:
     return read(path, on_error)
 
 
-def _default_id(audio: Path, folder: Path, row: Row | None = None) -> str:
+def default_id(audio: Path, folder: Path, start: float | None = None, end: float | None = None) -> str:
     """The path below the source folder without its suffix: unique, and the same wherever the folder lies.
 
-    A stretch has its beginning and end in milliseconds behind that.
+    A stretch, from `start` to `end` in seconds, has these in milliseconds behind that.
     """
     name = without_ending(audio.relative_to(folder) if audio.is_relative_to(folder) else audio).as_posix()
-    if row is None or row.start is None:
+    if start is None:
         return name
-    return f"{name}-{round(1000 * row.start):08d}" + (f"-{round(1000 * row.end):08d}" if row.end is not None else "")
+    return f"{name}-{round(1000 * start):08d}" + (f"-{round(1000 * end):08d}" if end is not None else "")
 
 
 def unique(recordings: Sequence[Recording], on_error: OnError) -> list[Recording]:

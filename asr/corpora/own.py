@@ -30,13 +30,14 @@ from asr.corpora.common import (
     stop,
 )
 from asr.corpora.divide import divide
-from asr.corpora.listing import Recording, Table, from_folder, from_tables, given_splits, unique
+from asr.corpora.listing import Recording, Table, default_id, from_folder, from_tables, given_splits, unique
 from asr.corpora.pieces import FOLDER, Piece, stretch, write_pieces_and_corpus
 from asr.data.manifest import Dataset, Utterance
 from asr.errors import CorpusError
 from asr.text import Normalizer, describe_characters
 
 _FEW_TEXTS = 10  # different ones; fewer in a split say nothing about other texts
+_FEW_SPEAKERS, _LITTLE = 10, 0.55  # share of the time; training should have some eight tenths
 
 
 def prepare(
@@ -95,7 +96,7 @@ def prepare(
         raise CorpusError(f"{folder}: no recording that can be used")
     given = any(recording.split for recording in found)
     owner = given_splits(found) if given else _made_splits(found, {"test": test, "valid": valid}, seed)
-    pieces = _pieces(found, held, Path(out))
+    pieces = _pieces(found, held, folder, Path(out))
     splits: dict[str, list[Utterance]] = {split: [] for split in SPLITS}
     for one in found:
         audio = str(pieces[one.id].target if one.id in pieces else one.audio)
@@ -134,6 +135,8 @@ def doubts(splits: Mapping[str, Sequence[Utterance]]) -> list[str]:
             f"Hardly any different texts: {', '.join(scarce)}. Recordings of the same few words are better divided by "
             "speaker, which takes three or more and the speaker of each recording: a column, or --speaker-from folder."
         )
+    else:
+        lines += _few_speakers(splits)
     known = set("".join(texts["train"]))
     held_out = [text for split, found in texts.items() if split != "train" for text in found]
     if strange := set("".join(held_out)) - known:
@@ -143,6 +146,20 @@ def doubts(splits: Mapping[str, Sequence[Utterance]]) -> list[str]:
             f"in {count:,} of {len(held_out):,} validation and test utterances."
         )
     return lines
+
+
+def _few_speakers(splits: Mapping[str, Sequence[Utterance]]) -> Iterator[str]:
+    """A line where a few speakers, none of them in two splits, have left little to train on."""
+    seconds = {split: sum(utterance.duration for utterance in found) for split, found in splits.items()}
+    speakers = [{utterance.speaker for utterance in found} for found in splits.values()]
+    everybody = set.union(*speakers)
+    apart = None not in everybody and len(everybody) == sum(map(len, speakers))
+    share = seconds["train"] / sum(seconds.values())
+    if apart and len(everybody) < _FEW_SPEAKERS and share < _LITTLE:
+        yield (
+            f"Training has {share:.0%} of the time, since each of {len(everybody)} speakers is in one split alone. If "
+            "texts are divided instead (leave the speakers out), it has more; figures then say nothing of new people."
+        )
 
 
 def _within(recordings: Iterable[Recording], held: Mapping[Path, float], on_error: OnError) -> Iterator[Recording]:
@@ -163,10 +180,14 @@ def _length(recording: Recording) -> float:
     return recording.end - recording.start
 
 
-def _pieces(recordings: Sequence[Recording], held: Mapping[Path, float], out: Path) -> dict[str, Piece]:
-    """By id, what must be cut out: stretches that are not all of their file."""
+def _pieces(recordings: Sequence[Recording], held: Mapping[Path, float], folder: Path, out: Path) -> dict[str, Piece]:
+    """By id, what must be cut out: stretches that are not all of their file.
+
+    A piece is named after its recording and its times, not after its id. Ids may be mere numbers of rows: then another
+    stretch would take the place of one that earlier manifests name, and nobody could tell which change their split.
+    """
     parts = [one for one in recordings if _length(one) < held[one.audio]]
-    names = file_names(one.id for one in parts)
+    names = file_names(default_id(one.audio, folder, one.start, one.end) for one in parts)
     return {
         one.id: Piece(one.audio, out / FOLDER / f"{name}.flac", one.start, one.start + _length(one))
         for one, name in zip(parts, names, strict=True)

@@ -77,7 +77,7 @@ def cast(voices: Mapping[str, int], accents: Sequence[str], seed: int) -> list[V
         if not 1 <= voices[split] <= most:
             raise CorpusError(f"{split} can have 1 to {most} voices, not {voices[split]}")
     return [
-        Voice(names[split][i % len(names[split])], accents[(i + i // len(names[split])) % len(accents)], split)
+        Voice(names[split][i % len(names[split])], accents[sum(divmod(i, len(names[split]))) % len(accents)], split)
         for split in SPLITS
         for i in range(voices[split])
     ]

@@ -73,7 +73,8 @@ class Drawn:
     def apply(self, waveform: Waveform, sample_rate: int) -> Waveform:
         """The example as the microphone hears it: (samples,) -> (samples,) in [-1, 1].
 
-        The order is that of nature: speech in a room, noise beside it, a microphone that hears only a band and clips.
+        The order is that of nature: speech in a room, noise beside it, a microphone that hears only a band. (What is
+        added to noise is clipped there already.)
         """
         if self.room:
             waveform = reverberate(waveform, self.room)

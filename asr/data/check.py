@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -13,8 +12,8 @@ from pathlib import Path
 import numpy as np
 
 from asr.audio import AudioInfo, probe, read_audio
-from asr.config import Config, TextConfig
-from asr.data.manifest import Dataset, Utterance, manifest_lines, parse_line, real_folder, write_manifest
+from asr.config import Config
+from asr.data.manifest import Dataset, Utterance, manifest_lines, parse_line, real_folder, write_dataset, write_manifest
 from asr.data.splits import overlaps, shared_dataset
 from asr.errors import AudioError, ManifestError, TextError
 from asr.pieces import learn_tokenizer
@@ -141,7 +140,7 @@ def check_manifests(
     training = manifests.get("train") or next(iter(manifests.values()))
     audio = _measure_all(manifests.values(), decode, track)
     if target and not target.tokenizer:
-        target = replace(target, tokenizer=_alphabet(training, target.normalizer, target.config.text))
+        target = replace(target, tokenizer=_alphabet(training, target.normalizer, target.config))
     for checked in manifests.values():
         _check_utterances(checked, audio, target, trained_on=checked is training)
         _check_rates(checked, target)
@@ -162,7 +161,8 @@ def write_repaired(splits: Mapping[str, Checked], out: Path) -> list[str]:
         A line for each that says what was done.
 
     Raises:
-        ManifestError: A file is there already, or of one manifest nothing usable is left; then none is written.
+        ManifestError: A file is there already, of one manifest nothing usable is left, or a dataset.yaml is broken:
+            then none is written.
     """
     several = len(splits) > 1 or out.is_dir()
     targets = {name: out / f"{name}.jsonl" if several else out for name in splits}
@@ -171,15 +171,19 @@ def write_repaired(splits: Mapping[str, Checked], out: Path) -> list[str]:
             raise ManifestError(f"{target}: there already; write the repaired manifest elsewhere")
         if not splits[name].usable:
             raise ManifestError(f"{splits[name].path}: no line can be used, so there is nothing to write")
-    return [_write_repaired(checked, targets[name]) for name, checked in splits.items()]
+    dataset = shared_dataset(
+        checked.path for checked in splits.values()
+    )  # before anything is written: it may be broken
+    lines = [_write_repaired(checked, targets[name]) for name, checked in splits.items()]
+    folder = next(iter(targets.values())).parent
+    if dataset != Dataset() and not (folder / "dataset.yaml").exists():
+        write_dataset(folder, dataset)
+    return lines
 
 
 def _write_repaired(checked: Checked, target: Path) -> str:
     """One repaired manifest."""
     write_manifest(target, checked.usable)
-    declared = checked.path.parent / "dataset.yaml"
-    if declared.exists() and not (target.parent / declared.name).exists():
-        shutil.copyfile(declared, target.parent / declared.name)
     dropped = checked.lines - len(checked.usable)
     stay = f"; {checked.unlearnable:,} stay that a model cannot learn" if checked.unlearnable else ""
     return (
@@ -303,7 +307,7 @@ def _warnings(utterance: Utterance, target: Target | None) -> Iterator[str]:
         yield f"{utterance.duration:.2f} s is longer than batches.max_seconds = {limit:g}: training leaves it out"
 
 
-def _alphabet(training: Checked, normalizer: Normalizer, config: TextConfig) -> Tokenizer | None:
+def _alphabet(training: Checked, normalizer: Normalizer, config: Config) -> Tokenizer | None:
     """The alphabet that training would build, None where there are no texts; warn of characters hardly used."""
     texts = {line: normalizer(utterance.text) for line, utterance in training.utterances}
     uses = Counter(character for text in texts.values() for character in set(text))
@@ -314,10 +318,10 @@ def _alphabet(training: Checked, normalizer: Normalizer, config: TextConfig) -> 
     if not uses:
         return None
     try:
-        return learn_tokenizer(config, texts.values())
+        return learn_tokenizer(config.text, [*texts.values(), *config.augment.join_texts])
     except TextError as error:  # too few texts for so many pieces, say: their letters can be checked all the same
         training.report(0, str(error))
-        return Tokenizer.build(texts.values())
+        return Tokenizer.build([*texts.values(), *config.augment.join_texts])
 
 
 def _check_rates(checked: Checked, target: Target | None) -> None:

@@ -112,7 +112,7 @@ class UnreadableError(AudioError):
 class Waveforms:
     """Waveforms of a list of utterances, by position; from memory as 16-bit samples where they fit, else from disk.
 
-    The cache is one array filled before training: a file that cannot be read shows up in the first minute, and loader
+    The cache is filled before training: a file that cannot be read shows up in the first minute, and loader
     processes, forked later, share its memory.
     """
 
@@ -306,7 +306,7 @@ class SpeechData(Dataset[Batch | AsrError]):
         return self.config.augment.join_text.join(self.texts[position] for position in example.members)
 
     def tokens(self, example: Example) -> int:
-        """Target tokens of an example; a token is a character, so those of joined texts add up."""
+        """Target tokens of an example: those of its texts and of what joins them; with pieces, nearly."""
         return sum(self._tokens[position] for position in example.members) + len(example.gaps) * self._join_tokens
 
     def _in_turn(self, plan: Plan, epoch: int | None) -> Iterable[list[Example]]:

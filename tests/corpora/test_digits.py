@@ -191,6 +191,17 @@ def test_splits_share_no_variant_and_no_near_copy(seed: int) -> None:
         assert len({v.accent for v in voices if v.split == split}) >= min(8, len(by_split[split]))
 
 
+@settings(max_examples=30, deadline=None)
+@given(languages=st.integers(1, 6), share=st.floats(0, 1), seed=st.integers(0, 9))
+def test_no_voice_is_cast_twice(languages: int, share: float, seed: int) -> None:
+    """With 86 variants to train on and three languages, the second round had once been the first."""
+    accents = [f"x{number}" for number in range(languages)]
+    variants = len(espeak_variants().keys() - set(NOT_A_VOICE)) - 14  # without those of validation and test
+    train = round(variants + share * variants * (languages - 1))
+    voices = cast({"train": train, "valid": 2, "test": 12}, accents, seed)
+    assert len(set(voices)) == len(voices) == train + 14
+
+
 def test_families() -> None:
     variants = {"a": ("x 1", "y 1"), "b": ("x 2", "y 2"), "c": ("x 1", "y 1", "z 1"), "d": ("z 1", "y 1"), "e": ()}
     assert sorted(sorted(family) for family in families(variants)) == [["a", "c", "d"], ["b"], ["e"]]

@@ -2,6 +2,7 @@
 
 import hashlib
 import io
+import random
 import tarfile
 import threading
 from collections.abc import Callable
@@ -103,6 +104,19 @@ def test_a_download_that_was_whole_but_not_unpacked_is_used(server, archive, tmp
     (tmp_path / ".corpus.tar.gz.unpacked" / "corpus" / "part").mkdir(parents=True)
     fetch([archive], tmp_path)
     assert server.asked == [f"bytes={len(CONTENT)}-"] and names(tmp_path) == ["README", "noise", "part"]
+
+
+@pytest.mark.parametrize("letters", [bytes(range(256)), b"abc "], ids=["stored", "compressed"])
+def test_an_archive_that_is_damaged_inside_is_removed(server, archive, tmp_path, letters):
+    """Of FSDD's nobody publishes a checksum: what tells is the code of the compression, or its own checksum."""
+    draw = random.Random(0)
+    content = bytearray(packed({f"corpus/{n}": bytes(draw.choices(letters, k=200_000)) for n in ("part", "noise")}))
+    middle = len(content) // 2
+    content[middle : middle + 100] = bytes(100)
+    server.content = bytes(content)
+    with pytest.raises(CorpusError, match=r"cannot be unpacked .*; it was removed"):
+        fetch([replace(archive, sha256=None)], tmp_path)
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_another_archive_than_the_known_one_is_removed(server, archive, tmp_path):

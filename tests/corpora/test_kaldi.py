@@ -102,7 +102,7 @@ def test_segments_become_files_of_their_own(calls):
     assert {len({one.speaker for one in some}) for some in splits.values()} == {1}
     one = utterances["c1-2"]
     assert (one.text, one.speaker, one.duration) == ("text 1 2", "spk1", 1.0)
-    assert Path(one.audio) == calls / "out" / "pieces" / "c1-2.flac"
+    assert Path(one.audio) == calls / "out" / "pieces" / "calls_1-00002000-00003000.flac"
     samples, _ = soundfile.read(one.audio, dtype="int16")
     whole, _ = soundfile.read(calls / "calls" / "1.wav", dtype="int16")
     assert samples.tolist() == whole[16000:24000].tolist()

@@ -45,7 +45,7 @@ def test_an_offset_cuts_and_so_does_a_duration_that_ends_before_the_recording(re
     assert found["c-00000000-00001500"].speaker == "7"
     assert Path(found["a"].audio) == recordings / "a.wav"
     assert sorted(path.name for path in (recordings / "out" / "pieces").iterdir()) == [
-        "b.flac",
+        "b-00000000-00001000.flac",
         "c-00000000-00001500.flac",
         "c-00001500-00003000.flac",
     ]

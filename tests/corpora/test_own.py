@@ -308,6 +308,24 @@ def test_recordings_of_a_telephone_are_named_not_passed_over(folder, tmp_path):
     assert "memo.m4a" in message and "ffmpeg -i" in message
 
 
+def test_what_was_converted_is_not_read_twice(folder, tmp_path):
+    (folder / "anna" / "1.m4a").write_bytes(b"\0\0\0\x1cftypM4A " + bytes(100))
+    errors = []
+    splits = own.prepare(folder, tmp_path / "out", on_error=errors.append)
+    assert errors == []
+    assert all(one.audio.endswith(".wav") for some in splits.values() for one in some)
+
+
+def test_too_few_speakers_leave_little_to_train_on():
+    def split(speaker: str) -> list[Utterance]:
+        return [Utterance(f"{speaker}{n}", f"{speaker}{n}.wav", f"text {chr(97 + n)}", 1.0, speaker) for n in range(12)]
+
+    three = {"train": split("anna"), "valid": split("bert"), "test": split("cleo")}
+    (line,) = own.doubts(three)
+    assert line.startswith("Training has 33% of the time") and "each of 3 speakers" in line
+    assert own.doubts(three | {"train": [*split("anna"), *split("dora"), *split("emil")]}) == []
+
+
 def test_a_division_that_means_little_is_doubted():
     def split(*texts: str) -> list[Utterance]:
         return [Utterance(text, f"{text}.wav", text, 1.0) for text in texts]

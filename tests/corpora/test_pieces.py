@@ -7,6 +7,8 @@ import pytest
 import soundfile
 
 from asr.audio import write_wav
+from asr.corpora import own
+from asr.corpora.common import file_names
 from asr.corpora.pieces import Piece, stretch, write_pieces
 from asr.errors import AudioError, CorpusError
 
@@ -83,3 +85,33 @@ def test_no_recording_is_overwritten_by_a_piece(tmp_path, babble):
     write_wav(tmp_path / "a.wav", babble(1.0), 8000)
     with pytest.raises(CorpusError, match=r"a\.wav: is in the folder that is to be written; choose another --out"):
         write_pieces([Piece(Path(tmp_path / "a.wav"), tmp_path / "b.flac", 0.0, 0.5)])
+
+
+def test_rows_that_are_numbered_anew_move_no_stretch_unseen(tmp_path):
+    """Where each row's number is its id: what counts is the stretch."""
+
+    def table(*rows: tuple[float, str, str]) -> Path:
+        lines = [f"{n}\tlong.wav\t{at}\t{at + 0.2}\t{text}\t{split}" for n, (at, text, split) in enumerate(rows)]
+        (tmp_path / "t.tsv").write_text("\n".join(["id\taudio\tstart\tend\ttext\tsplit", *lines]) + "\n")
+        return tmp_path / "t.tsv"
+
+    source, out = tmp_path / "source", tmp_path / "out"
+    source.mkdir()
+    write_wav(source / "long.wav", np.random.default_rng(0).uniform(-0.1, 0.1, 16000), 8000)
+    old = [(0.0, "one", "train"), (0.2, "two", "test"), (0.4, "three", "valid")]
+    own.prepare(source, out, table=table(*old))
+    before = {path.name: path.read_bytes() for path in (out / "pieces").iterdir()}
+    own.prepare(source, out, table=table((0.6, "four", "train"), *old))  # all ids are others
+    assert before.items() < {path.name: path.read_bytes() for path in (out / "pieces").iterdir()}.items()
+    with pytest.raises(CorpusError, match="would change their split"):
+        own.prepare(source, out, table=table((0.0, "one", "test"), *old[1:], (0.6, "four", "train")))
+
+
+def test_long_names_are_cut_to_what_a_file_system_takes_and_stay_apart(tmp_path):
+    """Of three bytes a letter, and alike but for the times at the end."""
+    ids = ["ბ" * 90 + f"-{at:08d}" for at in (0, 1000)]
+    names = file_names(ids)
+    assert names == file_names(ids[:1]) + file_names(ids[1:]) and len(set(names)) == 2
+    for name in names:
+        (tmp_path / f".{name}.flac.4194304.tmp").touch()
+    assert file_names(["a/b c", "A_b_c"]) == ["a_b_c", "A_b_c-2"]

@@ -36,7 +36,7 @@ def test_no_jobs() -> None:
 
 
 @pytest.mark.parametrize(("function", "arguments"), [(os._exit, (3,)), (os.abort, ()), (os.mkdir, ("/",))])
-def test_a_failed_process_is_an_error_and_the_others_are_stopped(function, arguments, tmp_path: Path) -> None:
+def test_a_failed_process_is_an_error(function, arguments, tmp_path: Path) -> None:
     with pytest.raises(CorpusError, match="worker process failed"):
         in_fresh_processes(function, [arguments] * 3, 2)
 
@@ -48,13 +48,15 @@ def test_a_failure_stops_the_rest(tmp_path: Path) -> None:
     assert [path.name for path in tmp_path.iterdir()] == ["made"]
 
 
-def test_an_error_of_the_caller_ends_the_helper(tmp_path: Path) -> None:
+def test_an_error_of_the_caller_ends_the_helper_and_what_it_has_started(tmp_path: Path) -> None:
     def give_up(done: int) -> None:
         raise KeyboardInterrupt
 
     late = tmp_path / "late"
     with pytest.raises(KeyboardInterrupt):
-        in_fresh_processes(os.system, [("true",), (f"sleep 2; touch {late}",)], 1, give_up)
+        slow = f"import pathlib, time; time.sleep(1); pathlib.Path({str(late)!r}).touch()"
+        in_fresh_processes(exec, [("",), (slow,)], 2, give_up)
+    time.sleep(1.5)
     assert not late.exists()
 
 

@@ -236,6 +236,31 @@ def test_overlaps_between_manifests(folder, write_split):
     assert [problem.warning for problem in shared] == [True, False]
 
 
+def test_copies_of_manifests_of_two_folders_declare_what_both_do(folder, write_split, tmp_path):
+    """Else the copy of one that declares nothing would share a speaker by leave of the other."""
+    other = tmp_path / "other"
+    write_split(other, "test", ["one", "six"])
+    write_dataset(folder, Dataset("mine", shared=("speaker", "text")))
+    write_dataset(other, Dataset("other", shared=("text",)))
+    checked, _ = check_manifests({"train": folder / "train.jsonl", "test": other / "test.jsonl"})
+    write_repaired(dict(zip(("train", "test"), checked, strict=True)), tmp_path / "out")
+    assert read_dataset(tmp_path / "out").shared == ("text",)
+
+
+def test_the_alphabet_has_what_training_puts_between_joined_texts(folder, write_split):
+    write_split(folder, "train", ["one", "two"])
+    write_split(folder, "test", ["one two"])
+    splits = {name: folder / f"{name}.jsonl" for name in ("train", "test")}
+    told = [
+        problem.message
+        for one in check_manifests(splits, target(augment={"join_seconds": 5}))[0]
+        for problem in one.problems
+    ]
+    assert not any("not in the alphabet" in message for message in told)
+    told = [problem.message for one in check_manifests(splits, target())[0] for problem in one.problems]
+    assert any("not in the alphabet: ' '" in message for message in told)
+
+
 def test_bad_dataset_is_a_problem_among_the_others(folder, change):
     (folder / "dataset.yaml").write_text("shared: everything")
     path = change(1, raw="{")

@@ -66,7 +66,7 @@ def test_the_same_id_counts_where_the_duration_is_the_same_and_no_sound_tells_ot
 def test_what_is_too_short_or_silent_has_no_sound(samples, heard, babble):
     short, silent = make_print("a", babble(1, RATE)[:samples], RATE), make_print("b", np.zeros(8 * RATE, "f4"), RATE)
     assert not short["sound"].any() and not silent["sound"].any()
-    assert not known(np.concatenate([short, silent]), np.concatenate([heard, short, silent]))[:0].any()
+    assert not known(np.concatenate([short, silent]), heard).any()
     assert known(short, np.concatenate([heard, short])).all()  # by its id
 
 
