@@ -186,12 +186,19 @@ class AugmentConfig(Section):
     join_gap_ms: Range = Field((0.0, 300.0), description="silence between joined utterances, drawn between")
     time_masks: int = Field(2, ge=0, description="SpecAugment: masks over time")
     time_mask_every: float = Field(
-        0.0, ge=0, description="as many masks over time as so many seconds go into an example, if more; 0: time_masks"
+        0.0,
+        ge=0,
+        description="a mask over time for every so many seconds of an example, time_masks at least; 0: time_masks",
     )
     time_mask_ms: float = Field(300.0, ge=0, description="longest mask over time")
     time_mask_share: float = Field(0.2, ge=0, le=1, description="most of an example that one mask may cover")
     mel_masks: int = Field(2, ge=0, description="SpecAugment: masks over mel bands")
     mel_mask_bands: int = Field(20, ge=0, description="widest mask over mel bands")
+
+    @property
+    def join_texts(self) -> list[str]:
+        """Texts besides the transcripts that a model must be able to write: what stands between joined ones."""
+        return [self.join_text] if self.join_seconds else []
 
     @model_validator(mode="after")
     def _possible(self) -> Self:
@@ -217,7 +224,9 @@ class BatchConfig(Section):
 
     max_frames: int = Field(24000, ge=100, description="most frames in a batch, padding included (100 are one second)")
     max_utterances: int = Field(64, ge=1, description="most examples in a batch")
-    max_seconds: float = Field(30.0, gt=0, description="longer training utterances are left out, and counted out loud")
+    max_seconds: float = Field(
+        30.0, gt=0, description="longer training utterances are left out, and counted in a message"
+    )
     workers: int = Field(0, ge=0, le=64, description="processes that read and augment audio; 0: the training process")
     sorted_first: bool = Field(False, description="the first epoch goes from short to long (SortaGrad)")
     unreadable: int = Field(
@@ -255,7 +264,9 @@ class TrainConfig(Section):
         "cosine", description="how the learning rate goes on after the warm-up"
     )
     warmup: float = Field(0.1, ge=0, lt=1, description="share of all steps in which the rate rises from 0")
-    final_lr: float = Field(0.01, ge=0, le=1, description="share of the highest rate left at the end")
+    final_lr: float = Field(
+        0.01, ge=0, le=1, description="share of the highest rate left at the end; plateau: the least"
+    )
     plateau_factor: float = Field(0.5, gt=0, lt=1, description="plateau: what the rate is multiplied by")
     plateau_patience: int = Field(
         1, ge=0, description="plateau: after more epochs than this without a better validation"

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from contextlib import AbstractContextManager
+
 import torch
 
 from asr.errors import AsrError
@@ -35,3 +37,8 @@ def uses_bf16(setting: str, device: torch.device) -> bool:
     if device.type == "cuda":
         return bool(torch.cuda.is_bf16_supported(including_emulation=False))
     return bool(torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported())
+
+
+def without_tf32() -> AbstractContextManager[None]:
+    """While it lasts, cuDNN computes in full float32: TF32, its default, has 10 bits of mantissa instead of 23."""
+    return torch.backends.cudnn.flags(enabled=True, allow_tf32=False)

@@ -78,8 +78,7 @@ class AcousticModel(nn.Module):
         """Features before normalisation, (batch, frames, bands), and (batch,) frames."""
         if self.config.features.loudness == "equal":
             waveforms = equal_loudness(waveforms, lengths)
-        features, frames = self.log_spectrum(waveforms, lengths)
-        return features, frames
+        return self.log_spectrum(waveforms, lengths)  # type: ignore[no-any-return]
 
     def features(self, waveforms: Tensor, lengths: Tensor, tones: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """Normalised features.
@@ -173,7 +172,8 @@ def _initialise(model: AcousticModel) -> None:
 
     LSTM: input weights Glorot uniform, recurrent weights orthogonal one gate at a time (Saxe et al. 2014), biases zero
     but for the forget gate's, 1 (Jozefowicz et al. 2015), so that a cell remembers before it has learned what to.
-    Convolutions and hidden layers: He normal under a ReLU or GELU, else Glorot. Output layer: Glorot.
+    Convolutions, hidden layers and projections: He normal where the activation is a ReLU or GELU, else Glorot. Output
+    layer: Glorot.
     """
     rectified = model.config.model.activation in ("relu", "clipped-relu", "gelu")
     for module in model.modules():

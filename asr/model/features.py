@@ -106,7 +106,7 @@ class LogSpectrum(nn.Module):
             (batch, frames, bands) features, zero beyond their length, and (batch,) lengths in frames.
         """
         half = self.config.fft // 2
-        padded = nn.functional.pad(waveforms, (half, half))
+        padded = nn.functional.pad(waveforms, (half, self.config.fft - half))
         zero_padding_(padded[:, half:], lengths)
         frames = padded.unfold(1, self.config.fft, self.config.hop)  # (batch, frames, fft), a view
         # On a CPU one utterance at a time stays in the processor's cache, which is twice as fast.

@@ -70,6 +70,9 @@ def save_model(path: str | Path, content: ModelFile) -> str:
     statistics = {name: state.pop(name).tolist() for name in _STATISTICS}
     config = content.config.model_dump(mode="json")
     config["train"]["init_from"] = None  # a path, of this machine alone; `training` has the id of what lay there
+    for setting in ("noise_files", "reverb_files"):
+        if path_here := config["augment"][setting]:
+            config["augment"][setting] = Path(path_here).name
     header = {
         "format": FORMAT,
         "config": config,

@@ -21,7 +21,7 @@ class MovingAverage:
 
     Args:
         model: Its weights now are where the average starts.
-        decay: Share of the average that is left after a step, once it has seen 1 / (1 - decay) steps and more. Before
+        decay: Share of the average that is left after a step, once it has seen 9 / (1 - decay) steps or so. Before
             that it forgets faster, so that the random start does not stay in it: (1 + step) / (10 + step).
     """
 

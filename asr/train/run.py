@@ -44,6 +44,9 @@ from asr.train.stop import stops_told
 from asr.wording import how_long
 
 _STATISTICS_UTTERANCES = 1000  # enough for a mean and a variance a band
+# In nats. A band that hardly varies holds nothing (recordings of a lower rate than the model's), and must not be blown
+# up: of speech it is above 1.
+_LEAST_DEVIATION = 0.5
 
 
 @dataclass
@@ -126,6 +129,11 @@ def _train(config: Config, data: Path, out: Path, resume: bool, group: Group) ->
         )
     if config.model.norm == "batch" and group.size > 1:
         raise TrainingError("model.norm: batch averages what one process hears; train in one process, or take layer")
+    if config.augment.join_seconds and not any(one.speaker for one in content.train) and not (resume and out.exists()):
+        raise TrainingError(
+            "augment.join_seconds joins utterances of one speaker, and of none is the speaker known: name them in the "
+            "manifest, or set it to 0"
+        )
     refuse_unlike_processes(group, config, content.id)
     with ExitStack() as held:
         run = _run_folder(config, data, content.id, out, resume)
@@ -142,8 +150,6 @@ def _train(config: Config, data: Path, out: Path, resume: bool, group: Group) ->
             raise
         if group.leads:
             draw_curves(out)
-    if progress.best_epoch < 0:
-        raise TrainingError(f"{out}: no epoch was better than nothing at all; look at {out / 'log.jsonl'}")
     return out / MODEL_NAME
 
 
@@ -177,8 +183,7 @@ def _run_folder(
 def text_tools(config: Config, texts: Sequence[str]) -> tuple[Normalizer, Tokenizer]:
     """The normaliser, and the alphabet of the training texts."""
     normalizer = Normalizer.from_config(config.text)
-    joins = [config.augment.join_text] if config.augment.join_seconds else []
-    return normalizer, learn_tokenizer(config.text, [*map(normalizer, texts), *joins])
+    return normalizer, learn_tokenizer(config.text, [*map(normalizer, texts), *config.augment.join_texts])
 
 
 def new_model(
@@ -214,8 +219,7 @@ def measure_statistics(model: AcousticModel, training: SpeechData) -> None:
     rng = generator(config.train.seed, "statistics")
     chosen = set(rng.permutation(len(training.items))[:_STATISTICS_UTTERANCES].tolist())
     plan = [[e for e in examples if e.members[0] in chosen] for examples in plain_plan(training.items, config)]
-    count, total, squares = 0, torch.zeros(config.features.bands), torch.zeros(config.features.bands)
-    total, squares = total.double(), squares.double()
+    count, (total, squares) = 0, torch.zeros(2, config.features.bands, dtype=torch.float64)
     for batch in training.batches([examples for examples in plan if examples], epoch=None):
         if not batch.ids:
             continue
@@ -224,7 +228,8 @@ def measure_statistics(model: AcousticModel, training: SpeechData) -> None:
         total += features.double().sum((0, 1))
         squares += features.double().square().sum((0, 1))
     mean = total / count
-    model.set_statistics(mean.float(), (squares / count - mean.square()).clamp(min=1e-4).sqrt().float())
+    deviation = (squares / count - mean.square()).clamp(min=_LEAST_DEVIATION**2).sqrt()
+    model.set_statistics(mean.float(), deviation.float())
 
 
 def _set_up(

@@ -20,7 +20,8 @@ def learning_rate(progress: float, config: TrainConfig, drops: int = 0) -> float
     - cosine: half a cosine down to `final_lr` of the peak (Loshchilov & Hutter 2017, without restarts);
     - one-cycle: the same, but it rises by half a cosine too, from a 25th of the peak (Smith & Topin 2018);
     - noam: falls with the inverse square root of the steps (Vaswani et al. 2017, section 5.3);
-    - plateau: stays, but is multiplied by `plateau_factor` each time validation stops getting better;
+    - plateau: stays, but is multiplied by `plateau_factor` each time validation stops getting better, down to
+      `final_lr` of the peak;
     - constant: stays.
 
     A function of progress, not of a step count, since epochs differ a little in their number of batches.

@@ -9,6 +9,7 @@ import torch
 from asr.data.dataset import SpeechData
 from asr.data.plan import Plan
 from asr.decode.greedy import GreedyDecoder
+from asr.device import without_tf32
 from asr.model.acoustic import AcousticModel
 from asr.model.masking import valid_mask
 from asr.score import score
@@ -47,7 +48,8 @@ def validate(model: AcousticModel, tokenizer: Tokenizer, data: SpeechData, plan:
     batches = data.batches([examples for _, examples in share], None, group.device)
     for (number, examples), batch in zip(share, batches, strict=True):
         batch = batch.to(group.device)
-        log_probs, steps = model(batch.waveforms, batch.lengths)
+        with without_tf32():
+            log_probs, steps = model(batch.waveforms, batch.lengths)
         blank = (log_probs.argmax(-1) == tokenizer.blank) & valid_mask(steps, log_probs.shape[1])
         blanks, total = blanks + int(blank.sum()), total + int(steps.sum())
         nbests = decoder.decode_batch(log_probs, steps)

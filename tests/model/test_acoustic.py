@@ -64,7 +64,7 @@ def test_log_probs_are_normalised_logarithms():
     assert torch.allclose(log_probs.exp().sum(-1), torch.ones(log_probs.shape[:2]), atol=1e-5)
 
 
-@pytest.mark.parametrize("activation", ["relu", "tanh", "sigmoid", "gelu"])
+@pytest.mark.parametrize("activation", ["relu", "clipped-relu", "tanh", "sigmoid", "gelu"])
 @pytest.mark.parametrize("merge", ["concat", "sum"])
 def test_every_activation_and_merge_learns(activation, merge):
     loss = loss_of_one_step(make(activation=activation, merge=merge))

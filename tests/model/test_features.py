@@ -56,6 +56,14 @@ def test_a_log_spectrogram_has_the_power_of_every_bin(babble):
     torch.testing.assert_close(features[0], expected, atol=1e-4, rtol=1e-4)
 
 
+def test_a_window_of_an_odd_number_of_samples_has_as_many_frames_as_any():
+    config = FeatureConfig(scale="linear", window_ms=20, sample_rate=22050)
+    assert config.fft == 441
+    lengths = torch.tensor([10 * config.hop, 10 * config.hop - 1])
+    features, frames = LogSpectrum(config)(torch.randn(2, 10 * config.hop), lengths)
+    assert frames.tolist() == [11, 10] and features.shape == (2, 11, config.bands)
+
+
 def by_librosa(waveform: np.ndarray, config: FeatureConfig) -> np.ndarray:
     """Mel power (frames, mels)."""
     librosa = pytest.importorskip("librosa")

@@ -280,9 +280,14 @@ def test_start_from_a_model_of_another_shape(saved):
 def test_a_model_file_names_no_path_of_the_machine_it_was_made_on(saved, tmp_path):
     content = make()
     train = content.config.train.model_copy(update={"init_from": "/home/ann/secret.safetensors"})
-    content.model.config = content.config.model_copy(update={"train": train})
+    augment = content.config.augment.model_copy(
+        update={"noise": 0.5, "noise_files": "/home/ann/noises", "reverb": 0.5, "reverb_files": "/home/ann/r"}
+    )
+    content.model.config = content.config.model_copy(update={"train": train, "augment": augment})
     save_model(tmp_path / "model.safetensors", content)
-    assert b"secret" not in (tmp_path / "model.safetensors").read_bytes()
+    written = (tmp_path / "model.safetensors").read_bytes()
+    assert b"secret" not in written and b"/home" not in written
+    assert load_model(tmp_path / "model.safetensors").config.augment.noise_files == "noises"
 
 
 def test_a_run_folder_may_be_moved(saved, tmp_path):
