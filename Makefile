@@ -1,7 +1,7 @@
 # make demo   the whole path on the embedded corpus: speech made, model trained, report written (about 5 minutes)
 # make test   lint, types and the whole test suite
 # make benchmark   LSTM layers and features against the usual ones, one thread (two minutes; the machine should be quiet)
-# All set up .venv first where that is not done yet; nothing but Python 3.11 or newer is needed.
+# All set up .venv first where that is not done yet; Python 3.11 or newer and its venv are needed.
 
 PYTHON ?= python3
 VENV ?= .venv

@@ -54,6 +54,8 @@ Made by `python recipes/results.py` from the reports and texts in `recipes/*/res
   interval and p are over utterances, and say nothing of other seeds or speakers. The difference of each run stands
   below, and is a cross in the pictures.
 - Times are those of training steps; validation, and writing checkpoints, come on top.
+- Commands are those that were run, and hold at the commit that a row names: defaults may be others by now, and folders
+  may have been called otherwise. Those of today are in the recipes' READMEs.
 - WER and CER are pooled over utterances, both sides normalised alike (the report of each run says how).
 - Each run's `hypotheses.jsonl` holds the reference and what was recognised for each utterance of the test set, so that
   it can be scored again, or compared with another, without training.

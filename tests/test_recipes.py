@@ -26,6 +26,8 @@ import json, os, pathlib, sys
 arguments = sys.argv[1:]
 with open(os.environ["LOG"], "a") as log:
     log.write(json.dumps(arguments) + "\\n")
+if arguments[0] == "check":
+    sys.exit(int(os.environ["CHECK"]))
 if arguments[0] in ("prepare", "evaluate"):
     out = pathlib.Path(arguments[arguments.index("--out") + 1])
     out.mkdir(parents=True, exist_ok=True)
@@ -45,19 +47,22 @@ if arguments[:2] == ["lm", "train"]:
 
 
 def run(
-    recipe: str, tmp_path: Path, *arguments: str, settings: str = "", seeds: str = "", script: str = "run.sh"
+    recipe: str, tmp_path: Path, *arguments: str, script: str = "run.sh", status: int = 0, **variables: str
 ) -> tuple[list[list[str]], str]:
-    """The commands that a recipe gives with these SETTINGS and SEEDS, and what it prints."""
+    """The commands that a recipe gives with these variables (SETTINGS, SEEDS, ...), and what it prints.
+
+    `asr check` ends with the status CHECK; the recipe must end with `status`.
+    """
     (tmp_path / "bin").mkdir()
     for name, program in (("asr", STAND_IN), ("python", f'#!/bin/sh\nexec "{sys.executable}" "$@"\n')):
         (tmp_path / "bin" / name).write_text(program)
         (tmp_path / "bin" / name).chmod(0o755)
     path = f"{tmp_path / 'bin'}{os.pathsep}{os.environ['PATH']}"
-    variables = {"SETTINGS": settings, "SEEDS": seeds, "LOG": str(tmp_path / "log")}
-    environment = os.environ | {"PATH": path} | variables
+    given = {"SETTINGS": "", "SEEDS": "", "ANYWAY": "", "CHECK": "0", "LOG": str(tmp_path / "log")} | variables
+    environment = os.environ | {"PATH": path} | given
     command = [str(RECIPES / recipe / script), *arguments]
     done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
-    assert not done.returncode, done.stderr
+    assert done.returncode == status, done.stderr
     return [json.loads(line) for line in (tmp_path / "log").read_text().splitlines()], done.stdout
 
 
@@ -80,7 +85,7 @@ def test_a_script_goes_from_preparation_to_a_transcript(recipe, tmp_path):
     arguments = {"digits": ["out"], "synth": ["text.txt", "el", "out"]}.get(recipe, ["source", "out"])
     (tmp_path / "source").mkdir()
     (tmp_path / "source" / "7_jackson_0.wav").touch()
-    commands, _ = run(recipe, tmp_path, *arguments, settings="train.epochs=1")
+    commands, _ = run(recipe, tmp_path, *arguments, SETTINGS="train.epochs=1")
     for command in commands:
         assert_parses(command)
     verbs = [command[0] for command in commands]
@@ -89,6 +94,29 @@ def test_a_script_goes_from_preparation_to_a_transcript(recipe, tmp_path):
     assert all("--resume" in command and "train.epochs=1" in command for command in trainings)
     heard = "source/7_jackson_0.wav" if recipe == "fsdd" else "out/data/b/a c.wav"
     assert commands[-1][-1] == heard
+
+
+@pytest.mark.parametrize("recipe", ["an4", "commonvoice", "librispeech", "own"])
+def test_what_the_check_finds_stops_a_script_unless_told_otherwise(recipe, tmp_path):
+    commands, _ = run(recipe, tmp_path, "source", "out", CHECK="1", status=1)
+    assert [command[0] for command in commands] == ["prepare", "check"]
+    (tmp_path / "again").mkdir()
+    commands, _ = run(recipe, tmp_path / "again", "source", "out", CHECK="1", ANYWAY="1")
+    assert commands[-1][0] == "transcribe"
+
+
+def test_a_rival_may_be_named(tmp_path):
+    for names in ([], ["sgd"], ["adam"]):
+        folder = tmp_path / "-".join(["of", *names])
+        folder.mkdir()
+        (folder / "log").touch()
+        commands, _ = run("librispeech", folder, "out", *names, script="rival.sh", status=2 if names == ["adam"] else 0)
+        trained = [command[command.index("--out") + 1] for command in commands if command[0] == "train"]
+        assert trained == {"": ["out/rival/adamw/run", "out/rival/sgd/run"], "sgd": ["out/rival/sgd/run"]}.get(
+            "".join(names), []
+        )
+        for command in commands:
+            assert_parses(command)
 
 
 @pytest.mark.parametrize("recipe", ["librispeech", "own"])
@@ -156,7 +184,7 @@ def test_the_curve_cuts_the_training_set_and_has_every_text_once_before_any_twic
     (data / "train.jsonl").write_text("".join(json.dumps(clip) + "\n" for clip in clips))
     for name in ("valid.jsonl", "test.jsonl", "dataset.yaml"):
         (data / name).write_text("")
-    commands, _ = run("own", tmp_path, "out", "runs/base", script="curve.sh", settings="train.seed=2")
+    commands, _ = run("own", tmp_path, "out", "runs/base", script="curve.sh", SETTINGS="train.seed=2")
     for command in commands:
         assert_parses(command)
     assert [command[0] for command in commands] == ["train", "evaluate"] * 4
@@ -177,7 +205,7 @@ def test_an_ablation_changes_one_thing_at_a_time(tmp_path):
     (data / "train.jsonl").write_text("".join(json.dumps(clip) + "\n" for clip in clips))
     for name in ("valid.jsonl", "test.jsonl", "dataset.yaml"):
         (data / name).write_text("")
-    commands, _ = run("librispeech", tmp_path, "out", script="ablation.sh", settings="train.threads=1")
+    commands, _ = run("librispeech", tmp_path, "out", script="ablation.sh", SETTINGS="train.threads=1")
     for command in commands:
         assert_parses(command)
     plain, *changed = [command[1 : command.index("--data")] for command in commands if command[0] == "train"]
@@ -185,7 +213,7 @@ def test_an_ablation_changes_one_thing_at_a_time(tmp_path):
     assert all(set(plain) < set(command) and len(command) - len(plain) in (1, 2) for command in changed)
     (tmp_path / "again").mkdir()
     (tmp_path / "again" / "out").symlink_to(tmp_path / "out")
-    commands, _ = run("librispeech", tmp_path / "again", "out", "rooms", "wide", script="ablation.sh", seeds="2 3")
+    commands, _ = run("librispeech", tmp_path / "again", "out", "rooms", "wide", script="ablation.sh", SEEDS="2 3")
     trained = [command for command in commands if command[0] == "train"]
     assert [(command[command.index("--out") + 1], "train.seed=3" in command) for command in trained] == [
         (f"out/ablation/{name}/seed-{seed}/run", seed == 3) for name in ("rooms", "wide") for seed in (2, 3)

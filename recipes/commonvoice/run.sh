@@ -6,6 +6,7 @@
 #   OUT       folder for everything that is made: OUT/data, OUT/run, OUT/report
 #   options   such as --shards
 #   SETTINGS  (variable) settings on top of conf/own.yaml, such as SETTINGS="model.hidden=384 train.epochs=20"
+#   ANYWAY    (variable) ANYWAY=1 goes on where `asr check` finds errors; training leaves out what cannot be learnt
 #
 # The same command again goes on where an interrupted one stopped.
 set -euo pipefail

@@ -1,8 +1,9 @@
 #!/usr/bin/env bash
 # The rival on the same work: Deep Speech 2 as deepspeech.pytorch documents it, for the epochs that fit into an evening.
 #
-# Usage: recipes/librispeech/rival.sh OUT
+# Usage: recipes/librispeech/rival.sh OUT [NAME ...]
 #   OUT       what recipes/librispeech/run.sh has made: OUT/data; this adds OUT/rival/NAME/{run,report}
+#   NAME      adamw, sgd; both without any
 #   SETTINGS  (variable) settings on top of all, such as SETTINGS="train.seed=2 train.threads=1"
 #
 # Of 1,024 cells its model goes through two seconds of audio in one of a processor core, so that four hours would be one
@@ -13,11 +14,17 @@
 # The same command again goes on where an interrupted one stopped.
 set -euo pipefail
 
-out=${1:?usage: recipes/librispeech/rival.sh OUT}
+out=${1:?usage: recipes/librispeech/rival.sh OUT [NAME ...]}
+shift
 rivals="adamw
 sgd train.optimizer=sgd train.lr=0.16 train.clip=0.4"
 
+for name in "$@"; do
+    [[ $name = adamw || $name = sgd ]] || { echo "$name: there are adamw and sgd" >&2 && exit 2; }
+done
+
 while read -r name settings; do
+    [[ $# = 0 || " $* " = *" $name "* ]] || continue
     to=$out/rival/$name
     # shellcheck disable=SC2086  # lists of words
     asr train deepspeech model.hidden=192 train.epochs=5 $settings ${SETTINGS:-} --data "$out/data" --out "$to/run" --resume
