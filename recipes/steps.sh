@@ -1,4 +1,4 @@
-# The steps from a corpus folder to a report, which most recipes share; sourced by their run.sh.
+# What scripts of recipes share, to be sourced: the steps from a corpus folder to a report, and a choice from a list.
 # SETTINGS (variable): settings on top of the config, such as SETTINGS="train.seed=2"
 # ANYWAY (variable): ANYWAY=1 trains whatever `asr check` finds; training leaves out what cannot be learnt, and says so
 
@@ -17,4 +17,14 @@ from_folder_to_report() { # CORPUS CONF SOURCE OUT [options of `asr prepare CORP
     # What it is for: a recording in, text out.
     audio=$(sed -n '1s/.*"audio": "\([^"]*\)".*/\1/p' "$out/data/test.jsonl")
     asr transcribe "$out/run" "$out/data/$audio"
+}
+
+# The lines of a list whose first word is one of some names; all of them without any. An unknown name is refused.
+chosen_lines() { # LIST [NAME ...]
+    local list=$1 name
+    shift
+    [ $# -gt 0 ] || echo "$list"
+    for name in "$@"; do
+        grep -E "^$name( |\$)" <<<"$list" || { echo "$name: there are" $(cut -d' ' -f1 <<<"$list") >&2 && return 2; }
+    done
 }

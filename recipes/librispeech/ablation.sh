@@ -9,6 +9,7 @@
 #
 # The same command again goes on where an interrupted one stopped. `asr compare` says what two of them differ by.
 set -euo pipefail
+source "$(dirname "${BASH_SOURCE[0]}")/../steps.sh" # chosen_lines
 
 out=${1:?usage: recipes/librispeech/ablation.sh OUT [NAME ...]}
 shift
@@ -37,16 +38,13 @@ average train.average=best
 ema train.ema=0.998
 pieces text.units=bpe text.bpe_tokens=200'
 
-for name in "$@"; do
-    grep -q "^$name\b" <<<"$changes" || { echo "$0: there is no $name in the table of changes" >&2 && exit 2; }
-done
+chosen=$(chosen_lines "$changes" "$@")
 [ -f "$out/hour/train.jsonl" ] || python "$(dirname "${BASH_SOURCE[0]}")/../cut.py" "$out/data" 60 "$out/hour"
 while read -r name settings; do
-    if [ $# -gt 0 ] && [[ " $* " != *" $name "* ]]; then continue; fi
     for seed in ${SEEDS:-1}; do
         to=$out/ablation/$name/seed-$seed
         # shellcheck disable=SC2086  # lists of words
         asr train librispeech $base $settings "train.seed=$seed" ${SETTINGS:-} --data "$out/hour" --out "$to/run" --resume
         asr evaluate "$to/run" "valid=$out/hour/valid.jsonl" "test=$out/hour/test.jsonl" --out "$to/report"
     done
-done <<<"$changes"
+done <<<"$chosen"

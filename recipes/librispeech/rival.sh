@@ -13,20 +13,17 @@
 #
 # The same command again goes on where an interrupted one stopped.
 set -euo pipefail
+source "$(dirname "${BASH_SOURCE[0]}")/../steps.sh" # chosen_lines
 
 out=${1:?usage: recipes/librispeech/rival.sh OUT [NAME ...]}
 shift
 rivals="adamw
 sgd train.optimizer=sgd train.lr=0.16 train.clip=0.4"
 
-for name in "$@"; do
-    [[ $name = adamw || $name = sgd ]] || { echo "$name: there are adamw and sgd" >&2 && exit 2; }
-done
-
+chosen=$(chosen_lines "$rivals" "$@")
 while read -r name settings; do
-    [[ $# = 0 || " $* " = *" $name "* ]] || continue
     to=$out/rival/$name
     # shellcheck disable=SC2086  # lists of words
     asr train deepspeech model.hidden=192 train.epochs=5 $settings ${SETTINGS:-} --data "$out/data" --out "$to/run" --resume
     asr evaluate "$to/run" "valid=$out/data/valid.jsonl" "test=$out/data/test.jsonl" --out "$to/report"
-done <<<"$rivals"
+done <<<"$chosen"
