@@ -171,9 +171,8 @@ def write_repaired(splits: Mapping[str, Checked], out: Path) -> list[str]:
             raise ManifestError(f"{target}: there already; write the repaired manifest elsewhere")
         if not splits[name].usable:
             raise ManifestError(f"{splits[name].path}: no line can be used, so there is nothing to write")
-    dataset = shared_dataset(
-        checked.path for checked in splits.values()
-    )  # before anything is written: it may be broken
+    # Before anything is written, since it may be broken.
+    dataset = shared_dataset(checked.path for checked in splits.values())
     lines = [_write_repaired(checked, targets[name]) for name, checked in splits.items()]
     folder = next(iter(targets.values())).parent
     if dataset != Dataset() and not (folder / "dataset.yaml").exists():

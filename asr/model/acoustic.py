@@ -78,7 +78,8 @@ class AcousticModel(nn.Module):
         """Features before normalisation, (batch, frames, bands), and (batch,) frames."""
         if self.config.features.loudness == "equal":
             waveforms = equal_loudness(waveforms, lengths)
-        return self.log_spectrum(waveforms, lengths)  # type: ignore[no-any-return]
+        features, frames = self.log_spectrum(waveforms, lengths)
+        return features, frames
 
     def features(self, waveforms: Tensor, lengths: Tensor, tones: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """Normalised features.

@@ -45,7 +45,7 @@ from asr.wording import how_long
 
 _STATISTICS_UTTERANCES = 1000  # enough for a mean and a variance a band
 # In nats. A band that hardly varies holds nothing (recordings of a lower rate than the model's), and must not be blown
-# up: of speech it is above 1.
+# up: of read and of synthetic speech the deviations of all bands were from 2.4 to 4.8.
 _LEAST_DEVIATION = 0.5
 
 
