@@ -41,7 +41,7 @@ def in_fresh_processes(
     """
     one_thread = {"OMP_NUM_THREADS": "1", "PYTHONPATH": os.pathsep.join(sys.path)}  # threads do not survive a fork
     command = [sys.executable, "-P", "-m", __name__]
-    with subprocess.Popen(command, stdin=-1, stdout=-1, env=os.environ | one_thread) as helper:
+    with subprocess.Popen(command, stdin=-1, stdout=-1, env=os.environ | one_thread, process_group=0) as helper:
         assert helper.stdin and helper.stdout
         try:
             with contextlib.suppress(BrokenPipeError), helper.stdin as stream:
@@ -49,7 +49,7 @@ def in_fresh_processes(
             for line in helper.stdout:
                 on_done(int(line))
         except BaseException:
-            helper.terminate()  # which stops what it has started, see below
+            os.killpg(helper.pid, signal.SIGKILL)  # all of them at once: a signal that Python handles may be lost
             raise
     if helper.returncode != 0:
         raise CorpusError("a worker process failed, see above")
@@ -62,7 +62,7 @@ def _fork_for_each(function: Callable[..., None], jobs: Sequence[tuple[object, .
     running: list[BaseProcess] = []
     while waiting or running:
         while waiting and len(running) < workers:
-            process = context.Process(target=_work, args=(function, waiting.popleft()), daemon=True)
+            process = context.Process(target=function, args=waiting.popleft(), daemon=True)
             process.start()
             running.append(process)
         ending = wait([process.sentinel for process in running])
@@ -74,13 +74,5 @@ def _fork_for_each(function: Callable[..., None], jobs: Sequence[tuple[object, .
         print(len(jobs) - len(waiting) - len(running), flush=True)
 
 
-def _work(function: Callable[..., None], job: tuple[object, ...]) -> None:
-    """One job, in its process."""
-    signal.signal(signal.SIGTERM, signal.SIG_DFL)  # the helper's is inherited
-    function(*job)
-
-
 if __name__ == "__main__":
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the caller's affair, who ends this helper
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # daemons are stopped
     _fork_for_each(*pickle.load(sys.stdin.buffer))

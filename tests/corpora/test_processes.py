@@ -52,11 +52,12 @@ def test_an_error_of_the_caller_ends_the_helper_and_what_it_has_started(tmp_path
     def give_up(done: int) -> None:
         raise KeyboardInterrupt
 
-    late = tmp_path / "late"
+    over, late = tmp_path / "over", tmp_path / "late"
+    slow = f"for _ in $(seq 100); do test -e {over} && touch {late} && break; sleep 0.1; done"
     with pytest.raises(KeyboardInterrupt):
-        slow = f"import pathlib, time; time.sleep(1); pathlib.Path({str(late)!r}).touch()"
-        in_fresh_processes(exec, [("",), (slow,)], 2, give_up)
-    time.sleep(1.5)
+        in_fresh_processes(os.system, [("",), (slow,)], 2, give_up)  # a shell, so a process of the process
+    over.touch()
+    time.sleep(1)
     assert not late.exists()
 
 
