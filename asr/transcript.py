@@ -16,8 +16,17 @@ ONSET_LEAD = 0.04
 
 
 @dataclass(frozen=True)
+class Part:
+    """A letter of a word, or a piece of one, as the model's units are; start and end in seconds, as of a word."""
+
+    text: str
+    start: float
+    end: float
+
+
+@dataclass(frozen=True)
 class Word:
-    """A recognised word.
+    """A recognised word; in a script without spaces, a whole text.
 
     Attributes:
         word: As in the transcript's text.
@@ -25,12 +34,14 @@ class Word:
         end: Seconds; never before `start`, never after the end of the audio.
         confidence: Probability that it is right where decoding was tuned (`asr tune`); else the geometric mean of the
             posteriors of its characters where they were heard. 0 to 1.
+        parts: In order; joined they are `word`. No format writes them: captions break there what is too long for one.
     """
 
     word: str
     start: float
     end: float
     confidence: float
+    parts: tuple[Part, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -94,22 +105,21 @@ def words_from(
 
     Returns:
         In order and without overlap. A word starts `ONSET_LEAD` before its first token, but not before the end of the
-        word before it; it ends with its last token.
+        word before it; it ends with its last token. So does each of its parts, of one token.
     """
     words: list[Word] = []
     for separates, group in groupby(spans, key=lambda span: tokens[span.token].isspace()):
         if separates:
             continue
-        parts = list(group)
-        earliest = words[-1].end if words else 0.0
-        words.append(
-            Word(
-                word="".join(tokens[span.token] for span in parts),
-                start=min(max(parts[0].start * step_seconds - ONSET_LEAD, earliest), duration),
-                end=min(parts[-1].end * step_seconds, duration),
-                confidence=confidence(parts),
-            )
-        )
+        inside = list(group)
+        parts: list[Part] = []
+        at = words[-1].end if words else 0.0
+        for span in inside:
+            start = min(max(span.start * step_seconds - ONSET_LEAD, at), duration)
+            at = min(span.end * step_seconds, duration)
+            parts.append(Part(tokens[span.token], start, at))
+        word = "".join(part.text for part in parts)
+        words.append(Word(word, parts[0].start, at, confidence(inside), tuple(parts)))
     return tuple(words)
 
 

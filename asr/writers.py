@@ -7,19 +7,24 @@ from __future__ import annotations
 
 import json
 import os
+import unicodedata
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 from asr.archive import without_ending
 from asr.atomic import replacing
 from asr.errors import AsrError
 from asr.transcript import Transcript, Word
 
-# Captions, by the usual rules of subtitling: two lines of 42 characters, five sixths of a second to seven seconds.
+# Captions, by the usual rules of subtitling: two lines of 42 characters (of which a Chinese one is worth two), five
+# sixths of a second to seven seconds.
 _LINE, _LINES = 42, 2
 _SHORTEST, _LONGEST = 5 / 6, 7.0
 _PAUSE = 1.0  # seconds of silence that end a caption
+_VIRAMA = 9  # Unicode's combining class of signs that put the next consonant below the last
+_WRITTEN_FIRST = "เแโใไເແໂໃໄ"  # vowels of Thai and Lao, before the consonant that they follow in speech
 _BREAK = 1 / 24  # seconds between captions where one stays longer than its words: a frame of film
 
 
@@ -136,21 +141,58 @@ def _intervals(words: Sequence[Word], duration: float) -> list[tuple[float, floa
     return intervals
 
 
+class _Unit(NamedTuple):
+    """What no caption breaks; `before` it is a space, or nothing if it goes on with a word."""
+
+    text: str
+    start: float
+    end: float
+    before: str
+
+
+def _units(words: Iterable[Word]) -> list[_Unit]:
+    """Words; of one that is too long for a line or a caption, its characters with their marks.
+
+    Such a word is a text in a script without spaces. Nothing here knows where its words begin.
+    """
+    units: list[_Unit] = []
+    for word in words:
+        if not word.parts or (_width(word.word) <= _LINE and word.end - word.start <= _LONGEST):
+            units.append(_Unit(word.word, word.start, word.end, " "))
+            continue
+        for place, part in enumerate(word.parts):
+            if place and _is_one_with(part.text[0], units[-1].text[-1]):
+                whole = units.pop()
+                units.append(whole._replace(text=whole.text + part.text, end=part.end))
+            else:
+                units.append(_Unit(part.text, part.start, part.end, "" if place else " "))
+    return units
+
+
+def _is_one_with(character: str, before: str) -> bool:
+    """Whether a character belongs to the one before it: a mark, or below it, or after a vowel that is written first."""
+    return (
+        unicodedata.category(character) in ("Mn", "Mc", "Me", "Cf")
+        or unicodedata.combining(before) == _VIRAMA
+        or before in _WRITTEN_FIRST
+    )
+
+
 def _captions(words: Sequence[Word]) -> list[tuple[float, float, str]]:
     """Start, end and text of captions, in order and without overlap.
 
-    A caption ends where the next word would no longer fit or last too long, and at a pause. One that is too short to
-    be read stays, if the next one lets it. A single word longer than all that is a caption all the same. The
+    A caption ends where the next unit would no longer fit or last too long, and at a pause. One that is too short to
+    be read stays, if the next one lets it. A single unit longer than all that is a caption all the same. The
     last one may outlast the audio.
     """
-    groups: list[list[Word]] = []
-    for word in words:
+    groups: list[list[_Unit]] = []
+    for unit in _units(words):
         group = groups[-1] if groups else []
-        fits = len(_wrapped([*group, word])) <= _LINES
-        if group and fits and word.end - group[0].start <= _LONGEST and word.start - group[-1].end < _PAUSE:
-            group.append(word)
+        fits = len(_wrapped([*group, unit])) <= _LINES
+        if group and fits and unit.end - group[0].start <= _LONGEST and unit.start - group[-1].end < _PAUSE:
+            group.append(unit)
         else:
-            groups.append([word])
+            groups.append([unit])
     captions = []
     for group, following in zip(groups, [*groups[1:], []], strict=False):
         start, end = group[0].start, group[-1].end
@@ -161,15 +203,22 @@ def _captions(words: Sequence[Word]) -> list[tuple[float, float, str]]:
     return captions
 
 
-def _wrapped(words: Iterable[Word]) -> list[str]:
-    """Words in lines of at most `_LINE` characters; a longer word has a line of its own."""
+def _wrapped(units: Iterable[_Unit]) -> list[str]:
+    """Units in lines of at most `_LINE` characters; a longer unit has a line of its own."""
     lines: list[str] = []
-    for word in words:
-        if lines and len(lines[-1]) + 1 + len(word.word) <= _LINE:
-            lines[-1] += f" {word.word}"
+    for unit in units:
+        longer = lines[-1] + unit.before + unit.text if lines else ""
+        if lines and _width(longer) <= _LINE:
+            lines[-1] = longer
         else:
-            lines.append(word.word)
+            lines.append(unit.text)
     return lines
+
+
+def _width(text: str) -> int:
+    """Columns: two for a character that East Asian fonts make square, none for a mark on another."""
+    wide = sum(unicodedata.east_asian_width(character) in "WF" for character in text)
+    return len(text) + wide - sum(unicodedata.category(character) in ("Mn", "Me", "Cf") for character in text)
 
 
 def _clock(seconds: float, point: str) -> str:

@@ -62,6 +62,19 @@ def test_pitfall_no_time_lies_beyond_the_audio():
     assert [(word.start, word.end) for word in words] == [(0.0, pytest.approx(0.2)), (0.35, 0.35)]
 
 
+@given(st.lists(st.tuples(st.sampled_from([1, 2, 3]), st.integers(0, 4), st.integers(1, 4)), max_size=12))
+def test_the_parts_of_a_word_are_its_tokens_in_its_time(drawn):
+    placed, step = [], 0
+    for token, blanks, width in drawn:
+        placed.append(TokenSpan(token, step + blanks, step + blanks + width, -0.5))
+        step += blanks + width
+    for word in words_from(placed, TOKENS, step_seconds=0.03, duration=0.8):
+        assert "".join(part.text for part in word.parts) == word.word
+        times = [time for part in word.parts for time in (part.start, part.end)]
+        assert times == sorted(times)
+        assert (times[0], times[-1]) == (word.start, word.end)
+
+
 def test_no_tokens_no_words():
     assert words_from([], TOKENS, 0.1, 1.0) == ()
     assert words_from(spans("  "), TOKENS, 0.1, 1.0) == ()

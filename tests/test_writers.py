@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from asr.transcript import Alternative, Transcript, Word
+from asr.transcript import Alternative, Part, Transcript, Word
 from asr.writers import (
     WRITERS,
     output_stems,
@@ -202,6 +202,42 @@ def test_captions_hold_all_words_in_order_and_do_not_overlap(transcript):
     for lines in blocks:
         assert 1 <= len(lines[2:]) <= 2
         assert all(len(line) <= 42 or " " not in line for line in lines[2:])
+
+
+def without_spaces(text, seconds):
+    """A text of a script without spaces, which is one word: each character after as long, and as long a silence."""
+    parts = [Part(character, place * seconds, (place + 0.5) * seconds) for place, character in enumerate(text)]
+    return Word(text, 0.0, parts[-1].end, 0.5, tuple(parts))
+
+
+def test_captions_break_a_text_without_spaces_where_it_is_full_and_at_a_pause():
+    blocks = to_srt(transcript_of([without_spaces("山" * 50, 0.1)])).strip().split("\n\n")
+    assert [block.split("\n")[1:] for block in blocks] == [
+        ["00:00:00,000 --> 00:00:04,150", "山" * 21, "山" * 21],  # twice as wide as letters
+        ["00:00:04,200 --> 00:00:05,033", "山" * 8],
+    ]
+    slow = to_srt(transcript_of([without_spaces("สวย", 4.0)]))
+    assert re.findall(r"\n([ก-ฮ]+)\n", slow) == ["ส", "ว", "ย"]
+
+
+@pytest.mark.parametrize("syllable", ["กี้", "ไก", "က္က", "កា", "ក្ក", "कि"])
+def test_captions_never_part_a_syllables_signs(syllable):
+    captions = to_srt(transcript_of([without_spaces(syllable * 60, 0.05)])).strip().split("\n\n")
+    lines = [line for caption in captions for line in caption.split("\n")[2:]]
+    assert len(lines) > 1 and "".join(lines) == syllable * 60
+    assert all(set(line.split(syllable)) == {""} for line in lines)
+
+
+@given(st.text("山กี้ไab", min_size=1, max_size=200), st.floats(0.02, 8))
+def test_captions_hold_all_of_a_text_without_spaces(text, seconds):
+    blocks = [block.split("\n") for block in to_srt(transcript_of([without_spaces(text, seconds)])).split("\n\n")]
+    assert "".join("".join(lines[2:]) for lines in blocks) == text
+    assert all(1 <= len([line for line in lines[2:] if line]) <= 2 for lines in blocks)
+
+
+def test_a_short_word_is_not_parted():
+    (word,) = words = [without_spaces("山山", 0.5)]
+    assert to_srt(transcript_of(words)).split("\n")[2] == word.word
 
 
 def test_nothing_said():
