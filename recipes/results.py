@@ -25,7 +25,7 @@ import re
 import shlex
 import sys
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -87,8 +87,7 @@ class Run:
 
     def sittings(self, name: str) -> list[Any]:
         """What the sittings of the training say of themselves, each different answer once."""
-        found = (one.get(name) for one in self.trained.get("sittings", ()))
-        return list({json.dumps(one): one for one in found}.values())
+        return _each_once(one.get(name) for one in self.trained.get("sittings", ()))
 
 
 @dataclass(frozen=True)
@@ -118,6 +117,10 @@ class Row:
     def rates(self, split: str, rate: str) -> list[float]:
         """A rate of each run on a split, in percent."""
         return [100 * run.report["splits"][split][rate] for run in self.runs if split in run.report["splits"]]
+
+    def sittings(self, name: str) -> list[Any]:
+        """What the trainings of all runs say of themselves, each different answer once."""
+        return _each_once(said for run in self.runs for said in run.sittings(name))
 
     def bounds(self) -> tuple[float, float]:
         """Of the test WER in percent: the lowest and highest of several runs, the 95 % interval of a single one."""
@@ -225,21 +228,23 @@ def details(row: Row) -> str:
         for key, value in run.report["decoding"].items():
             decoding[key] += [value] if value not in decoding[key] else []
     seconds = [run.trained["seconds"] for run in row.runs if run.trained]
-    trained = list(dict.fromkeys(one["commit"] for run in row.runs for one in run.sittings("program")))
-    decoded = list(dict.fromkeys(run.report["program"]["commit"] for run in row.runs))
+    trained = _each_once(program["commit"] for program in row.sittings("program"))
+    decoded = _each_once(run.report["program"]["commit"] for run in row.runs)
+    precisions = [name or "precision not recorded" for name in row.sittings("precision")]
     facts = [
         f"{training['parameters'] / 1e6:.2f} M weights" if "parameters" in training else None,
         f"trained in {_mean([one / 60 for one in seconds])} min" if seconds else None,
-        *(f"on {name}" for name in first.sittings("processor")),
-        *(f"{count} threads" if count > 1 else "one thread" for count in first.sittings("threads")),
-        *(name for name in first.sittings("precision") if name),
+        " and ".join(f"on {name}" for name in row.sittings("processor")),
+        " or ".join(f"{count} threads" if count > 1 else "one thread" for count in row.sittings("threads")),
+        " or ".join(precisions) if any(row.sittings("precision")) else None,
         "decoding: " + ", ".join(f"{key} {' or '.join(map(str, values))}" for key, values in decoding.items()),
         f"tuned on {profile['utterances']:,} utterances of validation" if profile else None,
         f"trained at commit {', '.join(trained)}" if trained else None,
         f"decoded at commit {', '.join(decoded)}" if decoded != trained else None,
     ]
     lines += ["; ".join(fact for fact in facts if fact) + ".", "", "```sh"]
-    lines += [*first.sittings("command"), first.report["command"], "```", ""]
+    lines += _each_once(command for run in row.runs for command in [*run.sittings("command"), run.report["command"]])
+    lines += ["```", ""]
     lines += [
         "| run | test WER % (95 %) | errors / words | CER % | validation WER % | texts |",
         "| --- |" + " --- |" * 5,
@@ -272,6 +277,11 @@ def _change(change: Change) -> list[str]:
 
 def _errors(split: dict[str, Any]) -> int:
     return int(split["substitutions"] + split["insertions"] + split["deletions"])
+
+
+def _each_once(values: Iterable[Any]) -> list[Any]:
+    """Each different one of some values once, in their order."""
+    return list({json.dumps(value): value for value in values}.values())
 
 
 def _mean(values: Sequence[float]) -> str:

@@ -106,6 +106,20 @@ def test_a_row_says_what_trained_it_and_what_decoded_it_and_its_own_name(recipes
     assert "| the same | 1 |" in readme and "### again\n" in table and "### the same" not in table
 
 
+def test_a_row_says_of_all_its_runs_what_trained_them(recipes, monkeypatch):
+    sitting = kept(4)["trained"]["sittings"][0]
+    changes = {"precision": "float32", "processor": "another", "threads": 2, "command": "asr train own train.seed=2"}
+    for name, said in (("seed-1", sitting), ("seed-2", sitting | changes)):
+        report = kept(4, trained={"seconds": 60.0, "sittings": [said]}, command=f"asr evaluate {name}")
+        results.keep(write(recipes / name, report), recipes / "recipes/own/results/two" / name)
+    (recipes / "recipes/own/results/rows.json").write_text('[{"row": "two", "title": "two"}]')
+    assert run(monkeypatch) == 0
+    table = (recipes / "RESULTS.md").read_text()
+    assert "on a chip and on another; one thread or 2 threads; precision not recorded or float32; decoding" in table
+    commands = ["asr train own --data d --out r", "asr evaluate seed-1", "asr train own train.seed=2"]
+    assert "```sh\n" + "\n".join([*commands, "asr evaluate seed-2"]) + "\n```" in table
+
+
 def test_the_projects_readme_shows_the_rows_that_are_to_stand_there(recipes, monkeypatch):
     folder = recipes / "recipes/own/results"
     results.keep(write(recipes / "one", kept(20)), folder / "one" / "seed-1")
