@@ -44,7 +44,8 @@ def transcribe(
 
     Example: asr transcribe runs/digits recordings/ --format txt,json --out transcripts
     """
-    if decoding.nbest > 1 and "json" not in format.lower():
+    formats = _formats(format, out)
+    if decoding.nbest > 1 and "json" not in formats:
         raise typer.BadParameter("several readings are written only with --format json", param_hint="--nbest")
 
     from asr.audio import find_audio
@@ -52,7 +53,6 @@ def transcribe(
     from asr.recognizer import Recognizer
     from asr.writers import output_stems, refuse_to_replace, save
 
-    formats = _formats(format, out)
     files = find_audio(audio)
     if len(files) > 1 and out is None and formats[0] not in ("txt", "json"):
         raise typer.BadParameter(f"{formats[0]} of several recordings needs a folder, --out", param_hint="--format")

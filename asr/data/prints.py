@@ -37,7 +37,7 @@ _FLOOR = 1e-3  # of the mean energy; below it, a codec decides
 # LibriSpeech, copies by MP3, Vorbis, Opus and mu-law at their lowest qualities differed by 0.16 at most, different ones
 # by 0.3 at least; sentences that differ in a word, by two voices of one synthesiser, by 0.18. Single digits have less
 # to tell them apart: with 0.16 two of 300 new ones were taken for some of 2,400, with 0.14 none, and 58 % (Opus) to 80
-# (Vorbis) percent of copies were found.
+# (Vorbis) percent of copies were found; 0.13 leaves some room.
 _SENTENCE = 100
 _SAME, _SAME_SHORT = 0.16, 0.13
 _SAME_NAMED = 0.3  # of two with the same id and length: many a corpus calls its recordings 0001, 0002
