@@ -21,10 +21,10 @@ from asr.decode.lexicon import Lexicon
 from asr.decode.majority import best_path, majority_score
 from asr.decode.ngram import NgramModel
 from asr.decode.objective import whole_texts
-from asr.decode.options import words_id
 from asr.decode.prefixes import Nodes, Numbers, tokens_of
 from asr.decode.rescore import exact_scores
 from asr.decode.search import Limits, add_text, new_work, search
+from asr.decode.wordlists import words_id
 
 Floats = npt.NDArray[np.float64]
 

@@ -16,8 +16,9 @@ from asr.decode.confidence import confidences, evidence, fit
 from asr.decode.greedy import GreedyDecoder
 from asr.decode.hypothesis import Hypothesis
 from asr.decode.ngram import NgramModel
-from asr.decode.options import ONE_WORD, read_words, word_boundary, words_id
+from asr.decode.options import ONE_WORD, word_boundary
 from asr.decode.profile import NBEST, Calibration, DecodingProfile
+from asr.decode.wordlists import read_words, words_id
 from asr.errors import AsrError
 from asr.evaluate.pictures import draw_reliability, draw_surface
 from asr.evaluate.seen import seen

@@ -1,13 +1,14 @@
-"""Which decoder the flags mean, what they are refused for, and the files that they name."""
+"""Which decoder the flags mean, and what they are refused for."""
 
 from dataclasses import replace
 
 import pytest
 
 from asr.decode.greedy import GreedyDecoder
-from asr.decode.options import DecodingOptions, choose_decoder, read_hotwords, read_words, words_id
+from asr.decode.options import DecodingOptions, choose_decoder
 from asr.decode.profile import Calibration, DecodingProfile
-from asr.errors import AsrError, TextError
+from asr.decode.wordlists import words_id
+from asr.errors import AsrError
 from asr.pieces import PieceTokenizer
 from asr.text import Tokenizer
 
@@ -130,43 +131,12 @@ def test_a_model_of_single_words_is_given_words_as_whole_texts(lm, tmp_path):
         assert (chosen.decoder.word_boundary, chosen.notes) == (None, ())
 
 
-def test_a_lexicon_takes_the_first_word_of_a_line(tmp_path):
-    (tmp_path / "words").write_text("\ufeffone W AH N\r\n\ntwo\tT UW\r\n", encoding="utf-8")
-    assert read_words(tmp_path / "words") == ["one", "two"]
-
-
 def test_words_that_cannot_be_written_are_named(tokenizer, tmp_path):
     (tmp_path / "words").write_text("one\nпривет\ntwo\n", encoding="utf-8")
     chosen = choose_decoder(DecodingOptions(lexicon=tmp_path / "words"), tokenizer, None)
     assert chosen.notes == ("1 words of the lexicon cannot be written by this model: привет",)
     (tmp_path / "words").write_text("one\ntwo\n")
     assert choose_decoder(DecodingOptions(lexicon=tmp_path / "words"), tokenizer, None).notes == ()
-
-
-def test_hot_words_have_boosts(tmp_path):
-    (tmp_path / "hot").write_text("new  york\t4.5\none\n")
-    assert read_hotwords(tmp_path / "hot") == {"new york": 4.5, "one": 3.0}
-
-
-@pytest.mark.parametrize("read", [read_words, read_hotwords])
-def test_files_that_cannot_be_used_are_named(tmp_path, read):
-    (tmp_path / "latin").write_bytes("où".encode("latin-1"))
-    for name in ("latin", "missing"):
-        with pytest.raises(TextError, match=name):
-            read(tmp_path / name)
-
-
-def test_an_empty_lexicon_and_a_boost_that_is_no_number(tmp_path):
-    (tmp_path / "empty").write_text("\n")
-    (tmp_path / "hot").write_text("one\n\n\ntwo\tmuch\n")
-    with pytest.raises(TextError, match="no word"):
-        read_words(tmp_path / "empty")
-    with pytest.raises(TextError, match=r"line 4.*much"):
-        read_hotwords(tmp_path / "hot")
-    for line, said in (("\t4.5", "line 2: there is no phrase"), ("two\tnan", "line 2: a boost is a number, not 'nan'")):
-        (tmp_path / "hot").write_text(f"one\x85\n{line}\n", encoding="utf-8")  # NEL ends no line
-        with pytest.raises(TextError, match=said):
-            read_hotwords(tmp_path / "hot")
 
 
 def test_pieces_of_a_script_without_spaces_take_no_language_model_of_characters(lm):
