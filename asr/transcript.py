@@ -15,7 +15,7 @@ from asr.decode.hypothesis import TokenSpan
 ONSET_LEAD = 0.04
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Part:
     """A letter of a word, or a piece of one, as the model's units are; start and end in seconds, as of a word."""
 
