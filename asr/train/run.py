@@ -35,6 +35,7 @@ from asr.train.checkpoint import Progress, checkpoints, load_checkpoint
 from asr.train.curves import draw_curves
 from asr.train.going_on import refuse_changes, refuse_other_run, refuse_unlike_processes, settings_id
 from asr.train.group import Group
+from asr.train.heap import keep_freed_memory
 from asr.train.journal import Journal, Silence
 from asr.train.loop import Trainer
 from asr.train.remember import Heard, remember
@@ -244,6 +245,8 @@ def _set_up(
     """Everything that the loop needs, at its start or as a checkpoint left it."""
     if config.train.threads:
         torch.set_num_threads(config.train.threads)
+    if group.device.type == "cpu":
+        keep_freed_memory()
     normalizer, tokenizer = text_tools(config, [utterance.text for utterance in data.train])
     selection = select(data.train, config, normalizer, tokenizer)
     for line in selection.messages():
