@@ -17,6 +17,7 @@ from asr.train.run import train
 from asr.wording import how_long
 
 SPLITS = ("train", "valid", "test")
+_VOICES_A_LINE = 30
 
 
 def demo(out: Path, settings: list[str], say: Callable[[str], None], command: str | None = None) -> dict[str, Any]:
@@ -42,7 +43,7 @@ def demo(out: Path, settings: list[str], say: Callable[[str], None], command: st
 
     data, run = out / "data", out / "run"
     stage(f"making speech in {data}: digit strings and short commands")
-    spoken = digits.prepare(data)
+    spoken = digits.prepare(data, on_progress=_now_and_then(say))
     for name, utterances in spoken.items():
         audio = how_long(sum(utterance.duration for utterance in utterances))
         voices = len({utterance.speaker for utterance in utterances})
@@ -64,3 +65,16 @@ def demo(out: Path, settings: list[str], say: Callable[[str], None], command: st
     say(f"  heard: {recognizer.transcribe(sample.audio).text}")
     stage("done")
     return report
+
+
+def _now_and_then(say: Callable[[str], None]) -> Callable[[int, int], None]:
+    """Progress in voices as a line for every so many of them."""
+    said = 0
+
+    def advance(done: int, total: int) -> None:
+        nonlocal said
+        if done - said >= _VOICES_A_LINE or done == total > said:
+            said = done
+            say(f"  {done} of {total} voices")
+
+    return advance

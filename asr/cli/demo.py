@@ -23,7 +23,11 @@ def demo(
     from asr.demo import demo as run
     from asr.evaluate.markdown import summary
 
-    report = run(out, settings or [], typer.echo, shlex.join(["asr", *sys.argv[1:]]))
+    try:
+        report = run(out, settings or [], typer.echo, shlex.join(["asr", *sys.argv[1:]]))
+    except KeyboardInterrupt:
+        typer.echo("stopped; the same `asr demo` as before, or `make demo`, goes on from here", err=True)
+        raise
     typer.echo(summary(report))
     typer.echo(f"report: {out / 'report' / 'report.md'}")
     typer.echo(f"page:   {out / 'report' / 'report.html'}")

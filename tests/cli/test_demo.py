@@ -70,10 +70,19 @@ def test_the_demo_goes_from_nothing_to_a_report(run_asr, monkeypatch, tmp_path):
     ):
         assert (tmp_path / "demo" / path).is_file()
     assert "heard:" in result.out and "WER" in result.out
+    assert result.out.count("  6 of 6 voices\n") == 1
     assert f"next:   asr transcribe {tmp_path / 'demo' / 'run'}" in result.out
     report = json.loads((tmp_path / "demo" / "report" / "report.json").read_text())
     assert list(report["splits"]) == ["train", "valid", "test"]
     assert report["command"].startswith("asr demo")
+
+    def interrupted(*arguments, **options):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as during:
+        during.setattr("asr.demo.evaluate", interrupted)
+        stopped = run_asr("demo", *TINY, "--out", tmp_path / "demo")
+    assert stopped.status == 130 and "goes on from here" in stopped.err
 
     again = run_asr("demo", *TINY, "--out", tmp_path / "demo")  # an interrupted one goes on, a finished one is shown
     assert again.status == 0
