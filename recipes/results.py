@@ -46,16 +46,19 @@ Made by `python recipes/results.py` from the reports and texts in `recipes/*/res
 
 - Every model was chosen on its validation set, and what was tuned in decoding was tuned there. The test set was decoded
   once with each row. Where test figures were in view while settings were chosen, the row's note or the recipe's README
-  says so: the number of epochs of `digits`, and of `fsdd` the hold-outs theo and jackson and a few official figures.
+  says so: the number of epochs of `digits`; of `fsdd` the hold-outs theo and jackson and a few official figures; of
+  `librispeech` the ablation, by which the settings of its best rows were chosen.
 - Several runs of a row: the mean, with the lowest and the highest beside it. The 95 % interval of a run is over its
-  utterances: what another test set of the same kind might give. It does not tell how much another seed might change.
+  utterances: what others by the same speakers might give. It does not tell how much another seed might change, nor
+  other speakers: the four of libri-mini's test set lie up to 17 points apart.
   Reports from before 84b9e29 have it up to 0.2 points wider than later ones where errors are few (`digits`, `fsdd`).
 - Where rows are compared, it is run by run of one name: seed 1 with seed 1. The errors of several are added up; the
   interval and p are over utterances, and say nothing of other seeds or speakers. The difference of each run stands
   below, and is a cross in the pictures.
 - Times are those of training steps; validation, and writing checkpoints, come on top.
 - Commands are those that were run, and hold at the commit that a row names: defaults may be others by now, and folders
-  may have been called otherwise. Those of today are in the recipes' READMEs.
+  may have been called otherwise, or be of several models. How data, language models and word lists were made, and the
+  commands of today, say the recipes' READMEs and scripts (`run.sh`; `recipes/words.sh`, `recipes/across.sh`).
 - WER and CER are pooled over utterances, both sides normalised alike (the report of each run says how).
 - Each run's `hypotheses.jsonl` holds the reference and what was recognised for each utterance of the test set, so that
   it can be scored again, or compared with another, without training.

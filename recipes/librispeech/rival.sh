@@ -6,8 +6,8 @@
 #   NAME      adamw, sgd; both without any
 #   SETTINGS  (variable) settings on top of all, such as SETTINGS="train.seed=2 train.threads=1"
 #
-# Of 1,024 cells its model goes through two seconds of audio in one of a processor core, so that four hours would be one
-# epoch: the lines here have 192 cells, as ours, and the epochs that fit into four hours of one core. Its configuration
+# Of 1,024 cells its model goes through less than two seconds of audio in one of a processor core, so that an epoch would
+# be three to four hours: the lines here have 192 cells, as ours, and the epochs that fit into an evening of one core. Its configuration
 # file says AdamW; its papers and its earlier versions, stochastic gradient descent: 1.5e-4 for the sum over 8 utterances,
 # of some 1,065 letters, is 0.16 for their mean, and a gradient of 400 is one of 0.4.
 #
