@@ -24,7 +24,7 @@ from asr.train.journal import Journal
 from asr.train.keep import Keeper
 from asr.train.losses import batch_losses
 from asr.train.schedule import learning_rate
-from asr.train.stop import out_of_memory
+from asr.train.stop import Signals, out_of_memory
 from asr.train.unread import Unread, UnreadStep
 from asr.train.validate import Validation, validate
 
@@ -71,9 +71,21 @@ class Trainer:
         self.keeper = Keeper(folder, content, progress, group)
         self.bf16 = uses_bf16(self.config.train.bf16, group.device)
         self.unread = Unread(progress, group, self.config.batches.unreadable)
+        self.signals = Signals()
+        self.kept = progress.step  # that the last checkpoint is of
 
     def fit(self, journal: Journal) -> None:
-        """Train to the last epoch, or until validation has not improved for `patience` epochs."""
+        """Train to the last epoch, or until validation has not improved for `patience` epochs.
+
+        Raises:
+            KeyboardInterrupt, SystemExit: A signal came. Of one process training alone, the step under way, or the
+                validation, has been ended and kept before.
+        """
+        # Of several processes one alone would keep the others waiting, and torchrun ends them all by a signal.
+        with self.signals.noted() if self.group.size == 1 else nullcontext():
+            self._fit(journal)
+
+    def _fit(self, journal: Journal) -> None:
         settings = self.config.train
         if not self._ended():
             self._try_largest(journal)
@@ -88,6 +100,8 @@ class Trainer:
             if self._ended() and settings.average != "none":
                 self._average_epochs(journal)
             self._save(journal)
+            if self.signals.asked and not self._ended():
+                self.signals.end()
         if self.progress.epoch < settings.epochs:
             journal.say(f"no better validation in {settings.patience} epochs: stopped early")
 
@@ -126,15 +140,18 @@ class Trainer:
                 done = (progress.epoch + progress.epoch_step / len(steps)) / settings.epochs
                 rate = learning_rate(done, settings, progress.drops)
                 parts = dict(zip(range(len(step))[share], batches, strict=False))
-                self.unread.add(self._step(step, parts, done, rate))
+                self.unread.add(self._step(step, parts, done + 1 / (len(steps) * settings.epochs), rate))
                 progress.epoch_step += 1
                 progress.step += 1
                 ends = progress.epoch_step == len(steps)  # and is saved once it is validated and logged
-                saves = progress.step % settings.checkpoint_steps == 0 and not ends
+                stops = self.signals.asked
+                saves = stops or (progress.step % settings.checkpoint_steps == 0 and not ends)
                 if ends or saves or self.unread.full:
                     self.unread.read(journal)
                 if saves:
                     self._save(journal)
+                if stops:
+                    self.signals.end()
             next(batches, None)  # the workers end here: one that died by now is an error, not a traceback of torch's
         except BaseException:
             self.unread.read_alone(journal)
@@ -146,7 +163,7 @@ class Trainer:
         Args:
             step: The batches of the step, as planned.
             parts: Those that are this process' share, by their number in the step.
-            done: Share of the training that was done before it.
+            done: Share of the training that is done with it.
             rate: The learning rate.
         """
         for group in self.optimizer.param_groups:
@@ -273,3 +290,4 @@ class Trainer:
         journal.sync()
         average = self.average.state if self.average else None
         save_checkpoint(self.folder / "checkpoints", self.progress, self.model, self.optimizer, average, self.run_id)
+        self.kept = self.progress.step

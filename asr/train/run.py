@@ -146,8 +146,9 @@ def _train(config: Config, data: Path, out: Path, resume: bool, group: Group) ->
         trainer = _set_up(config, content, out, progress, state, group, journal)
         try:
             trainer.fit(journal)
-        except KeyboardInterrupt:
-            journal.say(f"stopped in step {progress.step + 1}; the same command with --resume goes on")
+        except (KeyboardInterrupt, SystemExit):
+            where = f"after step {progress.step}" if trainer.kept == progress.step else f"in step {progress.step + 1}"
+            journal.say(f"stopped {where}; the same command with --resume goes on after step {trainer.kept}")
             raise
         if group.leads:
             draw_curves(out)

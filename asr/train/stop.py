@@ -1,9 +1,13 @@
-"""What ends a run from outside, told in one line that says how it goes on."""
+"""What ends a run from outside: a signal waits for the end of a step, all else is told in one line."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import os
+import signal
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from types import FrameType
+from typing import Any, ClassVar
 
 import torch
 from torch import distributed
@@ -11,6 +15,67 @@ from torch import distributed
 from asr.errors import TrainingError
 
 _GOES_ON = "the same command with --resume goes on from the last checkpoint"
+
+
+class Signals:
+    """Ctrl-C, and the SIGTERM of `kill` and of schedulers: noted until a step has ended and can be kept.
+
+    A second one ends the process as it would have without this.
+    """
+
+    # What each signal does where nobody has said otherwise. Who has (`nohup`, a shell's `&`, a notebook) is left alone.
+    USUAL: ClassVar[dict[signal.Signals, Callable[[int, FrameType | None], Any] | signal.Handlers]] = {
+        signal.SIGINT: signal.default_int_handler,
+        signal.SIGTERM: signal.SIG_DFL,
+    }
+
+    def __init__(self) -> None:
+        self._came = 0
+        self._process = os.getpid()
+
+    @property
+    def asked(self) -> bool:
+        """Whether one has come, and the run should end."""
+        return bool(self._came)
+
+    @contextmanager
+    def noted(self) -> Iterator[None]:
+        """Note them while it lasts; of threads but the main one, and of who handles them by himself, none."""
+        mine = []
+        for number, usual in self.USUAL.items():
+            if signal.getsignal(number) == usual:
+                try:
+                    signal.signal(number, self._note)
+                except ValueError:  # not the main thread
+                    break
+                mine.append(number)
+        try:
+            yield
+        finally:
+            for number in mine:
+                signal.signal(number, self.USUAL[number])
+
+    def end(self) -> None:
+        """End the process as the signal would have.
+
+        Raises:
+            KeyboardInterrupt: It was Ctrl-C.
+            SystemExit: It was SIGTERM; with the exit status that a shell gives for it.
+        """
+        if self._came == signal.SIGINT:
+            raise KeyboardInterrupt
+        raise SystemExit(128 + self._came)
+
+    def _note(self, number: int, frame: FrameType | None) -> None:
+        if os.getpid() != self._process:  # a loader's worker: Ctrl-C goes to all, and the step still needs it
+            if number == signal.SIGINT:
+                return
+        elif not self._came:
+            self._came = number
+            os.write(2, b"\nending after this step; once more ends at once\n")  # `print` may be under way
+            return
+        signal.signal(number, self.USUAL[signal.Signals(number)])
+        signal.raise_signal(number)
 
 
 @contextmanager

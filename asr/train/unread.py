@@ -34,7 +34,7 @@ class UnreadStep:
         number: Of the step in the run, from 1.
         epoch: From 1.
         rate: Its learning rate.
-        done: Share of the training that was done before it.
+        done: Share of the training that is done with it.
         audio: Seconds of audio in it, over all processes.
         figures: (3,) float64 over all processes: loss a token, length of the gradient before clipping, and target
             tokens that were planned and could not be read.
@@ -129,7 +129,7 @@ class Unread:
         record = {"step": step.number, "epoch": step.epoch, "loss": figures.loss, "lr": step.rate}
         record |= {"gradient": figures.gradient, "audio_per_second": step.audio / figures.seconds}
         record |= {"seconds": progress.seconds}
-        journal.step(record, done, left=progress.seconds / max(done, 1e-3) * (1 - done))
+        journal.step(record, done, left=progress.seconds / done * (1 - done))
 
     def _count_lost(self, step: UnreadStep, journal: Journal) -> None:
         """Say which recordings of a step could not be read, whoever tried, each once in a run."""

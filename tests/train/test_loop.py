@@ -34,7 +34,7 @@ def one_batch(trainer: Trainer):
 
 def step(trainer: Trainer, batch: Batch, rate: float) -> tuple[float, float]:
     """An optimiser step on the first batch of the plan, read: its loss a token, and the length of its gradient."""
-    taken = trainer._step(plain_plan(trainer.training.items, trainer.config)[:1], {0: batch}, 0.0, rate)
+    taken = trainer._step(plain_plan(trainer.training.items, trainer.config)[:1], {0: batch}, 0.5, rate)
     trainer.unread.add(taken)
     trainer.unread.read(Silence())
     loss, gradient, _ = taken.figures.tolist()

@@ -240,7 +240,7 @@ def test_an_interrupted_run_says_how_to_go_on(tones, settings, tmp_path, monkeyp
     monkeypatch.setattr(Trainer, "_step", interrupt)
     with pytest.raises(KeyboardInterrupt):
         train(settings(), tones, tmp_path / "run")
-    assert "stopped in step 1; the same command with --resume goes on" in capsys.readouterr().err
+    assert "stopped after step 0; the same command with --resume goes on after step 0" in capsys.readouterr().err
 
 
 def test_the_average_and_the_plateau_survive_an_interruption(tones, settings, tmp_path, monkeypatch):
