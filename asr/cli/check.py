@@ -48,6 +48,7 @@ def check(
     if fix:
         for line in write_repaired(dict(zip(splits, checked, strict=True)), fix):
             print(line)
+        print("what is counted here is of the manifests given; check the copy to see what is left")
     errors = sum(not problem.warning for problem in problems)
     print(f"errors {errors:,}, warnings {len(problems) - errors:,}")
     raise typer.Exit(1 if errors else 0)

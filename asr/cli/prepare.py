@@ -359,6 +359,7 @@ def _fetch(archives: Sequence[Archive], folder: Path) -> None:
 
 def _show(splits: Splits, out: Path, conf: str, doubts: Sequence[str] = ()) -> None:
     """What was written, what is doubtful about it, what the splits share, and the commands that come next."""
+    from asr.corpora.common import shared_between
     from asr.data.manifest import read_dataset
 
     print(f"{'split':<8}{'utterances':>12}{'audio':>11}{'speakers':>10}")
@@ -371,7 +372,14 @@ def _show(splits: Splits, out: Path, conf: str, doubts: Sequence[str] = ()) -> N
         print("\nNot every speaker is known, so splits may share some, and figures may tell nothing about new ones.")
     for doubt in doubts:
         print(f"\nwarning: {doubt}")
-    if shared := read_dataset(out).shared:
+    shared = read_dataset(out).shared
+    if undeclared := [kind for kind in shared_between(splits) if kind not in shared]:
+        print(
+            f"\nwarning: The splits share {' and '.join(undeclared)}, and training refuses that. Divide otherwise; or "
+            f"if it is on purpose, say `shared: [{', '.join([*shared, *undeclared])}]` in {out / 'dataset.yaml'} "
+            f"(of `asr prepare own`: {' '.join(f'--shared {kind}' for kind in undeclared)})."
+        )
+    if shared:
         declared = f"{out / 'dataset.yaml'} declares it, and reports will say so."
         print(f"\nThe splits share {' and '.join(shared)}; {declared}")
     manifests = [str(out / f"{name}.jsonl") for name in splits]

@@ -36,7 +36,8 @@ from asr.data.manifest import Dataset, Utterance
 from asr.errors import CorpusError
 from asr.text import Normalizer, describe_characters
 
-_FEW_TEXTS = 10  # different ones; fewer in a split say nothing about other texts
+_FEW_TEXTS = 10  # fewer different ones in a split say nothing about other texts
+_FEW_WORDS = 30  # fewer different texts in all are words or commands, said again and again
 _FEW_SPEAKERS, _LITTLE = 10, 0.55  # share of the time; training should have some eight tenths
 
 
@@ -126,17 +127,10 @@ def _require_one_each(folders: Iterable[Path]) -> None:
 
 
 def doubts(splits: Mapping[str, Sequence[Utterance]]) -> list[str]:
-    """Why figures on a division would mean little: hardly any texts in a split, letters that training never sees."""
+    """Why figures on a division would mean little: hardly anything in a split, letters that training never sees."""
     normalizer = Normalizer.from_config(TextConfig())
     texts = {split: [normalizer(utterance.text) for utterance in utterances] for split, utterances in splits.items()}
-    lines = []
-    if scarce := [f"{split} ({len(set(found))})" for split, found in texts.items() if len(set(found)) < _FEW_TEXTS]:
-        lines.append(
-            f"Hardly any different texts: {', '.join(scarce)}. Recordings of the same few words are better divided by "
-            "speaker, which takes three or more and the speaker of each recording: a column, or --speaker-from folder."
-        )
-    else:
-        lines += _few_speakers(splits)
+    lines = list(_few_texts(texts, _speakers_apart(splits))) or list(_few_speakers(splits))
     known = set("".join(texts["train"]))
     held_out = [text for split, found in texts.items() if split != "train" for text in found]
     if strange := set("".join(held_out)) - known:
@@ -148,14 +142,35 @@ def doubts(splits: Mapping[str, Sequence[Utterance]]) -> list[str]:
     return lines
 
 
+def _speakers_apart(splits: Mapping[str, Sequence[Utterance]]) -> bool:
+    """Whether every speaker is known, and in one split alone."""
+    speakers = [{utterance.speaker for utterance in found} for found in splits.values()]
+    everybody = set.union(*speakers)
+    return None not in everybody and len(everybody) == sum(map(len, speakers))
+
+
+def _few_texts(texts: Mapping[str, Sequence[str]], apart: bool) -> Iterator[str]:
+    """A line where a split has too little to say anything: of new speakers utterances, else different texts."""
+    counts = {split: len(found) if apart else len(set(found)) for split, found in texts.items()}
+    if not (scarce := [f"{split} ({count})" for split, count in counts.items() if count < _FEW_TEXTS]):
+        return
+    line = (
+        f"Hardly any {'utterances' if apart else 'different texts'}: {', '.join(scarce)}; figures on them mean little."
+    )
+    if not apart and len(set().union(*texts.values())) < _FEW_WORDS:
+        line += (
+            " Recordings of the same few words are better divided by speaker, which takes three or more and the "
+            "speaker of each recording: a column, or --speaker-from folder."
+        )
+    yield line
+
+
 def _few_speakers(splits: Mapping[str, Sequence[Utterance]]) -> Iterator[str]:
     """A line where a few speakers, none of them in two splits, have left little to train on."""
     seconds = {split: sum(utterance.duration for utterance in found) for split, found in splits.items()}
-    speakers = [{utterance.speaker for utterance in found} for found in splits.values()]
-    everybody = set.union(*speakers)
-    apart = None not in everybody and len(everybody) == sum(map(len, speakers))
+    everybody = {utterance.speaker for found in splits.values() for utterance in found}
     share = seconds["train"] / sum(seconds.values())
-    if apart and len(everybody) < _FEW_SPEAKERS and share < _LITTLE:
+    if _speakers_apart(splits) and len(everybody) < _FEW_SPEAKERS and share < _LITTLE:
         yield (
             f"Training has {share:.0%} of the time, since each of {len(everybody)} speakers is in one split alone. If "
             "texts are divided instead (leave the speakers out), it has more; figures then say nothing of new people."

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import re
 import sys
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -139,6 +140,8 @@ def _stretch(place: str, record: Mapping[str, str], times: Sequence[str]) -> tup
 
 def _time(cell: str, name: str, place: str) -> float | None:
     """A cell that is seconds; None where it is empty."""
+    if re.fullmatch(r"\d*,\d+", cell):  # 1,234 is a second or a thousand, by who writes it
+        raise CorpusError(f'{place}: field "{name}" must be seconds with a decimal point, not "{cell}"')
     try:
         return seconds(float(cell) if cell else None, name, place)
     except ValueError:

@@ -101,6 +101,11 @@ def tune_model(
     greedy = _scored(GreedyDecoder(recognizer.tokenizer.tokens).decode_batch(log_probs), split, recognizer)
     tuner = Tuner(make, log_probs, split, recognizer, lambda point: say(f"  {point}"), threads)
     best = tuner.search(beam)
+    if len({point.errors for point in tuner.tried.values()}) == 1:
+        say(
+            f"all settings made the same errors: {counted(len(split.utterances), 'utterance')} cannot tell them apart, "
+            "and what is kept trusts the language model least"
+        )
     tuner.save(folder)
     draw_surface(list(tuner.tried.values()), best, folder / "surface.png")
     nbests = tuner.decode(best.lm_weight, best.word_bonus, best.beam, NBEST)

@@ -79,7 +79,8 @@ def _rows(path: Path, names: tuple[str, ...]) -> Iterator[Row]:
         except (ValueError, ManifestError) as error:
             raise ScoreError(f"{path}, line {number}: {error}") from None
         if row[0] in seen:
-            raise ScoreError(f"{path}, line {number}: id {row[0]} is also that of line {seen[row[0]]}")
+            ends = "; in this format an id ends at the first space, .tsv takes others" if parse is _kaldi else ""
+            raise ScoreError(f"{path}, line {number}: id {row[0]} is also that of line {seen[row[0]]}{ends}")
         seen[row[0]] = number
         yield row
     if not seen:

@@ -56,6 +56,7 @@ def test_fix_of_one_manifest_is_a_file_and_of_several_a_folder(run, tmp_path):
         stream.write("nonsense\n")
     result = run("train.jsonl", "--fix", str(tmp_path / "one.jsonl"))
     assert result.exit_code == 1 and "one.jsonl: utterances 3, dropped 1, durations corrected 0" in result.stdout
+    assert "check the copy to see what is left" in result.stdout
     assert len(read_manifest(tmp_path / "one.jsonl")) == 3
     run("train.jsonl", "test.jsonl", "--fix", str(tmp_path / "fixed"))
     assert [len(read_manifest(tmp_path / "fixed" / f"{name}.jsonl")) for name in ("train", "test")] == [3, 2]

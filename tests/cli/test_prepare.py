@@ -206,6 +206,16 @@ def test_doubts_are_said(recordings, tmp_path):
     assert "warning: Hardly any different texts" in result.stdout
 
 
+def test_what_a_tables_own_splits_share_is_said_before_training_refuses_it(recordings, tmp_path):
+    rows = [f"{number}.wav,text {number},anna,{split}" for number, split in enumerate(("train", "valid", "test"))]
+    (tmp_path / "t.csv").write_text("\n".join(["audio,text,speaker,split", *rows]))
+    command = ("own", "--source", recordings, "--table", tmp_path / "t.csv", "--out", tmp_path / "out")
+    said = run(*command).output
+    assert "warning: The splits share speaker, and training refuses that." in said and "--shared speaker)" in said
+    declared = run(*command, "--shared", "speaker").output
+    assert "training refuses" not in declared and "The splits share speaker; " in declared
+
+
 def test_what_is_left_out_is_named_on_stderr_and_the_status_is_1(recordings, tmp_path):
     (recordings / "2.wav").write_bytes(b"RIFF")
     (recordings / "4.txt").unlink()

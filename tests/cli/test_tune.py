@@ -65,7 +65,7 @@ def test_keeps_what_it_found(run_asr, run, data):
     before = load_model(run)
     status, out, _ = run_asr("tune", run, data / "valid.jsonl", "--lm", data / "lm.arpa", "--beam", "8")
     assert status == 0
-    assert "best: --lm-weight" in out
+    assert "best: --lm-weight" in out and "cannot tell them apart" not in out
     after = load_model(run)
     assert after.model_id == before.model_id
     with (run / "tune/surface.csv").open() as file:
@@ -145,3 +145,11 @@ def test_what_cannot_be_tuned_is_refused(run_asr, run, data):
     status, _, err = run_asr("tune", run, data / "mute.jsonl", "--lm", data / "lm.arpa")
     assert status == 2 and "no words" in err
     assert load_model(run).decoding == {}
+
+
+def test_a_validation_set_that_tells_no_settings_apart_is_said(run_asr, run, data, monkeypatch):
+    decode = Tuner.decode
+    monkeypatch.setattr(Tuner, "decode", lambda tuner, *settings, nbest=1: decode(tuner, 0.0, 0.0, 2))
+    status, out, _ = run_asr("tune", run, data / "valid.jsonl", "--lm", data / "lm.arpa", "--beam", "2")
+    assert status == 0
+    assert "all settings made the same errors: 4 utterances cannot tell them apart" in out

@@ -1,6 +1,7 @@
 """Own recordings: folders and tables, how they are divided, and what is said about those that cannot be used."""
 
 import os
+from dataclasses import replace
 from itertools import combinations
 from pathlib import Path
 
@@ -324,6 +325,8 @@ def test_too_few_speakers_leave_little_to_train_on():
     (line,) = own.doubts(three)
     assert line.startswith("Training has 33% of the time") and "each of 3 speakers" in line
     assert own.doubts(three | {"train": [*split("anna"), *split("dora"), *split("emil")]}) == []
+    (line,) = own.doubts(three | {"test": split("cleo")[:8]})
+    assert line == "Hardly any utterances: test (8); figures on them mean little."  # nor advice that was followed
 
 
 def test_a_division_that_means_little_is_doubted():
@@ -334,6 +337,11 @@ def test_a_division_that_means_little_is_doubted():
     sound = {"train": split(*sentences), "valid": split(*sentences[:11]), "test": split(*sentences[1:])}
     assert own.doubts(sound) == []
     words = {"train": split("one", "two", "four"), "valid": split("Seven", "seven"), "test": split("six")}
+    long = {
+        name: [replace(one, text=f"{one.text} {n}") for n, one in enumerate(found)] for name, found in sound.items()
+    }
+    (few,) = own.doubts(long | {"train": [*long["train"], *long["valid"], *long["test"]], "test": long["test"][:3]})
+    assert few == "Hardly any different texts: test (3); figures on them mean little."  # no words said again and again
     few, unknown = own.doubts(words)
     assert "train (3), valid (1), test (1)" in few and "--speaker-from folder" in few
     assert "'i'" in unknown and "'x'" in unknown and "in 3 of 3" in unknown

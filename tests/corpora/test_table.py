@@ -158,7 +158,7 @@ def test_half_of_what_says_which_stretch_is_refused(tmp_path, columns):
 
 def test_times_that_are_none_are_named_by_line(tmp_path):
     (tmp_path / "t.csv").write_text(
-        "path,text,start,end\na.wav,x,one,2\na.wav,x,1,-2\na.wav,x,1\na.wav,x,,2\na.wav,y,0,2\n"
+        'path,text,start,end\na.wav,x,one,2\na.wav,x,1,-2\na.wav,x,1\na.wav,x,,2\na.wav,y,0,2\na.wav,x,"0,50",2\n'
     )
     rows, errors = read(tmp_path / "t.csv")
     assert [row.text for row in rows] == ["y"]
@@ -167,4 +167,5 @@ def test_times_that_are_none_are_named_by_line(tmp_path):
         f'{tmp_path}/t.csv:3: field "end" must be seconds, not -2.0',
         f"{tmp_path}/t.csv:4: has a start and no end",
         f"{tmp_path}/t.csv:5: has an end and no start",
+        f'{tmp_path}/t.csv:7: field "start" must be seconds with a decimal point, not "0,50"',
     ]

@@ -49,6 +49,11 @@ def test_other_line_breaks_of_unicode_do_not_end_a_line(tmp_path):
     ("name", "content", "message"),
     [
         ("a.jsonl", b'{"id": "u1", "text": "a"}\n{"id": "u1", "text": "b"}', r"line 2: id u1 is also that of line 1"),
+        (
+            "a.txt",
+            b"u 1 one\nu 2 two\n",
+            r"line 2: id u is also that of line 1; in this format an id ends at the first",
+        ),
         ("a.jsonl", b'{"id": "u1"}', r'line 1: no field "hypothesis" or "pred_text" or "text"'),
         ("a.jsonl", b'{"text": "u1"}', r'line 1: no field "id"'),
         ("a.jsonl", b'{"id": "u1", "text": 3}', r'line 1: field "text" is not text'),
