@@ -308,7 +308,7 @@ def own(
         valid=valid,
         test=test,
         seed=seed,
-        dataset=Dataset(dataset_name, license, shared=tuple(shared or ())),
+        dataset=Dataset(dataset_name, license, shared=tuple(kind.value for kind in shared or ())),
         doubts=doubts,
         overwrite=overwrite,
     )
