@@ -72,7 +72,8 @@ class Signals:
                 return
         elif not self._came:
             self._came = number
-            os.write(2, b"\nending after this step; once more ends at once\n")  # `print` may be under way
+            # Not by `print`, which may be under way.
+            os.write(2, b"\nending when this step, or the validation, is done; once more ends at once\n")
             return
         signal.signal(number, self.USUAL[signal.Signals(number)])
         signal.raise_signal(number)

@@ -108,9 +108,7 @@ def test_a_signal_waits_for_the_step_and_nothing_is_lost(
             train(config, tones, tmp_path / "cut")
     assert getattr(ended.value, "code", None) == (143 if number == signal.SIGTERM else None)
     said = capfd.readouterr().err
-    assert (
-        "ending after this step" in said and f"stopped after step {stop}; " in said and f"after step {stop}\n" in said
-    )
+    assert "ending when this step" in said and f"stopped after step {stop}; " in said and f"after step {stop}\n" in said
     assert checkpoints(tmp_path / "cut" / "checkpoints")[0].name == f"step-{stop:08}.pt"
     train(config, tones, tmp_path / "cut", resume=True)
     assert (tmp_path / "whole" / "model.safetensors").read_bytes() == (
