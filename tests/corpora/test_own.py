@@ -338,7 +338,8 @@ def test_a_division_that_means_little_is_doubted():
     assert own.doubts(sound) == []
     words = {"train": split("one", "two", "four"), "valid": split("Seven", "seven"), "test": split("six")}
     long = {
-        name: [replace(one, text=f"{one.text} {n}") for n, one in enumerate(found)] for name, found in sound.items()
+        name: [replace(one, text=f"{one.text} {name} {n}") for n, one in enumerate(found)]
+        for name, found in sound.items()
     }
     (few,) = own.doubts(long | {"train": [*long["train"], *long["valid"], *long["test"]], "test": long["test"][:3]})
     assert few == "Hardly any different texts: test (3); figures on them mean little."  # no words said again and again
