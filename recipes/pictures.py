@@ -73,19 +73,21 @@ def draw_lines(lines: Mapping[str, Sequence[Point]], axis: str, path: Path) -> N
 def draw_changes(changes: Sequence[Change], path: Path) -> None:
     """The differences as points with their 95 % intervals, first to last from the top; dark where they exclude 0.
 
-    Where there are several runs, a cross stands for each.
+    Where there are several runs, a cross stands for each; where there is one, the point is hollow.
     """
     figure, axes = pyplot.subplots(figsize=(7, 1.2 + 0.4 * len(changes)), layout="constrained")
     for place, change in enumerate(changes):
         bars = [[change.value - change.low], [change.high - change.value]]
         colour = "tab:blue" if change.low > 0 or change.high < 0 else "tab:gray"
-        axes.errorbar(change.value, place, xerr=bars, marker="o", capsize=3, color=colour)
-        if len(change.each) > 1:
+        several = len(change.each) > 1
+        fill_colour = colour if several else "white"
+        axes.errorbar(change.value, place, xerr=bars, marker="o", capsize=3, color=colour, markerfacecolor=fill_colour)
+        if several:
             axes.plot(change.each, [place] * len(change.each), "x", color="black", markersize=5, zorder=3)
     axes.axvline(0, color="black", linewidth=0.8)
     axes.set_yticks(range(len(changes)), [fill(change.title, 44) for change in changes])
     axes.set_ylim(len(changes) - 0.3, -0.7)  # so that a title of three lines stays above the scale
-    axes.set_xlabel("test WER, points more or less")
+    axes.set_xlabel("test WER, points more or less\nbars: over utterances alone; hollow: one run")
     axes.grid(alpha=0.3, axis="x")
     figure.savefig(path, dpi=120, metadata={"Software": None})
     pyplot.close(figure)
