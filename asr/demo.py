@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from contextlib import AbstractContextManager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -17,16 +19,22 @@ from asr.train.run import train
 from asr.wording import how_long
 
 SPLITS = ("train", "valid", "test")
-_VOICES_A_LINE = 30
 
 
-def demo(out: Path, settings: list[str], say: Callable[[str], None], command: str | None = None) -> dict[str, Any]:
+def demo(
+    out: Path,
+    settings: list[str],
+    say: Callable[[str], None],
+    progress: Callable[[], AbstractContextManager[Callable[[str, float, float], None]]],
+    command: str | None = None,
+) -> dict[str, Any]:
     """Run the demonstration; what an interrupted one left is used.
 
     Args:
         out: Gets data/ (the corpus), run/ (the model) and report/.
         settings: `section.field=value`, which win over conf/digits.yaml.
         say: Where lines for the reader go.
+        progress: What shows how far the making of speech is, such as `asr.cli.progress.progress`.
         command: What the report says it was made by.
 
     Returns:
@@ -43,7 +51,8 @@ def demo(out: Path, settings: list[str], say: Callable[[str], None], command: st
 
     data, run = out / "data", out / "run"
     stage(f"making speech in {data}: digit strings and short commands")
-    spoken = digits.prepare(data, on_progress=_now_and_then(say))
+    with progress() as advance:
+        spoken = digits.prepare(data, on_progress=partial(advance, "voices"))
     for name, utterances in spoken.items():
         audio = how_long(sum(utterance.duration for utterance in utterances))
         voices = len({utterance.speaker for utterance in utterances})
@@ -65,16 +74,3 @@ def demo(out: Path, settings: list[str], say: Callable[[str], None], command: st
     say(f"  heard: {recognizer.transcribe(sample.audio).text}")
     stage("done")
     return report
-
-
-def _now_and_then(say: Callable[[str], None]) -> Callable[[int, int], None]:
-    """Progress in voices as a line for every so many of them."""
-    said = 0
-
-    def advance(done: int, total: int) -> None:
-        nonlocal said
-        if done - said >= _VOICES_A_LINE or done == total > said:
-            said = done
-            say(f"  {done} of {total} voices")
-
-    return advance

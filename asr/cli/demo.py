@@ -20,11 +20,12 @@ def demo(
 
     Example: asr demo --out demo
     """
+    from asr.cli.progress import progress
     from asr.demo import demo as run
     from asr.evaluate.markdown import summary
 
     try:
-        report = run(out, settings or [], typer.echo, shlex.join(["asr", *sys.argv[1:]]))
+        report = run(out, settings or [], typer.echo, progress, shlex.join(["asr", *sys.argv[1:]]))
     except KeyboardInterrupt:
         typer.echo("stopped; the same `asr demo` as before, or `make demo`, goes on from here", err=True)
         raise

@@ -319,13 +319,14 @@ def _run(
     out: Path,
     conf: str,
     shard_mb: float | None,
-    doubts: Callable[[Splits], list[str]] = lambda _: [],
+    doubts: Callable[[Splits, Sequence[str]], list[str]] = lambda *_: [],
     **options: object,
 ) -> None:
     """Prepare a corpus: show the progress, name each recording that is left out, and say what was made of the rest."""
     from asr.cli.progress import progress
     from asr.corpora.common import earlier_division, few, gone_since
     from asr.corpora.shards import pack_corpus
+    from asr.data.manifest import read_dataset
 
     left_out = 0
     before = [] if options.get("overwrite") else earlier_division(out)
@@ -342,7 +343,7 @@ def _run(
             splits = pack_corpus(out, splits, shard_mb, partial(advance, "shards"))
     if gone:
         print(f"asr: {len(gone):,} of the {len(before):,} recordings of before are gone: {few(gone)}", file=sys.stderr)
-    _show(splits, out, conf, doubts(splits))
+    _show(splits, out, conf, doubts(splits, read_dataset(out).shared))
     if left_out:
         print(f"asr: {left_out} left out, each named above; the others are prepared", file=sys.stderr)
         raise typer.Exit(1)
@@ -359,7 +360,6 @@ def _fetch(archives: Sequence[Archive], folder: Path) -> None:
 
 def _show(splits: Splits, out: Path, conf: str, doubts: Sequence[str] = ()) -> None:
     """What was written, what is doubtful about it, what the splits share, and the commands that come next."""
-    from asr.corpora.common import shared_between
     from asr.data.manifest import read_dataset
 
     print(f"{'split':<8}{'utterances':>12}{'audio':>11}{'speakers':>10}")
@@ -372,14 +372,7 @@ def _show(splits: Splits, out: Path, conf: str, doubts: Sequence[str] = ()) -> N
         print("\nNot every speaker is known, so splits may share some, and figures may tell nothing about new ones.")
     for doubt in doubts:
         print(f"\nwarning: {doubt}")
-    shared = read_dataset(out).shared
-    if undeclared := [kind for kind in shared_between(splits) if kind not in shared]:
-        print(
-            f"\nwarning: The splits share {' and '.join(undeclared)}, and training refuses that. Divide otherwise; or "
-            f"if it is on purpose, say `shared: [{', '.join([*shared, *undeclared])}]` in {out / 'dataset.yaml'} "
-            f"(of `asr prepare own`: {' '.join(f'--shared {kind}' for kind in undeclared)})."
-        )
-    if shared:
+    if shared := read_dataset(out).shared:
         declared = f"{out / 'dataset.yaml'} declares it, and reports will say so."
         print(f"\nThe splits share {' and '.join(shared)}; {declared}")
     manifests = [str(out / f"{name}.jsonl") for name in splits]

@@ -126,11 +126,20 @@ def _require_one_each(folders: Iterable[Path]) -> None:
             )
 
 
-def doubts(splits: Mapping[str, Sequence[Utterance]]) -> list[str]:
-    """Why figures on a division would mean little: hardly anything in a split, letters that training never sees."""
+def doubts(splits: Mapping[str, Sequence[Utterance]], shared: Sequence[str]) -> list[str]:
+    """What speaks against a division.
+
+    Hardly anything in a split, letters that training never sees, and what splits share without its being `shared` on
+    purpose, which training will refuse.
+    """
     normalizer = Normalizer.from_config(TextConfig())
     texts = {split: [normalizer(utterance.text) for utterance in utterances] for split, utterances in splits.items()}
     lines = list(_few_texts(texts, _speakers_apart(splits))) or list(_few_speakers(splits))
+    if undeclared := [kind for kind in shared_between(splits) if kind not in shared]:
+        lines.append(
+            f"The splits share {' and '.join(undeclared)}, and training refuses that. Divide otherwise; or if it is on "
+            f"purpose, declare it: {' '.join(f'--shared {kind}' for kind in undeclared)}."
+        )
     known = set("".join(texts["train"]))
     held_out = [text for split, found in texts.items() if split != "train" for text in found]
     if strange := set("".join(held_out)) - known:

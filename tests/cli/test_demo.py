@@ -70,7 +70,7 @@ def test_the_demo_goes_from_nothing_to_a_report(run_asr, monkeypatch, tmp_path):
     ):
         assert (tmp_path / "demo" / path).is_file()
     assert "heard:" in result.out and "WER" in result.out
-    assert result.out.count("  6 of 6 voices\n") == 1
+    assert result.err.count("voices: 100 %\n") == 1
     assert f"next:   asr transcribe {tmp_path / 'demo' / 'run'}" in result.out
     report = json.loads((tmp_path / "demo" / "report" / "report.json").read_text())
     assert list(report["splits"]) == ["train", "valid", "test"]

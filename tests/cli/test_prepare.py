@@ -211,7 +211,10 @@ def test_what_a_tables_own_splits_share_is_said_before_training_refuses_it(recor
     (tmp_path / "t.csv").write_text("\n".join(["audio,text,speaker,split", *rows]))
     command = ("own", "--source", recordings, "--table", tmp_path / "t.csv", "--out", tmp_path / "out")
     said = run(*command).output
-    assert "warning: The splits share speaker, and training refuses that." in said and "--shared speaker)" in said
+    assert (
+        "warning: The splits share speaker, and training refuses that." in said
+        and "declare it: --shared speaker." in said
+    )
     again = run(*command, "--shared", "speaker")
     assert again.exit_code == 0, again.exception
     declared = again.output

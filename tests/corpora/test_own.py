@@ -317,15 +317,18 @@ def test_what_was_converted_is_not_read_twice(folder, tmp_path):
     assert all(one.audio.endswith(".wav") for some in splits.values() for one in some)
 
 
+ALL = ("speaker", "text")  # that splits may share here
+
+
 def test_too_few_speakers_leave_little_to_train_on():
     def split(speaker: str) -> list[Utterance]:
         return [Utterance(f"{speaker}{n}", f"{speaker}{n}.wav", f"text {chr(97 + n)}", 1.0, speaker) for n in range(12)]
 
     three = {"train": split("anna"), "valid": split("bert"), "test": split("cleo")}
-    (line,) = own.doubts(three)
+    (line,) = own.doubts(three, ALL)
     assert line.startswith("Training has 33% of the time") and "each of 3 speakers" in line
-    assert own.doubts(three | {"train": [*split("anna"), *split("dora"), *split("emil")]}) == []
-    (line,) = own.doubts(three | {"test": split("cleo")[:8]})
+    assert own.doubts(three | {"train": [*split("anna"), *split("dora"), *split("emil")]}, ALL) == []
+    (line,) = own.doubts(three | {"test": split("cleo")[:8]}, ALL)
     assert line == "Hardly any utterances: test (8); figures on them mean little."  # nor advice that was followed
 
 
@@ -335,15 +338,17 @@ def test_a_division_that_means_little_is_doubted():
 
     sentences = [f"{first}{second} of the house" for first in "abc" for second in "abcd"]
     sound = {"train": split(*sentences), "valid": split(*sentences[:11]), "test": split(*sentences[1:])}
-    assert own.doubts(sound) == []
+    assert own.doubts(sound, ALL) == []
     words = {"train": split("one", "two", "four"), "valid": split("Seven", "seven"), "test": split("six")}
     long = {
         name: [replace(one, text=f"{one.text} {name} {n}") for n, one in enumerate(found)]
         for name, found in sound.items()
     }
-    (few,) = own.doubts(long | {"train": [*long["train"], *long["valid"], *long["test"]], "test": long["test"][:3]})
+    (few,) = own.doubts(
+        long | {"train": [*long["train"], *long["valid"], *long["test"]], "test": long["test"][:3]}, ALL
+    )
     assert few == "Hardly any different texts: test (3); figures on them mean little."  # no words said again and again
-    few, unknown = own.doubts(words)
+    few, unknown = own.doubts(words, ALL)
     assert "train (3), valid (1), test (1)" in few and "--speaker-from folder" in few
     assert "'i'" in unknown and "'x'" in unknown and "in 3 of 3" in unknown
 
