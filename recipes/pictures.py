@@ -85,7 +85,7 @@ def draw_changes(changes: Sequence[Change], path: Path) -> None:
         if several:
             axes.plot(change.each, [place] * len(change.each), "x", color="black", markersize=5, zorder=3)
     axes.axvline(0, color="black", linewidth=0.8)
-    axes.set_yticks(range(len(changes)), [fill(change.title, 44) for change in changes])
+    axes.set_yticks(range(len(changes)), [fill(change.title.replace("`", ""), 44) for change in changes])
     axes.set_ylim(len(changes) - 0.3, -0.7)  # so that a title of three lines stays above the scale
     axes.set_xlabel("test WER, points more or less\nbars: over utterances alone; hollow: one run")
     axes.grid(alpha=0.3, axis="x")
