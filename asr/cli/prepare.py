@@ -35,7 +35,8 @@ Shards = Annotated[
 ShardMb = Annotated[float, typer.Option("--shard-mb", min=0.01, help="About the size of a shard, in megabytes.")]
 SHARD_MB = 500.0
 Overwrite = Annotated[
-    bool, typer.Option("--overwrite", help="Replace another division that is there already; then train anew.")
+    bool,
+    typer.Option("--overwrite", help="Replace splits that are there already, even by other ones; then train again."),
 ]
 Download = Annotated[bool, typer.Option("--download", help="First fetch into --source what is not there yet.")]
 Subsets = list[str] | None
@@ -266,7 +267,7 @@ def own(
     ] = SpeakerFrom.COLUMN,
     valid: Annotated[float, typer.Option(help="Share of the time for validation.")] = 0.1,
     test: Annotated[float, typer.Option(help="Share of the time for the test.")] = 0.1,
-    seed: Annotated[int, typer.Option(help="Another seed is another division.")] = 0,
+    seed: Annotated[int, typer.Option(help="Random seed of the division into splits.")] = 0,
     shared: Annotated[
         list[Shared] | None, typer.Option(help="What the table's own split column shares on purpose; repeatable.")
     ] = None,
@@ -285,7 +286,8 @@ def own(
 
     With a split column the table decides. Else the splits are made by speaker, if all are known and there are three
     or more: no speaker is in two splits. With one or two speakers, or unknown ones, they are made by text: no text is
-    in two splits, and the figures tell nothing about new speakers. Few speakers make the sizes coarse.
+    in two splits, and the figures tell nothing about new speakers. Few speakers make the sizes coarse. Given again with
+    more recordings, it leaves those of before in their splits.
 
     Example: asr prepare own --source recordings --out data/own
 
@@ -324,7 +326,7 @@ def _run(
 ) -> None:
     """Prepare a corpus: show the progress, name each recording that is left out, and say what was made of the rest."""
     from asr.cli.progress import progress
-    from asr.corpora.common import earlier_division, few, gone_since
+    from asr.corpora.common import earlier_division, few, since
     from asr.corpora.shards import pack_corpus
     from asr.data.manifest import read_dataset
 
@@ -338,9 +340,12 @@ def _run(
 
     with progress() as advance:
         splits = prepare(out=out, on_error=name, on_progress=partial(advance, "recordings"), **options)
-        gone = gone_since(before, splits)
+        new, gone = since(before, splits)
         if shard_mb:
             splits = pack_corpus(out, splits, shard_mb, partial(advance, "shards"))
+    if before and new:
+        stay = f"{len(before) - len(gone):,} recordings stay in their splits"
+        print(f"asr: {stay}, {len(new):,} are new: {few(new)}", file=sys.stderr)
     if gone:
         print(f"asr: {len(gone):,} of the {len(before):,} recordings of before are gone: {few(gone)}", file=sys.stderr)
     _show(splits, out, conf, doubts(splits, read_dataset(out).shared))

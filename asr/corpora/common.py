@@ -139,9 +139,9 @@ def refuse_to_move(out: str | Path, owner: Mapping[str, str]) -> None:
     moved = [f"{one.id} from {old} to {new}" for (one, old), new in pairs if new not in ("", old)]
     if moved:
         raise CorpusError(
-            f"{out}: {len(moved):,} of {len(before):,} recordings would change their split ({few(moved)}): other "
-            "options or added recordings divide anew, and a model trained on the old division must not be tested on "
-            "the new one; choose another --out, or --overwrite and train anew"
+            f"{out}: {len(moved):,} of {len(before):,} recordings would move to another split ({few(moved)}), and a "
+            "model trained on the old splits must not be tested on the new ones; choose another --out, or --overwrite "
+            "and train again"
         )
     if before and not any(now):
         raise CorpusError(f"{out}: holds the manifests of another corpus; choose another --out, or --overwrite them")
@@ -170,10 +170,22 @@ def refuse_to_lose(out: str | Path, owner: Mapping[str, str]) -> None:
         )
 
 
-def gone_since(before: Iterable[tuple[Utterance, str]], splits: Mapping[str, Sequence[Utterance]]) -> list[str]:
-    """The ids of an earlier division's recordings that are in no split any more."""
+def since(
+    before: Sequence[tuple[Utterance, str]], splits: Mapping[str, Sequence[Utterance]]
+) -> tuple[list[str], list[str]]:
+    """What is new in the splits, and what is in none any more, as ids."""
     owner = _owner(splits)
-    return [one.id for one, _ in before if not _split_of(one, owner)]
+    kept = kept_splits(before, [one for some in splits.values() for one in some])
+    new = [one.id for some in splits.values() for one in some if one.id not in kept]
+    return new, [one.id for one, _ in before if not _split_of(one, owner)]
+
+
+def kept_splits(before: Sequence[tuple[Utterance, str]], utterances: Iterable[Utterance]) -> dict[str, str]:
+    """By id, the split that an utterance was in before, known again by its file, else by its id."""
+    ids = {one.id: one.id for one in utterances}
+    files = {_file(one): one.id for one in utterances}
+    by_id = {one.id: split for one, split in before if one.id in ids and _file(one) not in files}
+    return by_id | {files[_file(one)]: split for one, split in before if _file(one) in files}
 
 
 def earlier_division(out: str | Path) -> list[tuple[Utterance, str]]:

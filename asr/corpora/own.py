@@ -4,9 +4,9 @@ The list is a table, a Kaldi data folder or a NeMo manifest. What it gives as a 
 and written beside the manifests; all else stays where it is.
 
 The splits are made here, seeded: by speaker where every speaker is known and there are at least three, so that the
-figures tell about strangers; else by text, so that no sentence is both learnt and tested (a prompt read ten times
-stays together). What the splits share after that, dataset.yaml declares. A list may also bring its own splits, and
-then only the user can say that they share something on purpose.
+figures tell about new speakers; else by text, so that no sentence is both learnt and tested (a prompt read ten times
+stays together). A recording stays in its split when others are added. What the splits share, dataset.yaml declares. A
+list may also bring its own splits, and then only the user can say that they share something on purpose.
 """
 
 from __future__ import annotations
@@ -24,7 +24,9 @@ from asr.corpora.common import (
     OnProgress,
     be_silent,
     durations,
+    earlier_division,
     file_names,
+    kept_splits,
     shared_between,
     source_folder,
     stop,
@@ -65,12 +67,13 @@ def prepare(
         speaker_from_folder: The speaker is the name of the folder that a recording lies in; no two may be called alike.
         valid: Share of the time for validation.
         test: Share of the time for the test.
-        seed: Another seed is another division.
+        seed: Of the division. Recordings that are in the manifests of `out` already stay in their splits; shares and
+            seed then decide about new ones only.
         dataset: Name and licence for dataset.yaml, and what a list's own splits share on purpose.
         on_error: Called with the error of each recording that cannot be used, which is left out; by default the
             first is raised.
         on_progress: Called after each recording with the number done and the number of all.
-        overwrite: Replace another division that is there already.
+        overwrite: Divide anew, and replace the manifests that are there already.
 
     Returns:
         The utterances of train, valid and test.
@@ -96,12 +99,17 @@ def prepare(
     if not found:
         raise CorpusError(f"{folder}: no recording that can be used")
     given = any(recording.split for recording in found)
-    owner = given_splits(found) if given else _made_splits(found, {"test": test, "valid": valid}, seed)
     pieces = _pieces(found, held, folder, Path(out))
-    splits: dict[str, list[Utterance]] = {split: [] for split in SPLITS}
-    for one in found:
-        audio = str(pieces[one.id].target if one.id in pieces else one.audio)
-        splits[owner[one.id]].append(Utterance(one.id, audio, one.text, _length(one), one.speaker, dict(one.extra)))
+    files = {one.id: str(pieces[one.id].target if one.id in pieces else one.audio) for one in found}
+    utterances = [
+        Utterance(one.id, files[one.id], one.text, _length(one), one.speaker, dict(one.extra)) for one in found
+    ]
+    if given:
+        owner = given_splits(found)
+    else:
+        before = [] if overwrite else earlier_division(out)
+        owner = _made_splits(utterances, {"test": test, "valid": valid}, seed, kept_splits(before, utterances))
+    splits = {split: [one for one in utterances if owner[one.id] == split] for split in SPLITS}
     dataset = dataset or Dataset()
     shared = dataset.shared if given else shared_between(splits)
     dataset = replace(dataset, name=dataset.name or folder.resolve().name, shared=shared)
@@ -218,16 +226,29 @@ def _pieces(recordings: Sequence[Recording], held: Mapping[Path, float], folder:
     }
 
 
-def _made_splits(recordings: Sequence[Recording], shares: Mapping[str, float], seed: int) -> dict[str, str]:
-    """The split of each id: by speaker where all are known and enough for every split, else by text."""
+def _made_splits(
+    utterances: Sequence[Utterance], shares: Mapping[str, float], seed: int, kept: Mapping[str, str]
+) -> dict[str, str]:
+    """The split of each id: by speaker where all are known and enough for every split, else by text.
+
+    Args:
+        utterances: Of all splits.
+        shares: Of the time, for validation and test.
+        seed: Of the order in which groups are dealt out.
+        kept: By id, the split of each utterance that was there before. The rest of its group (by its speaker, or of its
+            text) follows it.
+    """
     normalizer = Normalizer.from_config(TextConfig())
-    speakers = {one.id: one.speaker or "" for one in recordings}
+    speakers = {one.id: one.speaker or "" for one in utterances}
     enough = len(set(speakers.values())) >= len(SPLITS) and all(speakers.values())
-    groups = speakers if enough else {one.id: normalizer(one.text) for one in recordings}
+    groups = speakers if enough else {one.id: normalizer(one.text) for one in utterances}
     length: dict[str, float] = defaultdict(float)
-    for one in recordings:
-        length[groups[one.id]] += _length(one)
+    for one in utterances:
+        length[groups[one.id]] += one.duration
     if len(length) < len(SPLITS):
         raise CorpusError(f"{len(length)} different texts are too few for three splits that share no text")
-    split_of = divide(length, shares, seed)
+    stay = {groups[id]: split for id, split in kept.items()}
+    if any(stay[groups[id]] != split for id, split in kept.items()):
+        stay = {}  # the groups are other ones than before; what then moves is refused where the manifests are written
+    split_of = divide(length, shares, seed, stay)
     return {id: split_of[group] for id, group in groups.items()}

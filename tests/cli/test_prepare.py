@@ -87,7 +87,7 @@ def test_librispeech_options(tmp_path):
     for split, speaker in (("train", 4), ("valid", 2), ("test", 1)):
         (tmp_path / f"{split}.txt").write_text(f"{speaker}-5-0000\n")
     listed = ("librispeech", "--source", tmp_path / "in", "--out", tmp_path / "out", "--ids", tmp_path)
-    assert "3 of 4 recordings would change their split (1-5-0000 from train to test" in str(run(*listed).exception)
+    assert "3 of 4 recordings would move to another split (1-5-0000 from train to test" in str(run(*listed).exception)
     assert run(*listed, "--overwrite").exit_code == 0
     assert [one.id for one in read_manifest(tmp_path / "out" / "train.jsonl")] == ["4-5-0000"]
 
@@ -105,8 +105,8 @@ def test_another_division_is_refused_and_an_equal_one_is_not(digits, tmp_path):
     before = {path: path.read_bytes() for path in (tmp_path / "out").iterdir()}
     refused = run(*prepare, "--hold-out", "bert")
     assert isinstance(refused.exception, CorpusError) and "\n" not in str(refused.exception)
-    assert "11 of 22 recordings would change their split (4_bert_10 from train to test, " in str(refused.exception)
-    assert "choose another --out, or --overwrite and train anew" in str(refused.exception)
+    assert "11 of 22 recordings would move to another split (4_bert_10 from train to test, " in str(refused.exception)
+    assert "choose another --out, or --overwrite and train again" in str(refused.exception)
     again = run(*prepare)
     assert (again.exit_code, again.stdout) == (0, first.stdout) and "asr:" not in again.stderr
     assert {path: path.read_bytes() for path in (tmp_path / "out").iterdir()} == before

@@ -90,7 +90,7 @@ def test_voices_of_another_seed_move_between_splits_only_if_told(tmp_path: Path)
     other = next(s for s in casts if any(casts[s].get(name, split) != split for name, split in casts[5].items()))
     digits.prepare(tmp_path, **SMALL)
     before = contents(tmp_path)
-    with pytest.raises(CorpusError, match="would change their split"):
+    with pytest.raises(CorpusError, match="would move to another split"):
         digits.prepare(tmp_path, **SMALL | {"seed": other})
     assert contents(tmp_path) == before
     digits.prepare(tmp_path, **SMALL | {"seed": other}, overwrite=True)

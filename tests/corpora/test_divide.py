@@ -45,8 +45,24 @@ def test_the_long_group_trains():
         assert divide({"anna": 3000.0, "bert": 400.0, "cleo": 350.0}, SHARES, seed)["anna"] == "train"
 
 
-def test_a_few_more_recordings_move_few_of_the_others():
-    seconds = {f"text {number}": 1.0 for number in range(300)}
+@given(groups, groups, st.integers(0, 5))
+def test_groups_that_are_kept_stay_while_others_come(seconds, more, seed):
     before = divide(seconds, SHARES, 0)
-    after = divide(seconds | {"new 1": 1.0, "new 2": 1.0, "new 3": 1.0}, SHARES, 0)
-    assert sum(before[group] != after[group] for group in before) <= 6
+    after = divide(more | seconds, SHARES, seed, kept=before)
+    assert after.keys() == seconds.keys() | more.keys()
+    assert {group: after[group] for group in before} == before
+
+
+def test_what_is_kept_counts_towards_the_shares():
+    seconds = {f"text {number}": 1.0 for number in range(100)}
+    owner = divide(seconds, SHARES, 0)
+    for evening in range(1, 6):
+        seconds |= {f"evening {evening}, text {number}": 1.0 for number in range(30)}
+        owner = divide(seconds, SHARES, evening, kept=owner)
+    assert share(owner, seconds, "valid") == share(owner, seconds, "test") == 0.1
+
+
+def test_a_split_that_lost_its_groups_gets_a_new_one():
+    kept = {"text 1": "train", "text 2": "valid"}
+    owner = divide({"text 1": 9.0, "text 2": 9.0, "text 3": 1.0}, SHARES, 0, kept)
+    assert owner == kept | {"text 3": "test"}

@@ -114,8 +114,10 @@ def test_segments_become_files_of_their_own(calls):
 def test_a_refused_division_writes_no_piece(calls):
     own.prepare(calls, calls / "out", table=calls / "data")
     before = {path: path.stat().st_mtime_ns for path in (calls / "out" / "pieces").iterdir()}
-    with pytest.raises(CorpusError, match="would change their split"):
-        own.prepare(calls, calls / "out", table=calls / "data", seed=2)
+    speakers = calls / "data" / "utt2spk"  # of two people one, who then are in two splits
+    speakers.write_text(speakers.read_text().replace("c1-0 spk1", "c1-0 spk0"))
+    with pytest.raises(CorpusError, match="would move to another split"):
+        own.prepare(calls, calls / "out", table=calls / "data")
     assert {path: path.stat().st_mtime_ns for path in (calls / "out" / "pieces").iterdir()} == before
 
 

@@ -205,10 +205,44 @@ def test_recordings_that_are_added_may_come_into_any_split_but_move_no_other(tmp
     assert prepare(more)["test"] == {"2", "4"}
     assert prepare([*rows, "4.wav\ttext 4\ttest"])["train"] == {"0"}  # what is gone is gone
     moved = [*rows[1:], "0.wav\ttext 0\ttest", "3.wav\ttext 3\ttrain"]
-    with pytest.raises(CorpusError, match=r"1 of 4 recordings would change their split \(0 from train to test\)"):
+    with pytest.raises(CorpusError, match=r"1 of 4 recordings would move to another split \(0 from train to test\)"):
         prepare(moved)
     assert [one.id for one in read_manifest(tmp_path / "out" / "train.jsonl")] == ["0"]
     assert prepare(moved, overwrite=True)["test"] == {"0", "2"}
+
+
+@pytest.mark.parametrize("by", ["speaker", "text"])
+def test_a_corpus_grows_and_its_splits_stay(tmp_path, by):
+    """What a model was trained on must never come into the test, and another evening of recordings is welcome."""
+
+    def prepare(evenings: int, **options: bool) -> dict[str, set[str]]:
+        rows = [
+            f"{evening}-{number}.wav\ttext {evening} {number}\t{f'spk{evening}{number % 5}' if by == 'speaker' else ''}"
+            for evening in range(evenings)
+            for number in range(20)
+        ]
+        source = table(tmp_path / "in", "path\ttext\tspeaker", rows)
+        return of(own.prepare(tmp_path / "in", tmp_path / "out", table=source, **options), "id")
+
+    before = prepare(1)
+    for evenings in (2, 3):
+        now = prepare(evenings)
+        assert sum(map(len, now.values())) == 20 * evenings
+        assert all(before[split] <= now[split] for split in before)
+        before = now
+    assert prepare(3) == before
+    assert prepare(3, overwrite=True) != before
+
+
+def test_a_new_take_of_a_prompt_follows_it(tmp_path):
+    def prepare(rows: list[str]) -> dict[str, set[str]]:
+        source = table(tmp_path / "in", "path\ttext", rows)
+        splits = of(own.prepare(tmp_path / "in", tmp_path / "out", table=source), "text")
+        return {split: {text.lower().strip(".") for text in texts} for split, texts in splits.items()}
+
+    rows = [f"{number}.wav\ttext {number}" for number in range(12)]
+    before = prepare(rows)
+    assert prepare([*rows, *(f"again-{number}.wav\tText {number}." for number in range(12))]) == before
 
 
 def test_a_table_may_number_its_rows_anew_while_the_recordings_stay_in_their_splits(tmp_path):
@@ -220,7 +254,7 @@ def test_a_table_may_number_its_rows_anew_while_the_recordings_stay_in_their_spl
     prepare("abc", "train", "valid", "test")
     prepare("bca", "train", "valid", "test")
     prepare("xyz", "train", "valid", "test")
-    with pytest.raises(CorpusError, match="3 of 3 recordings would change their split"):
+    with pytest.raises(CorpusError, match="3 of 3 recordings would move to another split"):
         prepare("abc", "valid", "test", "train")
 
 

@@ -103,7 +103,7 @@ def test_rows_that_are_numbered_anew_move_no_stretch_unseen(tmp_path):
     before = {path.name: path.read_bytes() for path in (out / "pieces").iterdir()}
     own.prepare(source, out, table=table((0.6, "four", "train"), *old))  # all ids are others
     assert before.items() < {path.name: path.read_bytes() for path in (out / "pieces").iterdir()}.items()
-    with pytest.raises(CorpusError, match="would change their split"):
+    with pytest.raises(CorpusError, match="would move to another split"):
         own.prepare(source, out, table=table((0.0, "one", "test"), *old[1:], (0.6, "four", "train")))
 
 
