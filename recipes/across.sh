@@ -1,12 +1,12 @@
 #!/usr/bin/env bash
-# How far a model gets on the other kind of speech: one of synthetic voices alone on people (FSDD's official test set),
-# and one of FSDD's six people alone on synthetic voices (the digit strings of the digits test set).
+# How well a model does on the other kind of speech: one trained on synthetic voices alone, on people (FSDD's official
+# test set), and one trained on FSDD's six people alone, on synthetic voices (the digit strings of the digits test set).
 #
 # Usage: recipes/across.sh DIGITS FSDD OUT
-#   DIGITS    what recipes/digits/run.sh has made: DIGITS/{data,run}
-#   FSDD      what recipes/fsdd/run.sh has made: FSDD/data/official, FSDD/alone/official/seed-1/run
+#   DIGITS    the output of recipes/digits/run.sh: DIGITS/{data,run}
+#   FSDD      the output of recipes/fsdd/run.sh: FSDD/data/official, FSDD/alone/official/seed-1/run
 #   OUT       folder for the reports: OUT/{synthetic-to-real,real-to-synthetic}/{greedy,words}; this also adds
-#             DIGITS/data/strings.jsonl, the test set's sentences that are digits and nothing else
+#             DIGITS/data/strings.jsonl, the test sentences that consist of digits only
 set -euo pipefail
 
 usage="usage: recipes/across.sh DIGITS FSDD OUT"
@@ -25,7 +25,7 @@ lines = whole.read_text(encoding="utf-8").splitlines(keepends=True)
 strings.write_text("".join(line for line in lines if known.issuperset(json.loads(line)["text"].split())), "utf-8")
 END
 
-# On 8 kHz recordings of single words, and the other way round on strings of three to seven: nothing was tuned for it.
+# On 8 kHz recordings of single words, and the other way round on strings of three to seven; nothing is tuned for this.
 across() { # MODEL TEST NAME
     asr evaluate "$1" "test=$2" --decoder greedy --out "$out/$3/greedy"
     asr evaluate "$1" "test=$2" --lexicon "$out/words.txt" --out "$out/$3/words"

@@ -1,6 +1,6 @@
-# What scripts of recipes share, to be sourced: the steps from a corpus folder to a report, and a choice from a list.
+# Shared by the recipes' scripts, to be sourced: the steps from a corpus folder to a report, and a choice from a list.
 # SETTINGS (variable): settings on top of the config, such as SETTINGS="train.seed=2"
-# ANYWAY (variable): ANYWAY=1 trains whatever `asr check` finds; training leaves out what cannot be learnt, and says so
+# ANYWAY (variable): ANYWAY=1 trains whatever `asr check` finds; training leaves out what cannot be learnt and says so
 
 # Prepare, check, train, evaluate, and transcribe the first recording of the test set.
 from_folder_to_report() { # CORPUS CONF SOURCE OUT [options of `asr prepare CORPUS` ...]
@@ -19,7 +19,7 @@ from_folder_to_report() { # CORPUS CONF SOURCE OUT [options of `asr prepare CORP
     asr transcribe "$out/run" "$out/data/$audio"
 }
 
-# The lines of a list whose first word is one of some names; all of them without any. An unknown name is refused.
+# The lines of a list whose first word is one of the given names; all without any. An unknown name is refused.
 chosen_lines() { # LIST [NAME ...]
     local list=$1 name
     shift

@@ -1,14 +1,14 @@
 #!/usr/bin/env bash
 # What words are worth to a trained model: greedy decoding, beam search, with a language model, and with that model's
-# words and no others. Tuned on validation; the test set is decoded once with each.
+# vocabulary as the lexicon too. Tuned on validation; the test set is decoded once with each.
 #
 # Usage: recipes/words.sh RUN DATA OUT [TEXT ...]
 #   RUN       a run folder, or a model file; tuning keeps its decoding profile there
-#   DATA      the prepared corpus that it was trained on
-#   OUT       folder for what is made: OUT/words.lm, words.txt, tune/, {greedy,beam,lm,lexicon}/report.md
-#   TEXT      more text for the language model, a sentence a line, none of it from DATA's validation or test set;
-#             the transcripts of the training set are always part of it
-#   ORDER     (variable) words in the longest n-grams; 3
+#   DATA      the prepared corpus it was trained on
+#   OUT       output folder: OUT/words.lm, words.txt, tune/, {greedy,beam,lm,lexicon}/report.md
+#   TEXT      more text for the language model, one sentence per line, none of it from DATA's validation or test set;
+#             the training transcripts are always included
+#   ORDER     (variable) order of the n-gram model; 3 by default
 set -euo pipefail
 
 usage="usage: recipes/words.sh RUN DATA OUT [TEXT ...]"

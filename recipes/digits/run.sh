@@ -1,11 +1,11 @@
 #!/usr/bin/env bash
-# The embedded corpus from nothing to its report: make the recordings, train, evaluate, transcribe.
+# The embedded corpus, end to end: make the recordings, train, evaluate, transcribe.
 #
 # Usage: recipes/digits/run.sh OUT
-#   OUT       folder for everything that is made: OUT/data, OUT/run, OUT/report
+#   OUT       output folder: OUT/data, OUT/run, OUT/report
 #   SETTINGS  (variable) settings on top of conf/digits.yaml, such as SETTINGS="train.seed=2 train.epochs=10"
 #
-# The same command again goes on where an interrupted one stopped.
+# Run again, the same command resumes where it was interrupted.
 set -euo pipefail
 
 out=${1:?usage: recipes/digits/run.sh OUT}

@@ -1,7 +1,7 @@
-# What the scripts of this recipe share; sourced by them.
+# Shared by the scripts of this recipe, which source it.
 # SETTINGS (variable): settings on top of the configs, such as SETTINGS="train.epochs=10"
 
-# A training and two reports: greedy, and with a decoder that writes no word but those of the training set.
+# A training and two reports: greedy, and with the words of the training set as the lexicon.
 train_and_evaluate() { # DATA OUT CONF [SETTING...]
     local data=$1 to=$2 conf=$3
     shift 3

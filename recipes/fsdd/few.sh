@@ -1,19 +1,19 @@
 #!/usr/bin/env bash
-# How many recordings does it take? FSDD's official split with 10, 50, 200 and all training clips, from nothing and from
-# the model of synthetic voices.
+# How many recordings does it take? FSDD's official split with 10, 50, 200 and all training clips, from scratch and
+# fine-tuned from the model of synthetic voices.
 #
 # Usage: recipes/fsdd/few.sh OUT
-#   OUT       what recipes/fsdd/run.sh has made: OUT/data/official, OUT/synthetic, and seed 1, which is the last row;
+#   OUT       the output of recipes/fsdd/run.sh: OUT/data/official, OUT/synthetic, and seed 1, which is the last row;
 #             this adds OUT/data/few-N and OUT/few/N/{alone,adapted}/{run,report,report-words}
 #   SETTINGS  (variable) settings on top of the configs
 #
-# The same command again goes on where an interrupted one stopped.
+# Run again, the same command resumes where it was interrupted.
 set -euo pipefail
 source "$(dirname "${BASH_SOURCE[0]}")/common.sh" # train_and_evaluate
 
 out=${1:?usage: recipes/fsdd/few.sh OUT}
 
-# Every digit and every speaker as often as the others, as far as the number allows; a larger choice holds the smaller.
+# Balanced over digits and speakers as far as the number allows; a larger selection contains the smaller ones.
 python - "$out/data" <<'END'
 import json, pathlib, random, shutil, sys
 
@@ -37,7 +37,7 @@ for count in (10, 50, 200):
     (folder / "train.jsonl").write_text("".join(lines), encoding="utf-8")
 END
 
-# Fewer clips are gone through more often, in smaller batches.
+# Fewer clips are trained on for more epochs, in smaller batches.
 for row in "10 200 2" "50 100 4" "200 60 8"; do
     read -r count epochs batch <<<"$row"
     few=("train.epochs=$epochs" "batches.max_utterances=$batch")

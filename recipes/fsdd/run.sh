@@ -1,20 +1,20 @@
 #!/usr/bin/env bash
-# The Free Spoken Digit Dataset from its recordings to the reports of nineteen trainings: the official split with three
-# seeds and each of the six speakers held out, all of it trained on FSDD alone and again after synthetic digits.
+# The Free Spoken Digit Dataset, from its recordings to the reports of nineteen trainings: the official split with three
+# seeds and each of the six speakers held out, all from scratch and again pre-trained on synthetic digits.
 #
 # Usage: recipes/fsdd/run.sh SOURCE OUT
-#   SOURCE    the corpus folder (it holds recordings/)
-#   OUT       folder for everything that is made: OUT/data, and OUT/{alone,adapted}/{official,hold-out}/*/{run,report,report-words}
+#   SOURCE    the corpus folder (which holds recordings/)
+#   OUT       output folder: OUT/data, and OUT/{alone,adapted}/{official,hold-out}/*/{run,report,report-words}
 #   SETTINGS  (variable) settings on top of the configs, such as SETTINGS="train.epochs=10"
 #
-# The same command again goes on where an interrupted one stopped.
+# Run again, the same command resumes where it was interrupted.
 set -euo pipefail
 source "$(dirname "${BASH_SOURCE[0]}")/common.sh" # train_and_evaluate
 
 source=${1:?usage: recipes/fsdd/run.sh SOURCE OUT}
 out=${2:?usage: recipes/fsdd/run.sh SOURCE OUT}
 
-# People who were not heard, through microphones that were not heard: stronger changes of voice, tone and noise.
+# For unseen speakers and unseen microphones: stronger augmentation of voice, tone and noise.
 unheard=("augment.speed=[0.8,1.25]" augment.noise=0.6 "augment.noise_snr_db=[5,35]"
     augment.tone_db=3 augment.mel_masks=2)
 

@@ -1,21 +1,22 @@
 #!/usr/bin/env bash
-# What makes the difference: an hour of the training set, the same epochs, and one setting changed at a time.
+# What makes the difference: an hour of the training set, the same number of epochs, and one setting changed at a time.
 #
 # Usage: recipes/librispeech/ablation.sh OUT [NAME ...]
-#   OUT       what recipes/librispeech/run.sh has made: OUT/data; this adds OUT/hour and OUT/ablation/NAME/seed-N/{run,report}
-#   NAME      the lines of the table below that are wanted; all without any
-#   SEEDS     (variable) the seeds that each is trained with, such as SEEDS="1 2 3"; 1 without it
-#   SETTINGS  (variable) settings on top of all, such as SETTINGS="train.threads=1"
+#   OUT       the output of recipes/librispeech/run.sh: OUT/data; this adds OUT/hour and
+#             OUT/ablation/NAME/seed-N/{run,report}
+#   NAME      the wanted lines of the table below; all by default
+#   SEEDS     (variable) the seeds that each is trained with, such as SEEDS="1 2 3"; 1 by default
+#   SETTINGS  (variable) settings on top of all others, such as SETTINGS="train.threads=1"
 #
-# The same command again goes on where an interrupted one stopped. `asr compare` says what two of them differ by.
+# Run again, the same command resumes where it was interrupted. `asr compare` gives the difference between two models.
 set -euo pipefail
 source "$(dirname "${BASH_SOURCE[0]}")/../steps.sh" # chosen_lines
 
 out=${1:?usage: recipes/librispeech/ablation.sh OUT [NAME ...]}
 shift
 
-# An hour is gone through forty times, by a smaller model without what the lines are to show. A shorter stride lengthens
-# what the LSTM works on, so its line takes longer than the others.
+# Forty epochs of an hour, with a smaller model and without what the lines are to test. A shorter stride lengthens the
+# LSTM's input, so that line takes longer than the others.
 base="model.hidden=192 model.dense=0 model.dropout=0.1 augment.time_mask_every=0 train.consistency=0 batches.max_frames=6000 train.epochs=40"
 changes='plain
 no-masks augment.time_masks=0 augment.mel_masks=0

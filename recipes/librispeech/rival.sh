@@ -1,17 +1,17 @@
 #!/usr/bin/env bash
-# The rival on the same work: Deep Speech 2 as deepspeech.pytorch documents it, for the epochs that fit into an evening.
+# Deep Speech 2, as deepspeech.pytorch documents it, on the same task, for as many epochs as fit into an evening.
 #
 # Usage: recipes/librispeech/rival.sh OUT [NAME ...]
-#   OUT       what recipes/librispeech/run.sh has made: OUT/data; this adds OUT/rival/NAME/{run,report}
-#   NAME      adamw, sgd; both without any
-#   SETTINGS  (variable) settings on top of all, such as SETTINGS="train.seed=2 train.threads=1"
+#   OUT       the output of recipes/librispeech/run.sh: OUT/data; this adds OUT/rival/NAME/{run,report}
+#   NAME      adamw, sgd; both by default
+#   SETTINGS  (variable) settings on top of all others, such as SETTINGS="train.seed=2 train.threads=1"
 #
-# Of 1,024 cells its model goes through less than two seconds of audio in one of a processor core, so that an epoch would
-# be three to four hours: the lines here have 192 cells, as ours, and the epochs that fit into an evening of one core. Its configuration
-# file says AdamW; its papers and its earlier versions, stochastic gradient descent: 1.5e-4 for the sum over 8 utterances,
-# of some 1,065 letters, is 0.16 for their mean, and a gradient of 400 is one of 0.4.
+# With 1,024 cells, its model processes less than two seconds of audio per second on one core, so an epoch would take
+# three to four hours. The lines here have 192 cells, like ours, and the epochs that fit into an evening on one core.
+# Its configuration file says AdamW; its papers and earlier versions, stochastic gradient descent: a learning rate of
+# 1.5e-4 for the sum over 8 utterances, of some 1,065 letters, is 0.16 for their mean, and a gradient of 400 one of 0.4.
 #
-# The same command again goes on where an interrupted one stopped.
+# Run again, the same command resumes where it was interrupted.
 set -euo pipefail
 source "$(dirname "${BASH_SOURCE[0]}")/../steps.sh" # chosen_lines
 

@@ -3,13 +3,13 @@
 #
 # Usage: recipes/librispeech/run.sh SOURCE OUT [options of `asr prepare librispeech` ...]
 #   SOURCE    the folder LibriSpeech/ or the one above it
-#   OUT       folder for everything that is made: OUT/data, OUT/run, OUT/report
-#   options   which utterances; train-clean-100, dev-clean and test-clean without any. For an excerpt with id lists:
+#   OUT       output folder: OUT/data, OUT/run, OUT/report
+#   options   which utterances; train-clean-100, dev-clean and test-clean by default. For an excerpt with id lists:
 #             recipes/librispeech/run.sh LibriSpeech runs/libri-mini --ids recipes/librispeech/libri-mini
 #   SETTINGS  (variable) settings on top of conf/librispeech.yaml, such as SETTINGS="model.hidden=512 train.epochs=15"
-#   ANYWAY    (variable) ANYWAY=1 goes on where `asr check` finds errors; training leaves out what cannot be learnt
+#   ANYWAY    (variable) ANYWAY=1 continues even if `asr check` finds errors; training leaves out what cannot be learnt
 #
-# The same command again goes on where an interrupted one stopped.
+# Run again, the same command resumes where it was interrupted.
 set -euo pipefail
 source "$(dirname "${BASH_SOURCE[0]}")/../steps.sh" # from_folder_to_report
 

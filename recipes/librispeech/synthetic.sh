@@ -1,15 +1,15 @@
 #!/usr/bin/env bash
-# Does it help to learn from a synthesiser first? 10 minutes, an hour and all of the training set, with and without.
+# Does pre-training on synthetic speech help? 10 minutes, an hour and all of the training set, with and without.
 #
 # Usage: recipes/librispeech/synthetic.sh OUT TEXT [NAME ...]
-#   OUT       what recipes/librispeech/run.sh has made: OUT/data; this adds OUT/synthetic, OUT/ten, OUT/hour and
+#   OUT       the output of recipes/librispeech/run.sh: OUT/data; this adds OUT/synthetic, OUT/ten, OUT/hour and
 #             OUT/starts/NAME/{run,report}
-#   TEXT      a UTF-8 text without the sentences of the test set, for espeak-ng to read out
-#   NAME      the lines of the table below that are wanted; all without any
-#   SETTINGS  (variable) settings on top of all, such as SETTINGS="train.seed=2 train.threads=1"
+#   TEXT      a UTF-8 text for espeak-ng to read out, without the sentences of the test set
+#   NAME      the wanted lines of the table below; all by default
+#   SETTINGS  (variable) settings on top of all others, such as SETTINGS="train.seed=2 train.threads=1"
 #   SYNTHETIC (variable) settings on top of those, for the model of synthetic speech alone
 #
-# The same command again goes on where an interrupted one stopped. `asr compare` says what two of them differ by.
+# Run again, the same command resumes where it was interrupted. `asr compare` gives the difference between two models.
 set -euo pipefail
 
 out=${1:?usage: recipes/librispeech/synthetic.sh OUT TEXT [NAME ...]}
@@ -17,7 +17,7 @@ text=${2:?usage: recipes/librispeech/synthetic.sh OUT TEXT [NAME ...]}
 shift 2
 
 base="model.hidden=192 model.dense=0 model.dropout=0.1 augment.time_mask_every=0 train.consistency=0"
-# Who starts from the synthetic model gets the same epochs and half of the learning rate, or it would forget.
+# Models fine-tuned from the synthetic one get the same epochs and half the learning rate, or they would forget.
 after="train.init_from=$out/synthetic/run train.lr=0.0015"
 starts="ten-alone ten batches.max_frames=2000 train.epochs=60
 ten-after ten batches.max_frames=2000 train.epochs=60 $after

@@ -1,14 +1,14 @@
 #!/usr/bin/env bash
-# Your own recordings from their folder to the report: prepare, train, evaluate, transcribe.
+# Your own recordings, from their folder to the report: prepare, train, evaluate, transcribe.
 #
 # Usage: recipes/own/run.sh SOURCE OUT [options of `asr prepare own` ...]
-#   SOURCE    folder of audio files, each with a .txt beside it; or where the paths in a table start
-#   OUT       folder for everything that is made: OUT/data, OUT/run, OUT/report
+#   SOURCE    folder of audio files, each with a .txt beside it; or the folder that the paths in a table start from
+#   OUT       output folder: OUT/data, OUT/run, OUT/report
 #   options   such as --table transcripts.tsv, --speaker-from folder, --test 0.2
 #   SETTINGS  (variable) settings on top of conf/own.yaml, such as SETTINGS="features.sample_rate=8000"
-#   ANYWAY    (variable) ANYWAY=1 goes on where `asr check` finds errors; training leaves out what cannot be learnt
+#   ANYWAY    (variable) ANYWAY=1 continues even if `asr check` finds errors; training leaves out what cannot be learnt
 #
-# The same command again goes on where an interrupted one stopped.
+# Run again, the same command resumes where it was interrupted.
 set -euo pipefail
 source "$(dirname "${BASH_SOURCE[0]}")/../steps.sh" # from_folder_to_report
 

@@ -2,13 +2,13 @@
 # A text in any language of the synthesiser, from the file to the report: speak it, check, train, evaluate, transcribe.
 #
 # Usage: recipes/synth/run.sh TEXT LANGUAGE OUT [options of `asr prepare synth` ...]
-#   TEXT      a UTF-8 text file, a sentence or a paragraph a line
+#   TEXT      a UTF-8 text file, one sentence or paragraph per line
 #   LANGUAGE  espeak-ng's code, such as el
-#   OUT       folder for everything that is made: OUT/data, OUT/run, OUT/report
+#   OUT       output folder: OUT/data, OUT/run, OUT/report
 #   options   such as --hours 10, --voices 40, --language en-us (another accent)
 #   SETTINGS  (variable) settings on top of conf/own.yaml, such as SETTINGS="train.epochs=10"
 #
-# The same command again goes on where an interrupted one stopped.
+# Run again, the same command resumes where it was interrupted.
 set -euo pipefail
 
 usage="usage: recipes/synth/run.sh TEXT LANGUAGE OUT [options of asr prepare synth]"
