@@ -59,9 +59,7 @@ def read_evaluation(path: str | Path) -> Evaluation:
         report = json.loads(file.read_text(encoding="utf-8"))
         splits, _, _ = report["splits"], report["normalizer"], report["model"]["name"]
         if report["format"] != REPORT_FORMAT:
-            raise ScoreError(
-                f"{file}: of format {report['format']}, where this program writes and reads {REPORT_FORMAT}"
-            )
+            raise ScoreError(f"{file}: report format {report['format']}, but this version of asr reads {REPORT_FORMAT}")
         file = folder / "hypotheses.jsonl"
         for line in filter(None, file.read_text(encoding="utf-8").split("\n")):  # other line breaks may be in ids
             record = json.loads(line)
@@ -71,11 +69,11 @@ def read_evaluation(path: str | Path) -> Evaluation:
     except FileNotFoundError:
         raise ScoreError(f"{file}: no such file; `asr evaluate` or `asr score` writes it") from None
     except (ValueError, KeyError, TypeError) as error:
-        raise ScoreError(f"{file}: not what `asr evaluate` writes ({type(error).__name__}: {error})") from None
+        raise ScoreError(f"{file}: not a report of `asr evaluate` ({type(error).__name__}: {error})") from None
     # A kept report may have texts of some of its splits alone; those are what can be compared.
     strange = not records or not set(records) <= set(splits)
     if strange or any(_errors(texts) != _counted(splits[name]) for name, texts in records.items()):
-        raise ScoreError(f"{folder}: report.json and hypotheses.jsonl are not of the same evaluation")
+        raise ScoreError(f"{folder}: report.json and hypotheses.jsonl are from different evaluations")
     return Evaluation(folder, report, records)
 
 
@@ -129,7 +127,9 @@ def _splits(first: Evaluation, second: Evaluation, split: str | None) -> dict[st
         pairs = {split: (here, there)}
     for place, one, other in ((1, second, first), (0, first, second)):
         if missing := [pair[place] for pair in pairs.values() if pair[place] not in one.records]:
-            hint = f"; {other.path} has it (--split NAME compares one, --split A=B one that the second report calls B)"
+            hint = (
+                f"; {other.path} has it (use --split NAME to compare one, --split A=B if the second report calls it B)"
+            )
             raise ScoreError(
                 f"{one.path}: has no split {', '.join(missing)}, only {', '.join(one.records)}{'' if split else hint}"
             )
@@ -169,7 +169,7 @@ def _check_same(names: tuple[str, str], first: Evaluation, second: Evaluation) -
             raise ScoreError(f"{one.path}: split {name} lacks {_some(ids)}, which the other evaluation has")
     if other := [key for key in here if here[key]["reference"] != there[key]["reference"]]:
         called = " and ".join(dict.fromkeys(names))
-        raise ScoreError(f"split {called}: the references are not the same for {_some(other)}")
+        raise ScoreError(f"split {called}: the references differ for {_some(other)}")
 
 
 def _some(ids: Sequence[str]) -> str:
@@ -249,7 +249,7 @@ def comparison(found: dict[str, Any]) -> str:
 
 def _section(split: dict[str, Any]) -> list[str]:
     if split["wer"] is None:
-        return ["There is no reference word, so there is no error rate to compare."]
+        return ["There are no reference words, so there is no error rate to compare."]
     rows = [
         [letter, percent(rate), " – ".join(map(percent, alone["wer_ci95"])), f"{alone['errors']:,}", f"{wins:,}"]
         for letter, rate, alone, wins in zip("AB", split["wer"], split["each"], split["fewer_errors"], strict=True)
@@ -260,7 +260,7 @@ def _section(split: dict[str, Any]) -> list[str]:
     for field, parts in split["groups"].items():
         if len(parts) > 1:
             lines += ["", f"### By {field}", "", *_group_table(field, parts)]
-            lines += ["", "Each interval is of one group: of twenty groups one leaves out 0 by luck alone."]
+            lines += ["", "Each interval is for one group: about one in twenty groups excludes 0 by chance alone."]
     if split["changed"]:
         lines += ["", "### Utterances that differ most"]
     for example in split["changed"]:
@@ -275,11 +275,11 @@ def _verdict(split: dict[str, Any]) -> list[str]:
     low, high = split["difference_ci95"]
     better = "B" if split["difference"] < 0 else "A"
     if not any(split["fewer_errors"]):
-        said = "**Each utterance has as many errors in A as in B.**"
+        said = "**A and B have equally many errors in each utterance.**"
     elif split["p"] <= 0.05:
-        said = f"**{better} has fewer errors, and it is unlikely to be luck.**"
+        said = f"**{better} has fewer errors, and this is unlikely to be chance.**"
     else:
-        said = "**The difference may well be luck.**"
+        said = "**The difference may well be chance.**"
     pairs = split["matched_pairs"]
     z = "infinite" if pairs["z"] is None else f"{pairs['z']:.2f}"
     disagree = any(split["fewer_errors"]) and (low > 0 or high < 0) != (split["p"] <= 0.05)
@@ -288,20 +288,19 @@ def _verdict(split: dict[str, Any]) -> list[str]:
         f"p {_p(split['p'])} ({split['method']}).",
         *(["", _which_to_believe(split)] if disagree else []),
         "",
-        f"MAPSSWE, sclite's matched pairs: {counted(pairs['segments'], 'segment')}, z {z}, p {_p(pairs['p'])}; it "
-        "takes the errors of one utterance for independent, so it is the readier of the two to see a difference. "
-        f"Both are explained in {EXPLAINED}.",
+        f"MAPSSWE, sclite's matched-pairs test: {counted(pairs['segments'], 'segment')}, z {z}, p {_p(pairs['p'])}; it "
+        "treats the errors of one utterance as independent, so it finds differences more readily. "
+        f"Both tests are explained in {EXPLAINED}.",
     ]
 
 
 def _which_to_believe(split: dict[str, Any]) -> str:
     """Where an interval has 0 on one side and p says luck, or the reverse."""
-    start = "The interval and p seem to disagree on whether this is luck: "
-    if not split["method"].startswith("exact"):
-        return f"{start}both are of the same resamples, and this is just on their border, so take neither for proof."
+    few = sum(split["fewer_errors"]) < 6
     return (
-        f"{start}believe p. With few utterances that differ it is exact, of all ways to exchange the two results of "
-        "each (fewer than six of them can never come below 0.05), and the interval is an approximation."
+        "The interval and p seem to disagree on whether this is chance: trust p. It is exact, over all ways to "
+        "exchange the two results of each utterance, while the interval is an approximation."
+        + (" With fewer than six utterances that differ, p cannot be below 0.05." if few else "")
     )
 
 

@@ -57,9 +57,9 @@ def reliability(confidences: npt.ArrayLike, correct: npt.ArrayLike, bins: int = 
     """
     said, right = np.asarray(confidences, np.float64), np.asarray(correct, np.bool_)
     if said.ndim != 1 or said.shape != right.shape or not len(said):
-        raise ScoreError(f"one confidence for each of some words, not {said.shape} for {right.shape}")
+        raise ScoreError(f"there must be one confidence per word, not {said.shape} for {right.shape}")
     if not (np.isfinite(said).all() and said.min() >= 0 and said.max() <= 1):
-        raise ScoreError("confidences lie between 0 and 1")
+        raise ScoreError("confidences must be between 0 and 1")
     order = np.argsort(said, kind="stable")
     parts = [part for part in np.array_split(order, min(bins, len(said))) if len(part)]
     # Words of one confidence may fall into two bins. So that it does not matter which, each gets the share of right

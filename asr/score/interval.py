@@ -72,7 +72,10 @@ def bootstrapped(
         return None
     low, high = np.quantile(found.t, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
     # The quantiles change sides: where resamples came out too high, the truth is likely to be below the estimate.
-    bounds = max(0.0, found.rate - float(high) * found.spread), found.rate - float(low) * found.spread
+    bounds = (
+        max(0.0, found.rate - float(high) * found.standard_error),
+        found.rate - float(low) * found.standard_error,
+    )
     return Interval(*bounds, bootstrap_method(data.shape[1], units))
 
 
@@ -92,26 +95,26 @@ class Studentised(NamedTuple):
 
     Attributes:
         rate: The ratio.
-        spread: Its standard error.
+        standard_error: Of the ratio, linearised.
         t: (resamples,) how far each resample's ratio is from `rate`, in standard errors of its own.
     """
 
     rate: float
-    spread: float
+    standard_error: float
     t: Array
 
 
 def studentised(errors: Array, words: Array, seed: int) -> Studentised | None:
     """Resample sum(errors) / sum(words), (units,) each; None where units do not differ, so there is nothing to draw."""
     moments = _moments(errors, words)
-    rate, spread = _ratio(moments.sum(axis=0), len(errors))
-    if spread == 0:
+    rate, standard_error = _ratio(moments.sum(axis=0), len(errors))
+    if standard_error == 0:
         return None
     draws = _resampled(moments, np.random.default_rng(seed))
     draws = draws[draws[:, 1] > 0]  # at least one word
-    rates, spreads = _ratio(draws, len(errors))
-    usable = spreads > 0
-    return Studentised(float(rate), float(spread), (rates[usable] - rate) / spreads[usable])
+    rates, standard_errors = _ratio(draws, len(errors))
+    usable = standard_errors > 0
+    return Studentised(float(rate), float(standard_error), (rates[usable] - rate) / standard_errors[usable])
 
 
 def wilson(errors: Array, words: Array) -> Interval:
@@ -122,11 +125,11 @@ def wilson(errors: Array, words: Array) -> Interval:
     With n = words / effect the bounds solve (rate - r)^2 = z^2 r (1 - r) / n, or z^2 r / n.
     """
     units, total = len(errors), float(words.sum())
-    rate, spread = _ratio(_moments(errors, words).sum(axis=0), units)
+    rate, standard_error = _ratio(_moments(errors, words).sum(axis=0), units)
     bounded = 1.0 if (errors <= words).all() else 0.0
     effect = 1 + _CORRELATION * (float((words**2).sum()) / total - 1)
     if units > 1 and (variance := rate * (1 - bounded * rate)) > 0:
-        effect = max(effect, float(spread**2 * total / variance))
+        effect = max(effect, float(standard_error**2 * total / variance))
     shift = _Z**2 * effect / total
     centre = (rate + shift / 2) / (1 + bounded * shift)
     reach = math.sqrt(shift * rate * (1 - bounded * rate) + shift**2 / 4) / (1 + bounded * shift)

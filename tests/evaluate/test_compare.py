@@ -67,7 +67,7 @@ def test_a_difference_and_where_it_lies(evaluation):
     json.dumps(found, allow_nan=False)
 
     text = comparison(found)
-    assert "**B has fewer errors, and it is unlikely to be luck.**" in text
+    assert "**B has fewer errors, and this is unlikely to be chance.**" in text
     assert "### By room" in text and "| small | " in text
     assert "    A REF  A B" in text
     assert "**A has fewer" in comparison(compare(second, first))
@@ -85,14 +85,15 @@ def test_luck_is_called_luck(evaluation):
     first, second = evaluation("first", {3: "a"}), evaluation("second", {4: "a", 5: "b"})
     found = compare(first, second)
     split = found["splits"]["test"]
-    assert split["p"] >= 0.25 and split["method"] == "exact: 3 utterances differ"
-    assert "**The difference may well be luck.**" in comparison(found)
-    assert "**Each utterance has as many errors in A as in B.**" in comparison(compare(first, first))
+    assert split["p"] == 0.5  # errors differ by -5, 6 and 7; four of the eight ways to flip signs sum to 8 or more
+    assert split["method"] == "interval after Newcombe; exact p by sign flips of 3 differing utterances"
+    assert "**The difference may well be chance.**" in comparison(found)
+    assert "**A and B have equally many errors in each utterance.**" in comparison(compare(first, first))
 
 
 def test_other_words_are_refused_and_named(evaluation, tmp_path):
     first = evaluation("first")
-    with pytest.raises(ScoreError, match=r"references are not the same for 1 utterance \(u5\)"):
+    with pytest.raises(ScoreError, match=r"references differ for 1 utterance \(u5\)"):
         compare(first, evaluation("text", references=[*SENTENCES[:5], "other", *SENTENCES[6:]]))
     with pytest.raises(ScoreError, match=r"fewer.*split test lacks 10 utterances \(u50, u51, u52 and 7 more\)"):
         compare(evaluation("fewer", references=SENTENCES[:50]), first)
@@ -119,7 +120,7 @@ def test_what_is_no_evaluation_is_named(evaluation, tmp_path):
     ):
         whole = (first.path / name).read_text(encoding="utf-8")
         (first.path / name).write_text(content, encoding="utf-8")
-        with pytest.raises(ScoreError, match=r"not what `asr evaluate` writes|not of the same evaluation"):
+        with pytest.raises(ScoreError, match=r"not a report of `asr evaluate`|are from different evaluations"):
             read_evaluation(first.path / "report.json")
         (first.path / name).write_text(whole, encoding="utf-8")
 
@@ -128,7 +129,7 @@ def test_no_reference_word_has_no_rate_to_compare(evaluation):
     empty = ["", ""]
     found = compare(evaluation("first", {0: "a"}, empty), evaluation("second", {}, empty))
     assert found["splits"]["test"]["wer"] is None
-    assert "no reference word" in comparison(found)
+    assert "no reference words" in comparison(found)
     json.dumps(found, allow_nan=False)
 
 
@@ -144,11 +145,11 @@ def test_another_format_or_figures_of_another_evaluation_are_refused(evaluation)
     folder = evaluation("first").path
     report = json.loads((folder / "report.json").read_text())
     (folder / "report.json").write_text(json.dumps(report | {"format": 9}))
-    with pytest.raises(ScoreError, match="of format 9, where this program writes and reads 2"):
+    with pytest.raises(ScoreError, match="report format 9, but this version of asr reads 2"):
         read_evaluation(folder)
     report["splits"]["test"]["substitutions"] += 1
     (folder / "report.json").write_text(json.dumps(report))
-    with pytest.raises(ScoreError, match="are not of the same evaluation"):
+    with pytest.raises(ScoreError, match="are from different evaluations"):
         read_evaluation(folder)
 
 
@@ -174,9 +175,10 @@ def test_which_of_two_answers_to_believe_is_said_where_they_disagree(evaluation)
     found = compare(evaluation("bad", dict.fromkeys(range(5), ""), rows), evaluation("good", {}, rows))
     split = found["splits"]["test"]
     assert split["p"] == 0.0625 and split["difference_ci95"][1] < 0
-    assert "**The difference may well be luck.**" in comparison(found)
-    assert "seem to disagree on whether this is luck: believe p. With few utterances" in comparison(found)
+    assert "**The difference may well be chance.**" in comparison(found)
+    assert "seem to disagree on whether this is chance: trust p. It is exact" in comparison(found)
+    assert "With fewer than six utterances that differ, p cannot be below 0.05." in comparison(found)
     same = comparison(compare(evaluation("one"), evaluation("two", {3: "a"})))
     assert "disagree" not in same
-    split |= {"method": "bootstrap-t over 60 utterances, 4,000 resamples"}
-    assert "just on their border" in comparison(found)
+    split |= {"fewer_errors": [0, 6]}
+    assert "while the interval is an approximation.\n" in comparison(found)

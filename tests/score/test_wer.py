@@ -1,6 +1,8 @@
 """Word and character error rates; the tests named `test_pitfall_*` are mistakes that others' scorers make."""
 
+import dataclasses
 import math
+import pickle
 import random
 
 import pytest
@@ -46,6 +48,24 @@ def test_rates_of_a_known_example():
     assert result.ser == 1.0
     assert result.cer == (1 + 6 + 5) / (13 + 9)  # w -> o, " three", "four "
     assert result.cer_no_space == (1 + 5 + 4) / (11 + 8)
+
+
+def test_characters_are_aligned_only_when_asked_for():
+    result = score(["one two"], ["one too"])
+    (item,) = result.per_utterance
+    assert result.wer == 1 / 2 and not {"characters", "characters_no_space"} & set(vars(item))
+    assert (item.characters, item.characters_no_space) == (Counts(7, 1), Counts(6, 1))
+    assert item.characters is item.characters  # and once
+
+
+def test_scores_are_values():
+    result = score(["one two"], ["one too"])
+    assert result.cer == pickle.loads(pickle.dumps(result)).cer == 1 / 7
+    assert pickle.loads(pickle.dumps(result)) == result == score(["one two"], ["one too"])
+    (item,) = result.per_utterance
+    assert dataclasses.replace(item, hypothesis="one two").characters == Counts(7)
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        item.hypothesis = ""
 
 
 def test_kaldi_line():
@@ -106,8 +126,8 @@ def test_texts_by_id_meet_in_any_order():
         ([("u1", "a"), ("u1", "b")], {"u1": "a"}, "references: more than one text for id u1"),
         (["a", "b"], ["a"], "no hypothesis for id 2"),
         ({str(i): "" for i in range(9)}, {}, "no hypothesis for id 0, 1, 2, 3, 4 and 4 more"),
-        ([], [], "no utterance"),
-        ("a b", "a b", "a list of texts"),
+        ([], [], "no utterances to score"),
+        ("a b", "a b", "must be a list of texts"),
     ],
 )
 def test_ids_that_do_not_match_are_named(references, hypotheses, message):
