@@ -66,8 +66,8 @@ def open_binary(audio: str | Path) -> io.BufferedReader:
     if held < member.offset + member.length:
         shard.close()
         raise AudioError(
-            f"{audio}: {member.shard} is cut short: it holds {held:,} bytes, this recording ends at "
-            f"{member.offset + member.length:,}; copy the shard again, or prepare the corpus anew"
+            f"{audio}: {member.shard} is truncated: it has {held:,} bytes, but this recording ends at "
+            f"{member.offset + member.length:,}; copy the shard again, or prepare the corpus again"
         )
     return io.BufferedReader(_Part(shard, member), _BUFFER)
 

@@ -110,7 +110,7 @@ def _lock(descriptor: int, folder: Path) -> None:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             if time.monotonic() > patience:
-                raise AsrError(f"{folder}: another process is at work in this folder") from None
+                raise AsrError(f"{folder}: another process is using this folder") from None
             time.sleep(0.2)
             continue
         except OSError:  # no locks on this file system

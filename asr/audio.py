@@ -112,7 +112,7 @@ def read_stretch(path: str | Path, start: float, seconds: float, sample_rate: in
             detail = str(error.error_string).removeprefix("Error : ").strip(" .")
             raise AudioError(f"{name}: truncated or damaged ({detail})") from None
     if not len(channels):
-        raise AudioError(f"{name}: truncated: there is nothing at {start:.2f} s")
+        raise AudioError(f"{name}: truncated: no audio at {start:.2f} s")
     return _waveform(channels, rate, sample_rate, name)
 
 
@@ -127,7 +127,7 @@ def probe(path: str | Path) -> AudioInfo:
     name = _name(path)
     with _opened(path, name) as (audio, stream):
         if audio.format in _BELIEVED and not _holds_its_end(audio, stream):
-            raise AudioError(f"{name}: truncated: its header promises {_seconds(audio)}, but its end is not there")
+            raise AudioError(f"{name}: truncated: the header says {_seconds(audio)}, but the end is missing")
         return AudioInfo(audio.frames / audio.samplerate, audio.samplerate, audio.channels)
 
 
@@ -161,7 +161,7 @@ def find_audio(paths: Iterable[str | Path]) -> list[Path]:
     for path in paths:
         files = _expand(path)
         if not files:
-            missing.append(f"{path}: {'no audio in it' if Path(path).exists() else 'no such file or folder'}")
+            missing.append(f"{path}: {'no audio files in it' if Path(path).exists() else 'no such file or folder'}")
         found.update(dict.fromkeys(files))
     if missing:
         raise AudioError("; ".join(missing))
@@ -238,14 +238,14 @@ def _opened(source: Source, name: str) -> Iterator[tuple[Any, BinaryIO]]:
         except (soundfile.LibsndfileError, TypeError) as error:  # TypeError: headerless .raw
             detail = str(getattr(error, "error_string", error)).removeprefix("Error : ").strip(" .")
             raise AudioError(
-                f"{name}: not audio that can be read ({detail}); WAV, FLAC, OGG, Opus, MP3 and SPHERE can, "
-                "convert others, as with ffmpeg -i IN OUT.wav"
+                f"{name}: not a supported audio file ({detail}); use WAV, FLAC, OGG, Opus, MP3 or SPHERE, and "
+                "convert others, for example with ffmpeg -i IN OUT.wav"
             ) from None
         with audio:
             if not audio.frames:
-                raise AudioError(f"{name}: holds no samples")
+                raise AudioError(f"{name}: contains no samples")
             if audio.frames > _UNKNOWN_FRAMES:  # libsndfile cannot read it to its end
-                raise AudioError(f"{name}: a {audio.format} from a pipe that does not say how long it is; convert it")
+                raise AudioError(f"{name}: {audio.format} from a pipe with no length in its header; convert it")
             if lost := _cut_in_header(audio, stream, start):
                 raise AudioError(f"{name}: truncated: {lost}")
             yield audio, stream
@@ -267,7 +267,7 @@ def _stream(source: Source, name: str) -> Iterator[BinaryIO]:
         with open_binary(source) as file:
             yield file if file.seekable() else io.BytesIO(file.read())
     except FileNotFoundError:
-        hint = " (a recording in a shard is written SHARD.tar@OFFSET+LENGTH)" if ".tar@" in name else ""
+        hint = " (recordings in shards are written as SHARD.tar@OFFSET+LENGTH)" if ".tar@" in name else ""
         raise AudioError(f"{name}: no such file{hint}") from None
     except IsADirectoryError:
         raise AudioError(f"{name}: is a folder, not an audio file") from None
@@ -294,19 +294,19 @@ def _decoded(audio: Any, stream: BinaryIO, name: str) -> Waveform:
         detail = str(error.error_string).removeprefix("Error : ").strip(" .")
         raise AudioError(f"{name}: truncated or damaged ({detail})") from None
     except MemoryError:
-        raise AudioError(f"{name}: its header promises {_seconds(audio)}, which do not fit in memory") from None
+        raise AudioError(f"{name}: the header says {_seconds(audio)}, which does not fit in memory") from None
     if len(samples) < max(promised, 1):
         held = len(samples) / audio.samplerate
-        raise AudioError(f"{name}: truncated: its header promises {_seconds(audio)}, it holds {held:.2f} s")
+        raise AudioError(f"{name}: truncated: the header says {_seconds(audio)}, but it contains {held:.2f} s")
     if not promised and len(stream.read(_LONGEST_TAG + 1)) > _LONGEST_TAG:
-        raise AudioError(f"{name}: an MP3 of variable bit rate that does not say how long it is; convert it")
+        raise AudioError(f"{name}: MP3 of variable bit rate without its length; convert it")
     return samples
 
 
 def _waveform(channels: Waveform, rate: int, sample_rate: int, name: str) -> Waveform:
     """Decoded samples (samples, channels) at a file's rate as a waveform at the wanted one."""
     if not np.isfinite(channels).all():
-        raise AudioError(f"{name}: holds samples that are NaN or infinite")
+        raise AudioError(f"{name}: contains NaN or infinite samples")
     waveform = channels[:, 0] if channels.shape[1] == 1 else channels.mean(axis=1)
     peak = float(np.abs(waveform).max())
     if peak > LOUDEST:
@@ -314,7 +314,7 @@ def _waveform(channels: Waveform, rate: int, sample_rate: int, name: str) -> Wav
     if rate != sample_rate:
         waveform = soxr.resample(waveform, rate, sample_rate)
     if not len(waveform):
-        raise AudioError(f"{name}: too short to hold a sample at {sample_rate} Hz")
+        raise AudioError(f"{name}: too short, less than one sample at {sample_rate} Hz")
     return np.ascontiguousarray(np.clip(waveform, -1.0, 1.0), dtype=np.float32)
 
 
@@ -343,7 +343,7 @@ def _cut_in_header(audio: Any, stream: BinaryIO, start: bytes) -> str:
     the header itself for SPHERE, and for Ogg the flag that the last page must carry (RFC 3533, 6).
     """
     if audio.format == "OGG":
-        return "" if _ogg_ends(stream) else "its last Ogg page is missing or cut"
+        return "" if _ogg_ends(stream) else "the last Ogg page is missing or incomplete"
     if audio.format == "NIST":
         count = re.search(rb"sample_count -i (\d+)", start)
         promised, held = (int(count[1]), audio.frames) if count else (0, 0)
@@ -353,7 +353,7 @@ def _cut_in_header(audio: Any, stream: BinaryIO, start: bytes) -> str:
         promised, held = (int(size[1]), int(size[2])) if size else (0, 0)
         unit = "bytes"
     if held < promised < _UNKNOWN_SIZE:
-        return f"its header promises {promised:,} {unit}, it holds {held:,}"
+        return f"the header says {promised:,} {unit}, but it contains {held:,}"
     return ""
 
 

@@ -43,7 +43,7 @@ def load_config(path: str | Path, overrides: Iterable[str] = ()) -> Config:
     if tree is None:
         tree = {}
     if not isinstance(tree, dict):
-        raise ConfigError(f"{path}: a config is a mapping of sections, not {type(tree).__name__}")
+        raise ConfigError(f"{path}: a config must be a mapping of sections, not {type(tree).__name__}")
     for section in _SECTIONS:
         if tree.get(section, tree) is None:  # its heading stands, its settings are all commented out
             tree[section] = {}
@@ -73,7 +73,7 @@ def find_config(path: str | Path) -> Path:
         return shipped[str(path)]
     if Path(path).is_dir():
         raise ConfigError(f"{path}: is a folder, not a config file")
-    raise ConfigError(f"{path}: no such file, nor the name of a shipped config ({', '.join(shipped)})")
+    raise ConfigError(f"{path}: no such file, and no shipped config of that name ({', '.join(shipped)})")
 
 
 def leading_comment(path: str | Path) -> str:
@@ -127,7 +127,7 @@ def _apply(tree: dict[str, Any], override: str) -> None:
     """Set one `section.field=value` in a tree of mappings."""
     path, equals, text = override.partition("=")
     if not equals or not path:
-        raise ConfigError(f"{override}: an override is written section.field=value (in quotes if it holds spaces)")
+        raise ConfigError(f"{override}: write overrides as section.field=value (in quotes if they contain spaces)")
     try:
         value = YAML(typ="safe", pure=True).load(text)
     except (YAMLError, ValueError):
@@ -149,7 +149,7 @@ def _explain(item: Any) -> str:
         fields = _fields_at(item["loc"][:-1])
         near = difflib.get_close_matches(str(item["loc"][-1]), fields, n=1, cutoff=0.5)
         near = near or [f"{section}.{path}" for section in _SECTIONS if path in _fields_at((section,))]
-        hint = f"did you mean {near[0]}?" if near else f"there are {', '.join(fields)}"
+        hint = f"did you mean {near[0]}?" if near else f"choose from {', '.join(fields)}"
         return f"{path}: no such setting; {hint}"
     given = "" if isinstance(item["input"], dict | Section) else f", not {item['input']!r}"
     return (f"{path}: " if path else "") + complaint(item) + given

@@ -50,7 +50,7 @@ def demo(
         say(f"[{time.monotonic() - start:4.0f} s] {text}")
 
     data, run = out / "data", out / "run"
-    stage(f"making speech in {data}: digit strings and short commands")
+    stage(f"synthesising speech in {data}: digit strings and short commands")
     with progress() as advance:
         spoken = digits.prepare(data, on_progress=partial(advance, "voices"))
     for name, utterances in spoken.items():
@@ -59,7 +59,7 @@ def demo(
         say(f"  {name}: {len(utterances)} utterances, {audio}, {voices} voices")
     stage(f"training in {run}")
     train(config, data, run, resume=True)
-    stage("evaluating: the test voices were never heard, neither in training nor in choosing the model")
+    stage("evaluating: the test voices are unseen, both in training and in choosing the model")
     recognizer = Recognizer.load(run)
     splits = read_splits([str(data / f"{name}.jsonl") for name in SPLITS])
     report = evaluate(
@@ -70,7 +70,7 @@ def demo(
     )
     sample = spoken["test"][0]
     stage(f"transcribing {sample.audio}")
-    say(f"  said:  {sample.text}")
-    say(f"  heard: {recognizer.transcribe(sample.audio).text}")
+    say(f"  reference:  {sample.text}")
+    say(f"  hypothesis: {recognizer.transcribe(sample.audio).text}")
     stage("done")
     return report

@@ -23,7 +23,7 @@ def choose_device(name: str) -> torch.device:
     try:
         device = torch.device(name)
         if device.type not in ("cpu", "cuda"):
-            raise RuntimeError("there are cpu and cuda")
+            raise RuntimeError("choose cpu or cuda")
         torch.zeros(1, device=device)
     except (RuntimeError, AssertionError) as error:
         raise AsrError(f"device {name!r} cannot be used: {str(error).splitlines()[0]}") from None

@@ -29,4 +29,4 @@ def spare_inputs(outputs: Iterable[Path], inputs: Iterable[Path]) -> None:
     read = {path.resolve() for path in inputs}
     for path in outputs:
         if path.resolve() in read:
-            raise AsrError(f"{path}: would be written over, and is what is read; write somewhere else (--out)")
+            raise AsrError(f"{path}: is an input and would be overwritten; write somewhere else (--out)")

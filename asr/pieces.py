@@ -34,7 +34,7 @@ class PieceTokenizer(Tokenizer):
 
     model: bytes = b""
 
-    _what = "pieces of words"
+    _what = "subword units"
 
     @staticmethod
     def _may_be(token: str) -> bool:
@@ -57,12 +57,12 @@ class PieceTokenizer(Tokenizer):
         characters = set().union(*lines)
         if _SPACE in characters:
             raise TextError(
-                f"pieces of words cannot write {_SPACE!r} U+2581, their library's sign for a space: remove it"
+                f"subword units cannot contain {_SPACE!r} U+2581, the sign of sentencepiece for a space; remove it"
             )
         if not lines:
-            raise TextError("the alphabet is empty: the training texts hold no characters")
+            raise TextError("the alphabet is empty: the training texts contain no characters")
         if long := next((text for text in lines if len(text.encode()) > _LONGEST), None):
-            raise TextError(f"a training text is too long to learn pieces of words from: {long[:60]!r}...")
+            raise TextError(f"a training text is too long to learn subword units from: {long[:60]!r}...")
         model = io.BytesIO()
         try:
             sentencepiece.SentencePieceTrainer.train(
@@ -87,15 +87,13 @@ class PieceTokenizer(Tokenizer):
             )
         except (RuntimeError, OSError) as error:
             most = re.search(r"value <= (\d+)", str(error))
-            reason = (
-                f"the training texts give {most[1]} at most" if most else f"their {len(characters)} letters are more"
-            )
+            reason = f"at most {most[1]} are possible" if most else f"their {len(characters)} characters alone are more"
             raise TextError(
-                f"text.bpe_tokens={tokens}: pieces of words cannot be learnt from these texts: {reason}"
+                f"text.bpe_tokens={tokens}: cannot learn so many subword units from the training texts: {reason}"
             ) from None
         learnt = cls(_tokens_of(model.getvalue()), model.getvalue())
         if missing := characters - learnt._characters:
-            raise TextError(f"pieces of words cannot write {describe_characters(missing)}; text.units=characters can")
+            raise TextError(f"subword units cannot represent {describe_characters(missing)}; use text.units=characters")
         return learnt
 
     @classmethod
@@ -109,12 +107,12 @@ class PieceTokenizer(Tokenizer):
             model = base64.b64decode(str(record["model"]), validate=True)
             tokens = tuple(map(str, record["tokens"]))
         except (KeyError, TypeError, ValueError):
-            raise TextError(f"not a tokenizer of pieces of words: {record!r:.80}") from None
+            raise TextError(f"not a tokenizer of subword units: {record!r:.80}") from None
         if _tokens_of(model) != tokens:
-            raise TextError("the tokenizer's pieces are not those of its sentencepiece model")
+            raise TextError("the tokenizer's units do not match its sentencepiece model")
         read = cls(tokens, model)
         if any(read.decode(read.encode(token)) != token for token in tokens[1:]):  # it changes texts, or drops letters
-            raise TextError("the tokenizer's sentencepiece model does not write texts as they are")
+            raise TextError("the tokenizer's sentencepiece model does not reproduce texts exactly")
         return read
 
     def to_json(self) -> dict[str, Any]:
@@ -179,5 +177,5 @@ def _library() -> Any:
     try:
         import sentencepiece
     except ImportError:
-        raise TextError("pieces of words need a library: pip install sentencepiece") from None
+        raise TextError("subword units need sentencepiece: pip install sentencepiece") from None
     return sentencepiece

@@ -63,7 +63,7 @@ class Normalizer:
             raise TextError(f"unknown normaliser: {self.name} version {self.version}")
         valid = _OPTIONS[self.name]
         if set(self.options) != set(valid):
-            raise TextError(f"normaliser {self.name} takes {sorted(valid)}, not {sorted(self.options)}")
+            raise TextError(f"normaliser {self.name}: options must be {sorted(valid)}, not {sorted(self.options)}")
         for option, value in self.options.items():
             if not isinstance(value, str) or value not in (valid[option] or (value,)):
                 raise TextError(f"normaliser {self.name}: {option} cannot be {value!r}")
@@ -102,7 +102,8 @@ class Normalizer:
         text = unicodedata.normalize(form, _drop_format(text))
         if self.options["case"] != "keep":
             text = text.lower() if self.options["case"] == "lower" else text.upper()
-            text = unicodedata.normalize(form, text)  # the other case may come decomposed
+        # The other case may come decomposed, and marks change places: then a joiner may stand where it says nothing.
+        text = unicodedata.normalize(form, _drop_format(unicodedata.normalize(form, text)))
         for typeset, plain in _TYPESET.items():
             if plain in keep:
                 text = text.replace(typeset, plain)
@@ -143,8 +144,9 @@ def _drop_format(text: str) -> str:
 
     Two of them are spelling in some scripts, and stay where Unicode's rules for identifiers have them (RFC 5892,
     appendix A): a joiner or non-joiner after a virama, a non-joiner between Arabic letters (Persian, Urdu; also where
-    the letter before joins to nothing, and it cannot be seen: Python does not know how letters join). A zero-width
-    space separates words (Khmer, Thai), and becomes a plain one.
+    the letter before joins to nothing, and it cannot be seen: Python does not know how letters join). So does a joiner
+    between a letter and a virama (Bengali and Kannada ra with ya below: The Unicode Standard, 12.2 and 12.8). A
+    zero-width space separates words (Khmer, Thai), and becomes a plain one.
     """
     if text.isascii():
         return text
@@ -162,10 +164,22 @@ def _drop_format(text: str) -> str:
 
 
 def _joiner_is_spelling(joiner: str, before: str, after: str) -> bool:
+    after = after or " "
     if unicodedata.combining(before) == _VIRAMA:
         return True
-    arabic = unicodedata.bidirectional(before) in ("AL", "NSM") and unicodedata.bidirectional(after or " ") == "AL"
-    return joiner == "\u200c" and arabic
+    if joiner == "\u200d":
+        return unicodedata.combining(after) == _VIRAMA and _is_letter(before)
+    marked = unicodedata.bidirectional(before) == "NSM" or _is_arabic(before)
+    return marked and _is_arabic(after)
+
+
+def _is_letter(character: str) -> bool:
+    return unicodedata.category(character)[0] == "L"
+
+
+def _is_arabic(character: str) -> bool:
+    """Whether it is an Arabic letter; punctuation of its script is of the same direction."""
+    return unicodedata.bidirectional(character) == "AL" and _is_letter(character)
 
 
 def _selects_variation(character: str) -> bool:
@@ -189,11 +203,11 @@ class Tokenizer:
     def __post_init__(self) -> None:
         tokens = self.tokens[1:]
         if self.tokens[:1] != (BLANK,) or not all(map(self._may_be, tokens)):
-            raise TextError(f"not an alphabet: {BLANK} and then {self._what}, not {list(self.tokens)!r:.80}")
+            raise TextError(f"not an alphabet: must be {BLANK}, then {self._what}, not {list(self.tokens)!r:.80}")
         if not tokens:
-            raise TextError("the alphabet is empty: the training texts hold no characters")
+            raise TextError("the alphabet is empty: the training texts contain no characters")
         if len(set(tokens)) < len(tokens):
-            raise TextError("not an alphabet: a token stands in it twice")
+            raise TextError("not an alphabet: contains a token twice")
 
     _what = "single characters"
 
@@ -222,7 +236,7 @@ class Tokenizer:
             TextError: Not a character tokenizer.
         """
         if record.get("type") != "characters" or not isinstance(record.get("tokens"), list):
-            raise TextError(f"not a tokenizer that this version knows: {record!r:.80}")
+            raise TextError(f"not a tokenizer known to this version: {record!r:.80}")
         return cls(tuple(map(str, record["tokens"])))
 
     def to_json(self) -> dict[str, Any]:

@@ -29,9 +29,9 @@ _NEEDS = {  # by pydantic's name of what is wrong
 
 
 def complaint(error: Mapping[str, Any]) -> str:
-    """What is wrong with a value, as one of pydantic's errors says it: `needs a whole number`."""
+    """What is wrong with a value, as one of pydantic's errors says it: `must be a whole number`."""
     if needed := _NEEDS.get(error["type"]):
-        return f"needs {needed.format(**error.get('ctx', {}))}"
+        return f"must be {needed.format(**error.get('ctx', {}))}"
     message = str(error["msg"]).removeprefix("Value error, ")
     return message[0].lower() + message[1:]
 

@@ -243,7 +243,7 @@ def refuse_to_replace(stems: Iterable[Path], formats: Iterable[str]) -> None:
     there = [path for stem in stems for path in output_paths(stem, formats) if path.exists()]
     if there:
         more = f" (and {len(there) - 1:,} more)" if len(there) > 1 else ""
-        raise AsrError(f"{there[0]}{more}: there already; --overwrite replaces it, another --out leaves it alone")
+        raise AsrError(f"{there[0]}{more}: already exists; use --overwrite to replace it, or another --out")
 
 
 def save(transcript: Transcript, stem: Path, formats: Iterable[str]) -> None:

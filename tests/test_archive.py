@@ -80,7 +80,7 @@ def test_a_shard_that_was_cut_is_named(shard):
     path = Path(parse(inside).shard)
     path.write_bytes(path.read_bytes()[: parse(inside).offset + 100])
     with pytest.raises(
-        AudioError, match=r"train-0001\.tar is cut short: it holds [\d,]+ bytes, .* ends at [\d,]+;"
+        AudioError, match=r"train-0001\.tar is truncated: it has [\d,]+ bytes, .* ends at [\d,]+;"
     ) as error:
         read_audio(inside, 8000)
     assert str(error.value).startswith(f"{inside}: ") and "\n" not in str(error.value)
@@ -93,7 +93,7 @@ def test_bytes_that_are_no_audio_are_named_by_the_whole_notation(shard):
     for read in (probe, lambda audio: read_audio(audio, 8000)):
         with pytest.raises(AudioError) as error:
             read(wrong)
-        assert str(error.value).startswith(f"{wrong}: not audio that can be read")
+        assert str(error.value).startswith(f"{wrong}: not a supported audio file")
 
 
 def test_a_recording_whose_length_is_too_small_is_truncated(shard):

@@ -145,7 +145,7 @@ def test_a_claim_ends_with_its_process(tmp_path, monkeypatch):
     ) as other:
         assert other.stdout.read(2) == b"in"
         monkeypatch.setattr(atomic, "_PATIENCE", 0.0)
-        with pytest.raises(AsrError, match="another process is at work"), claimed(tmp_path):
+        with pytest.raises(AsrError, match="another process is using this folder"), claimed(tmp_path):
             pass
         other.communicate(b"x")
     assert other.returncode == -9

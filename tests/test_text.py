@@ -93,6 +93,17 @@ def test_invisible_characters_go():
     assert BASIC("foo\u200cbar x\u200dy") == "foobar xy"  # joiners mean nothing between Latin letters
 
 
+@pytest.mark.parametrize("word", ["র\u200d্যালি", "ರ\u200d್ಯಾಂಕ್"])
+def test_a_joiner_before_a_virama_is_spelling(word):
+    """Bengali and Kannada ra with ya below it; without the joiner, ra stands above it."""
+    assert BASIC(word) == word
+
+
+def test_no_joiner_is_left_beside_arabic_punctuation():
+    assert BASIC("می\u200cروی\u200c؟") == BASIC("می\u200cروی؟") == "می\u200cروی"
+    assert BASIC("؟\u200cرود") == "رود"
+
+
 def test_joiners_that_are_spelling_stay():
     persian, sinhala = "می\u200cخواهم", "ශ්\u200dරී"
     assert BASIC(persian) == persian and BASIC(sinhala) == sinhala
@@ -119,7 +130,7 @@ OPTIONS = st.builds(
     keep=st.sampled_from(["'", "", "'-", "]^\\_", "·’"]),
 )
 # Characters that act on their neighbours, among arbitrary ones.
-ACTIVE = "aΣςİßΐﬁ '’-_´¨\u0301\u0345\u094d\u200b\u200c\u200d\ufe0f\u064eب"
+ACTIVE = "aΣςİßΐﬁ '’-_´¨\u0301\u0345\u094d\u200b\u200c\u200d\ufe0f\u064eب؟۔র্য"
 TEXT = st.text(st.one_of(st.characters(), st.sampled_from(ACTIVE)))
 
 

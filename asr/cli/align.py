@@ -22,24 +22,26 @@ _NAMED = 8
 
 def align(
     model: Model,
-    audio: Annotated[str, typer.Argument(metavar="AUDIO", help="The recording; - reads standard input.")],
-    textfile: Annotated[Path | None, typer.Argument(metavar="[TEXTFILE]", help="What is said in it, UTF-8.")] = None,
-    text: Annotated[str | None, typer.Option("--text", help="What is said in it, in place of a file.")] = None,
+    audio: Annotated[str, typer.Argument(metavar="AUDIO", help="Recording; - reads standard input.")],
+    textfile: Annotated[
+        Path | None, typer.Argument(metavar="[TEXTFILE]", help="UTF-8 file with the words spoken in it.")
+    ] = None,
+    text: Annotated[str | None, typer.Option("--text", help="The words themselves, instead of a file.")] = None,
     format: Annotated[
         str, typer.Option("--format", help="tsv (start, end, word, confidence), json, srt, vtt, ctm or textgrid.")
     ] = "tsv",
     device: Device = "auto",
 ) -> None:
-    """Find when each word of a text is said.
+    """Find when each word of a known text is spoken.
 
-    Start and end are seconds. The text is normalised as the model's training texts were; a text that cannot be in the
-    audio, since it has too many characters for its length or characters outside the model's alphabet, is refused.
-    Words that can hardly be heard where they would have to be are named on standard error.
+    Start and end are in seconds. The text is normalised as the model's training texts were. A text that cannot match
+    the audio, because it is too long for it or has characters outside the model's alphabet, is an error. Words that
+    were probably not spoken are listed on standard error.
 
     Example: asr align runs/digits speech.wav --text "one two three"
     """
     if (textfile is None) == (text is None):
-        raise typer.BadParameter("say what is spoken: a TEXTFILE, or --text STRING, not both", param_hint="TEXTFILE")
+        raise typer.BadParameter("give the text either as TEXTFILE or with --text STRING", param_hint="TEXTFILE")
     if textfile:
         from asr.decode.options import check_file
 
@@ -49,7 +51,7 @@ def align(
 
     formats = [name for name in WRITERS if name != "txt"]  # the text is known
     if (format := format.lower()) not in formats:
-        raise typer.BadParameter(f"{format}: there are {', '.join(formats)}", param_hint="--format")
+        raise typer.BadParameter(f"unknown format '{format}'; choose from {', '.join(formats)}", param_hint="--format")
     say_compiling()
 
     from asr.corpora.common import read_text
@@ -71,4 +73,4 @@ def _unheard(words: Sequence[Word]) -> list[str]:
         return []
     more = ", ..." if len(unheard) > _NAMED else ""
     named = ", ".join(unheard[:_NAMED]) + more
-    return [f"probably not said, {len(unheard):,} of {len(words):,} words (confidence below {NOT_HEARD}): {named}"]
+    return [f"{len(unheard):,} of {len(words):,} words probably not spoken (confidence below {NOT_HEARD}): {named}"]

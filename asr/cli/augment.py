@@ -16,21 +16,21 @@ def augment(
         list[str],
         typer.Argument(
             metavar="AUDIO|SECTION.FIELD=VALUE",
-            help="Files, folders, globs; and settings that win over the config.",
+            help="Files, folders, globs; and settings that override the config.",
         ),
     ],
     conf: Annotated[str, typer.Option(help="Config file, or the name of a shipped one (`asr config` lists them).")],
     out: Annotated[Path, typer.Option("--out", help="Folder for the WAV files and pictures.")],
-    count: Annotated[int, typer.Option(min=1, help="Examples of each recording: that many epochs.")] = 4,
-    seed: Annotated[int | None, typer.Option(min=0, help="Instead of the config's train.seed.")] = None,
-    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace files that are there already.")] = False,
+    count: Annotated[int, typer.Option(min=1, help="Examples per recording, one per epoch.")] = 4,
+    seed: Annotated[int | None, typer.Option(min=0, help="Random seed; default: the config's train.seed.")] = None,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace existing files.")] = False,
 ) -> None:
-    """Hear and see recordings as training hears and sees them.
+    """Write recordings as augmented for training.
 
-    Writes each recording as the first epochs of a training under these settings would hear it, by the code that
-    training runs: WAV files, each with a picture of its features with SpecAugment's masks, and the original beside
-    them. Prints what was drawn for each. A recording that cannot be read is named on standard error, the rest is done,
-    and the exit status is 1.
+    To listen to and look at what a model is trained on. Writes each recording as augmented in the first epochs
+    of a training run with these settings, by the training code itself: WAV files, each with a picture of its log-mel
+    features and SpecAugment masks, next to the original. Prints what was drawn for each. Recordings that cannot be
+    read are listed on standard error, the others are still written, and the exit status is 1.
 
     Example: asr augment speech.wav --conf own --out heard augment.noise=1 augment.reverb=1
     """
@@ -45,7 +45,7 @@ def augment(
     config = load_config(conf, settings)
     files = find_audio(text for text in audio if text not in settings)
     if not files:
-        raise typer.BadParameter("no audio is given", param_hint="AUDIO")
+        raise typer.BadParameter("no audio given", param_hint="AUDIO")
     stems = output_stems(files)
     if not overwrite:
         written = [f"{stem}-{name}" for stem in stems for name in ("original", *range(1, count + 1))]

@@ -17,16 +17,20 @@ def compare(
     report_b: Report,
     split: Annotated[
         str | None,
-        typer.Option("--split", metavar="NAME", help="Compare this only (A=B: two names of it); else all."),
+        typer.Option(
+            "--split", metavar="NAME", help="Split to compare (A=B if the reports name it differently); default: all."
+        ),
     ] = None,
     examples: Annotated[
-        int, typer.Option("--examples", min=0, help="Utterances that differ most, shown for each split.")
+        int, typer.Option("--examples", min=0, help="Utterances to show per split, those that differ most.")
     ] = 10,
     out: Annotated[
-        Path | None, typer.Option("--out", metavar="FILE", help="Write it there too: .json for programs, .md as shown.")
+        Path | None, typer.Option("--out", metavar="FILE", help="Also write it to FILE: .json, or .md as printed.")
     ] = None,
 ) -> None:
-    """Compare two evaluations of the same utterances: the difference, its interval, and whether it may be luck.
+    """Compare two evaluations of the same utterances.
+
+    Prints the difference in error rate, its confidence interval, and whether it may be chance.
 
     Example: asr compare runs/small/report runs/large/report --split test
     """

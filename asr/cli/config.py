@@ -10,7 +10,9 @@ import typer
 def config(
     name: Annotated[str | None, typer.Argument(help="Name of a shipped config, or a config file.")] = None,
 ) -> None:
-    """Print a config with every setting explained, to start your own from; without a name, list the shipped ones.
+    """Print a config with every setting explained.
+
+    Use it to start your own. Without a name, lists the shipped configs.
 
     Example: asr config digits > my.yaml
     """

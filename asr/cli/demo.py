@@ -12,11 +12,16 @@ import typer
 
 def demo(
     settings: Annotated[
-        list[str] | None, typer.Argument(metavar="[SECTION.FIELD=VALUE]...", help="Settings that win.")
+        list[str] | None,
+        typer.Argument(
+            metavar="[SECTION.FIELD=VALUE]...", help="Settings that override the config, such as train.epochs=5."
+        ),
     ] = None,
     out: Annotated[Path, typer.Option(help="Folder for the corpus, the run and the report.")] = Path("demo"),
 ) -> None:
-    """Make speech, train a model on it, evaluate it on voices it never heard: about five minutes on two cores.
+    """Run the whole pipeline on synthetic speech.
+
+    Synthesises a corpus, trains a model on it and evaluates it on unseen voices: about five minutes on two cores.
 
     Example: asr demo --out demo
     """
@@ -27,7 +32,7 @@ def demo(
     try:
         report = run(out, settings or [], typer.echo, progress, shlex.join(["asr", *sys.argv[1:]]))
     except KeyboardInterrupt:
-        typer.echo("stopped; the same `asr demo` as before, or `make demo`, goes on from here", err=True)
+        typer.echo("stopped; run the same `asr demo` command (or `make demo`) again to resume", err=True)
         raise
     typer.echo(summary(report))
     typer.echo(f"report: {out / 'report' / 'report.md'}")

@@ -18,9 +18,9 @@ if TYPE_CHECKING:
 def evaluate(
     model: Model,
     manifests: Annotated[
-        list[str], typer.Argument(metavar="[NAME=]MANIFEST...", help="Splits; a name defaults to the file's.")
+        list[str], typer.Argument(metavar="[NAME=]MANIFEST...", help="Splits; NAME defaults to the file's name.")
     ],
-    out: Annotated[Path, typer.Option("--out", help="Folder for report.json, .md, .html, hypotheses.jsonl.")],
+    out: Annotated[Path, typer.Option("--out", help="Folder for report.json, .md, .html and hypotheses.jsonl.")],
     device: Device = "auto",
     batch_frames: BatchFrames = 24_000,
     by: By = None,
@@ -29,16 +29,20 @@ def evaluate(
     strict: Annotated[
         bool,
         typer.Option(
-            "--strict", help="Exit 2 without a report where the model has heard some of it, or does not remember."
+            "--strict",
+            help="Refuse (exit status 2, no report) if the model has seen any of these recordings, or keeps no record "
+            "of them.",
         ),
     ] = False,
     examples: Annotated[
-        int, typer.Option(min=0, help="Recordings to hear and see in report.html: half the worst, half at random.")
+        int, typer.Option(min=0, help="Recordings to include in report.html: half the worst, half at random.")
     ] = 30,
     *,
     decoding: DecodingOptions,
 ) -> None:
-    """Measure the word error rate of a model, with counts and confidence intervals.
+    """Measure the word error rate of a model.
+
+    Prints it and writes a report, with counts and confidence intervals.
 
     Example: asr evaluate runs/digits valid=data/digits/valid.jsonl data/digits/test.jsonl --out runs/digits/report
     """

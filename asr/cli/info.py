@@ -11,7 +11,7 @@ from asr.wording import counted, how_long
 
 
 def info(model: Model) -> None:
-    """Show what a model is, what it was trained on, and with which settings.
+    """Show what a model was trained on, and its settings.
 
     Example: asr info runs/digits
     """
@@ -31,7 +31,7 @@ def info(model: Model) -> None:
         "normaliser": f"{file.normalizer.name} version {file.normalizer.version} ({options})",
         **_training(file.training),
         **_decoding(file.decoding),
-        "remembers": _remembers(file.heard),
+        "fingerprints": _remembers(file.heard),
     }
     for label, fact in facts.items():
         typer.echo(f"{label + ':':<14}{fact}")
@@ -60,7 +60,7 @@ def _remembers(heard: dict[str, dict[str, str]]) -> str:
     return (
         f"recordings: {', '.join(counts)}"
         if counts
-        else "nothing, so an overlap with what it is measured on would not show"
+        else "no recordings, so overlap with evaluation data cannot be detected"
     )
 
 

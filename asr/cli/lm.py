@@ -14,14 +14,14 @@ if TYPE_CHECKING:
     from asr.decode.kneser_ney import Estimate
 
 app = typer.Typer(
-    help="Make n-gram language models from text, and see how well they predict another.",
+    help="Train and evaluate n-gram language models.",
     no_args_is_help=True,
     rich_markup_mode=None,
 )
 
 Texts = Annotated[
     list[Path],
-    typer.Argument(metavar="TEXT...", help="UTF-8, one sentence a line; manifests, .jsonl, for their texts; .gz too."),
+    typer.Argument(metavar="TEXT...", help="UTF-8 text, one sentence per line, or .jsonl manifests; may be .gz."),
 ]
 
 
@@ -29,19 +29,20 @@ Texts = Annotated[
 def train(
     texts: Texts,
     out: Annotated[
-        Path, typer.Option("--out", metavar="LM", help="ARPA if it ends with .arpa or .arpa.gz, else binary.")
+        Path,
+        typer.Option("--out", metavar="LM", help="Output file: ARPA if it ends in .arpa or .arpa.gz, else binary."),
     ],
-    order: Annotated[int, typer.Option("--order", metavar="N", help="Words in the longest n-grams.")] = 3,
+    order: Annotated[int, typer.Option("--order", metavar="N", help="Length of the longest n-grams.")] = 3,
     vocabulary: Annotated[
-        int | None, typer.Option(metavar="N", min=1, help="Know only the N most frequent words; the others are <unk>.")
+        int | None, typer.Option(metavar="N", min=1, help="Keep only the N most frequent words; others become <unk>.")
     ] = None,
-    min_count: Annotated[int, typer.Option(min=1, help="Know only words that occur so often.")] = 1,
+    min_count: Annotated[int, typer.Option(min=1, help="Keep only words that occur at least this often.")] = 1,
     characters: Annotated[
-        bool, typer.Option("--characters", help="A model of characters, for languages without spaces.")
+        bool, typer.Option("--characters", help="Model characters, not words, for languages without spaces.")
     ] = False,
     normalizer: NormalizerOf = None,
 ) -> None:
-    """Make a language model: interpolated modified Kneser-Ney smoothing, as in KenLM's lmplz.
+    """Train a language model with interpolated modified Kneser-Ney smoothing, as in KenLM's lmplz.
 
     Example: asr lm train books.txt.gz data/own/train.jsonl --order 3 --out books.arpa
     """
@@ -64,13 +65,15 @@ def train(
     model.save(out)
     _show(found, "characters" if characters else "words")
     itself = model.measure(found.text.astype("int64")).perplexity
-    typer.echo(f"\nperplexity {itself:.2f} on its own text; another text's says more: asr lm perplexity")
+    typer.echo(f"\nperplexity {itself:.2f} on its training text; measure it on other text with asr lm perplexity")
     typer.echo(f"language model: {out}")
 
 
 @app.command("perplexity")
 def perplexity(
-    lm: Annotated[Path, typer.Argument(metavar="LM", help="ARPA, plain or .gz, or our binary form.")],
+    lm: Annotated[
+        Path, typer.Argument(metavar="LM", help="ARPA file, plain or .gz, or binary file of `asr lm train`.")
+    ],
     texts: Texts,
     normalizer: NormalizerOf = None,
 ) -> None:
@@ -96,8 +99,8 @@ def perplexity(
     typer.echo(f"{'sentences':<12}{measured.sentences:>12,}")
     typer.echo(f"{unit:<12}{measured.words:>12,}")
     typer.echo(f"{'unknown':<12}{measured.unknown:>12,}   {100 * measured.unknown_rate:.2f} % (OOV rate)")
-    typer.echo(f"{'perplexity':<12}{measured.perplexity:>12.2f}   all {unit}, ends of sentences included")
-    typer.echo(f"{'':<12}{measured.perplexity_known:>12.2f}   without the unknown {unit}")
+    typer.echo(f"{'perplexity':<12}{measured.perplexity:>12.2f}   all {unit}, including sentence ends")
+    typer.echo(f"{'':<12}{measured.perplexity_known:>12.2f}   excluding unknown {unit}")
 
 
 def _check_files(*files: Path, normalizer: Path | None) -> None:
@@ -116,10 +119,12 @@ def _show(found: Estimate, unit: str) -> None:
     typer.echo(f"{found.sentences:,} sentences, {found.words:,} {unit}")
     if found.unknown:
         share = 100 * found.unknown / found.words
-        typer.echo(f"{found.unknown:,} of them ({share:.2f} %, the OOV rate) are outside the vocabulary: <unk>")
+        typer.echo(
+            f"{found.unknown:,} of them ({share:.2f} %, the OOV rate) are outside the vocabulary and count as <unk>"
+        )
     typer.echo(f"\n{'order':<8}{'n-grams':>12}{'D1':>9}{'D2':>9}{'D3+':>9}")
     for order, (level, used) in enumerate(zip(found.table.levels, found.discounts, strict=True), 1):
         note = f"   fallback: {used.fallback}" if used.fallback else ""
         typer.echo(f"{order:<8}{len(level):>12,}{used.one:>9.3f}{used.two:>9.3f}{used.more:>9.3f}{note}")
     if any(used.fallback for used in found.discounts):
-        typer.echo("fallback discounts, usual for little text and for characters, are a guess; more text needs none")
+        typer.echo("fallback discounts, usual for small texts and for characters, are guesses; more text avoids them")

@@ -15,15 +15,15 @@ if TYPE_CHECKING:
     from asr.evaluate.report import Extras
     from asr.text import Normalizer
 
-Model = Annotated[Path, typer.Argument(metavar="MODEL", help="Model file, or the folder of a run.")]
-Device = Annotated[str, typer.Option("--device", help="cpu, cuda, cuda:1, ...; auto: cuda where there is one.")]
+Model = Annotated[Path, typer.Argument(metavar="MODEL", help="Model file or run folder.")]
+Device = Annotated[str, typer.Option("--device", help="cpu, cuda, cuda:1, ...; auto: cuda if available.")]
 BatchFrames = Annotated[
-    int, typer.Option("--batch-frames", min=1, help="Most frames (of 10 ms) in a batch; results do not depend on it.")
+    int, typer.Option("--batch-frames", min=1, help="Maximum frames (of 10 ms) per batch; does not affect results.")
 ]
 
 Threads = Annotated[
     int | None,
-    typer.Option("--threads", min=1, help="Of the beam search, all cores if not said; results do not depend on it."),
+    typer.Option("--threads", min=1, help="Threads of the beam search; default: all cores; does not affect results."),
 ]
 
 NormalizerOf = Annotated[
@@ -31,7 +31,7 @@ NormalizerOf = Annotated[
     typer.Option(
         "--normalizer",
         metavar="MODEL",
-        help="Normalise the text as this acoustic model's transcripts were; else basic.",
+        help="Normalise text as for this acoustic model; default: basic.",
     ),
 ]
 By = Annotated[
@@ -39,7 +39,7 @@ By = Annotated[
     typer.Option(
         "--by",
         metavar="FIELD",
-        help="Rates for each value of a field of the manifests, (unknown) where it lacks; may be repeated.",
+        help="Break error rates down by a manifest field, such as speaker; repeatable.",
     ),
 ]
 
@@ -48,12 +48,11 @@ VocabularyFile = Annotated[
     typer.Option(
         "--vocabulary",
         metavar="FILE",
-        help="Count errors on the words of this list, text or manifest apart from those on others (OOV).",
+        help="Report errors on in-vocabulary and out-of-vocabulary words separately; FILE is a word list, a text or a "
+        "manifest.",
     ),
 ]
-Trn = Annotated[
-    bool, typer.Option("--trn", help="Write the texts for NIST's sclite too, NAME.ref.trn and NAME.hyp.trn.")
-]
+Trn = Annotated[bool, typer.Option("--trn", help="Also write NAME.ref.trn and NAME.hyp.trn, for NIST's sclite.")]
 
 
 def extras_of(by: list[str] | None, vocabulary: Path | None, trn: bool, normalizer: Normalizer) -> Extras:
@@ -80,28 +79,35 @@ def normalizer_of(model: Path | None) -> Normalizer:
 
 def _decoding(
     decoder: Annotated[
-        str | None, typer.Option("--decoder", help="greedy or beam; beam where a flag below is given, else greedy.")
+        str | None, typer.Option("--decoder", help="greedy or beam; default: beam with any option below, else greedy.")
     ] = None,
     beam: Annotated[
-        int | None, typer.Option("--beam", min=1, help="Hypotheses kept at each step; as tuned, else 100.")
+        int | None, typer.Option("--beam", min=1, help="Hypotheses kept at each step; default: as tuned, else 100.")
     ] = None,
     lm: Annotated[
-        Path | None, typer.Option("--lm", help="Language model (`asr lm train`, or .arpa, .arpa.gz).")
+        Path | None, typer.Option("--lm", help="Language model: from `asr lm train`, or .arpa, .arpa.gz.")
     ] = None,
     lm_weight: Annotated[
-        float | None, typer.Option("--lm-weight", help="What its logarithms count; as tuned, else 0.5.")
+        float | None,
+        typer.Option("--lm-weight", help="Weight of the language model's score; default: as tuned, else 0.5."),
     ] = None,
     word_bonus: Annotated[
-        float | None, typer.Option("--word-bonus", help="Added for each word; as tuned, else 1.")
+        float | None, typer.Option("--word-bonus", help="Score added per word; default: as tuned, else 1.")
     ] = None,
     lexicon: Annotated[
-        Path | None, typer.Option("--lexicon", help="File of words as normalised, one a line; no other is written.")
+        Path | None, typer.Option("--lexicon", help="Output only words in this file (one per line, normalised).")
     ] = None,
     hotwords: Annotated[
         Path | None,
-        typer.Option("--hotwords", help="Likely words and phrases as normalised, `TEXT` or `TEXT<TAB>BOOST` a line."),
+        typer.Option(
+            "--hotwords",
+            help="File of likely words and phrases (normalised), one per line: `TEXT` or `TEXT<TAB>BOOST`.",
+        ),
     ] = None,
-    nbest: Annotated[int, typer.Option("--nbest", min=1, help="Readings of each recording, in json.")] = 1,
+    nbest: Annotated[
+        int,
+        typer.Option("--nbest", min=1, help="Hypotheses per recording (json only; in reports, for the oracle WER)."),
+    ] = 1,
     threads: Threads = None,
 ) -> DecodingOptions:
     """The decoding flags, written down once."""

@@ -22,7 +22,7 @@ if TYPE_CHECKING:  # what reads audio is imported where a command runs: `asr --h
     Splits = Mapping[str, Sequence[Utterance]]
 
 app = typer.Typer(
-    help="Turn a corpus into train.jsonl, valid.jsonl, test.jsonl and dataset.yaml.",
+    help="Turn a corpus into manifests: train.jsonl, valid.jsonl, test.jsonl and dataset.yaml.",
     no_args_is_help=True,
     rich_markup_mode=None,
 )
@@ -30,15 +30,18 @@ app = typer.Typer(
 Source = Annotated[Path, typer.Option("--source", metavar="DIR", help="Folder of the corpus.")]
 Out = Annotated[Path, typer.Option("--out", metavar="DIR", help="Folder for the manifests and dataset.yaml.")]
 Shards = Annotated[
-    bool, typer.Option("--shards", help="Copy the recordings into tar archives, for corpora of very many files.")
+    bool, typer.Option("--shards", help="Pack the recordings into tar archives, for corpora of very many files.")
 ]
-ShardMb = Annotated[float, typer.Option("--shard-mb", min=0.01, help="About the size of a shard, in megabytes.")]
+ShardMb = Annotated[float, typer.Option("--shard-mb", min=0.01, help="Approximate size of a shard, in megabytes.")]
 SHARD_MB = 500.0
 Overwrite = Annotated[
     bool,
-    typer.Option("--overwrite", help="Replace splits that are there already, even by other ones; then train again."),
+    typer.Option(
+        "--overwrite",
+        help="Replace existing splits, even if they differ; models trained on the old ones must be retrained.",
+    ),
 ]
-Download = Annotated[bool, typer.Option("--download", help="First fetch into --source what is not there yet.")]
+Download = Annotated[bool, typer.Option("--download", help="Download the corpus into --source first, if missing.")]
 Subsets = list[str] | None
 
 
@@ -59,17 +62,17 @@ class Shared(StrEnum):
 @app.command("digits")
 def digits(
     out: Annotated[Path, typer.Option("--out", metavar="DIR", help="Folder for the recordings and manifests.")],
-    seed: Annotated[int, typer.Option(help="Another seed is another corpus.")] = 0,
-    utterances: Annotated[int, typer.Option(min=1, help="Utterances of each voice.")] = 24,
-    workers: Annotated[int | None, typer.Option(min=1, help="Processes; the number of cores by default.")] = None,
+    seed: Annotated[int, typer.Option(help="Random seed of the corpus.")] = 0,
+    utterances: Annotated[int, typer.Option(min=1, help="Utterances per voice.")] = 24,
+    workers: Annotated[int | None, typer.Option(min=1, help="Worker processes; default: all cores.")] = None,
     shards: Shards = False,
     shard_mb: ShardMb = SHARD_MB,
     overwrite: Overwrite = False,
 ) -> None:
-    """Make the embedded corpus of synthetic voices.
+    """Make the built-in corpus of synthetic speech.
 
     Digits and commands, spoken by espeak-ng in 180 voices. Needs no download, only pip install espeakng-loader. The
-    same options make the same bytes.
+    same options always give the same bytes.
 
     Example: asr prepare digits --out data/digits
     """
@@ -91,28 +94,30 @@ def digits(
 
 @app.command("synth")
 def synth(
-    text: Annotated[list[Path], typer.Option("--text", metavar="FILE", help="UTF-8 text to be read out; repeatable.")],
+    text: Annotated[list[Path], typer.Option("--text", metavar="FILE", help="UTF-8 text to speak; repeatable.")],
     language: Annotated[
-        list[str], typer.Option("--language", metavar="CODE", help="espeak-ng's code; repeatable, for accents.")
+        list[str], typer.Option("--language", metavar="CODE", help="espeak-ng language code; repeatable, for accents.")
     ],
     out: Annotated[Path, typer.Option("--out", metavar="DIR", help="Folder for the recordings and manifests.")],
     hours: Annotated[
         float | None,
-        typer.Option(min=0.01, max=10000, help="Of training; else each sentence once, 10 at most."),
+        typer.Option(
+            min=0.01, max=10000, help="Hours of training speech; default: each sentence once, at most 10 hours."
+        ),
     ] = None,
-    voices: Annotated[int, typer.Option(min=1, help="Voices that speak the training set.")] = 60,
-    numbers: Annotated[bool, typer.Option("--numbers", help="Keep sentences with figures in them.")] = False,
-    seed: Annotated[int, typer.Option(help="Another seed is another corpus.")] = 0,
-    workers: Annotated[int | None, typer.Option(min=1, help="Processes; the number of cores by default.")] = None,
+    voices: Annotated[int, typer.Option(min=1, help="Voices in the training set.")] = 60,
+    numbers: Annotated[bool, typer.Option("--numbers", help="Keep sentences that contain digits.")] = False,
+    seed: Annotated[int, typer.Option(help="Random seed of the corpus.")] = 0,
+    workers: Annotated[int | None, typer.Option(min=1, help="Worker processes; default: all cores.")] = None,
     shards: Shards = False,
     shard_mb: ShardMb = SHARD_MB,
     overwrite: Overwrite = False,
 ) -> None:
-    """Make a corpus of synthetic speech from a text, in a hundred languages.
+    """Make a corpus of synthetic speech from a text.
 
-    To teach a model how a language is written before it hears people: train on this, then go on with recordings by
-    train.init_from. Validation and test have sentences and voices of their own. Needs pip install espeakng-loader;
-    its languages are those of espeak-ng --voices. The same options make the same bytes.
+    In any of a hundred languages, for pre-training: train on it to learn how the language is written, then fine-tune on
+    real recordings with train.init_from. Validation and test have sentences and voices of their own. Needs pip install
+    espeakng-loader; espeak-ng --voices lists the languages. The same options always give the same bytes.
 
     Example: asr prepare synth --text novel.txt --language el --out data/greek
     """
@@ -142,7 +147,7 @@ def fsdd(
     source: Source,
     out: Out,
     hold_out: Annotated[
-        str | None, typer.Option(metavar="SPEAKER", help="Test on all takes of this speaker, who is nowhere else.")
+        str | None, typer.Option(metavar="SPEAKER", help="Test on all takes of this speaker, who is in no other split.")
     ] = None,
     download: Download = False,
     shards: Shards = False,
@@ -151,9 +156,9 @@ def fsdd(
 ) -> None:
     """Prepare the Free Spoken Digit Dataset.
 
-    Its recordings are files like 7_jackson_32.wav. The official split: takes 0-4 test, 5-9 validation, the others
-    training, so that all splits share the six speakers. With --hold-out: that speaker is the test, takes 5-9 of the
-    other five validation, the others training.
+    Recordings are files such as 7_jackson_32.wav. Default is the official split: takes 0-4 are test, 5-9 validation,
+    the others training; all splits share the six speakers. With --hold-out, that speaker is the test set, takes 5-9 of
+    the other five are validation, the rest training.
 
     Example: asr prepare fsdd --source fsdd --out data/fsdd
 
@@ -170,12 +175,12 @@ def fsdd(
 def librispeech(
     source: Source,
     out: Out,
-    train: Annotated[Subsets, typer.Option(metavar="SUBSET", help="Repeatable; else train-clean-100.")] = None,
-    valid: Annotated[Subsets, typer.Option(metavar="SUBSET", help="Repeatable; else dev-clean.")] = None,
-    test: Annotated[Subsets, typer.Option(metavar="SUBSET", help="Repeatable; else test-clean.")] = None,
+    train: Annotated[Subsets, typer.Option(metavar="SUBSET", help="Repeatable; default: train-clean-100.")] = None,
+    valid: Annotated[Subsets, typer.Option(metavar="SUBSET", help="Repeatable; default: dev-clean.")] = None,
+    test: Annotated[Subsets, typer.Option(metavar="SUBSET", help="Repeatable; default: test-clean.")] = None,
     ids: Annotated[
         Path | None,
-        typer.Option(metavar="DIR", help="Instead of subsets: train.txt, valid.txt and test.txt, an id a line."),
+        typer.Option(metavar="DIR", help="Instead of subsets: train.txt, valid.txt and test.txt, one id per line."),
     ] = None,
     download: Download = False,
     shards: Shards = False,
@@ -184,8 +189,8 @@ def librispeech(
 ) -> None:
     """Prepare LibriSpeech, or a corpus in its layout.
 
-    The layout is SUBSET/SPEAKER/CHAPTER/ with a .trans.txt and the audio, in FLAC or another format. A split is made
-    of subsets, or of the utterances that a list of ids names.
+    The layout is SUBSET/SPEAKER/CHAPTER/ with a .trans.txt and the audio, in FLAC or another format. Each split
+    consists of whole subsets, or of the utterances listed in --ids.
 
     Example: asr prepare librispeech --source LibriSpeech --out data/libri
 
@@ -195,7 +200,9 @@ def librispeech(
 
     subsets = {split: names for split, names in (("train", train), ("valid", valid), ("test", test)) if names}
     if download and ids:
-        raise typer.BadParameter("which subsets hold the ids is not known; fetch them first", param_hint="--download")
+        raise typer.BadParameter(
+            "cannot tell which subsets hold the ids; download them first, without --ids", param_hint="--download"
+        )
     if download:
         _fetch(archives(subsets), corpus_folder(source))
     packed = shard_mb if shards else None
@@ -206,17 +213,17 @@ def librispeech(
 def an4(
     source: Source,
     out: Out,
-    valid: Annotated[float, typer.Option(help="Share of the training utterances for validation.")] = 0.1,
-    partial: Annotated[bool, typer.Option("--partial", help="Take what is there, if recordings are missing.")] = False,
+    valid: Annotated[float, typer.Option(help="Share of the training utterances to use for validation.")] = 0.1,
+    partial: Annotated[bool, typer.Option("--partial", help="Accept a corpus with missing recordings.")] = False,
     download: Download = False,
     shards: Shards = False,
     shard_mb: ShardMb = SHARD_MB,
     overwrite: Overwrite = False,
 ) -> None:
-    """Prepare CMU's AN4, also called Census.
+    """Prepare CMU's AN4, also known as Census.
 
-    Any of its archives will do, unpacked: SPHERE, or the raw ones, which are written into OUT/pieces as FLAC. The test
-    is CMU's. For validation some speakers of the training set are set aside, always the same.
+    Any of its archives works, once unpacked: SPHERE, or the raw ones, whose audio is written to OUT/pieces as FLAC. The
+    test set is CMU's own. Some training speakers, always the same, are set aside for validation.
 
     Example: asr prepare an4 --source an4 --out data/an4
 
@@ -238,10 +245,10 @@ def commonvoice(
     shard_mb: ShardMb = SHARD_MB,
     overwrite: Overwrite = False,
 ) -> None:
-    """Prepare a language of Mozilla's Common Voice.
+    """Prepare one language of Mozilla's Common Voice.
 
-    Its folder holds clips/ and train.tsv, dev.tsv and test.tsv, which are the splits. The manifests keep age, gender,
-    accents and variant where speakers gave them, for asr evaluate --by.
+    The folder holds clips/ and the splits train.tsv, dev.tsv and test.tsv. Age, gender, accents and variant are kept
+    in the manifests where speakers gave them, for asr evaluate --by.
 
     Example: asr prepare commonvoice --source cv-corpus-17.0-2024-03-15/cy --out data/cy
     """
@@ -258,36 +265,36 @@ def own(
         list[str] | None,
         typer.Option(
             metavar="[SPLIT=]PATH",
-            help="Instead of a .txt beside each recording: a .csv or .tsv with the texts, a Kaldi data folder, or a "
-            "NeMo manifest (.json, .jsonl). Repeatable with a split's name, as train=PATH.",
+            help="Source of the texts, instead of a .txt next to each recording: a .csv or .tsv table, a Kaldi data "
+            "folder, or a NeMo manifest (.json, .jsonl). Repeatable with split names, such as train=PATH.",
         ),
     ] = None,
     speaker_from: Annotated[
-        SpeakerFrom, typer.Option(help="The table's speaker column, or the folder that a recording lies in.")
+        SpeakerFrom, typer.Option(help="Take speakers from the table's column, or from the recordings' folders.")
     ] = SpeakerFrom.COLUMN,
-    valid: Annotated[float, typer.Option(help="Share of the time for validation.")] = 0.1,
-    test: Annotated[float, typer.Option(help="Share of the time for the test.")] = 0.1,
-    seed: Annotated[int, typer.Option(help="Random seed of the division into splits.")] = 0,
+    valid: Annotated[float, typer.Option(help="Share of the audio for validation.")] = 0.1,
+    test: Annotated[float, typer.Option(help="Share of the audio for testing.")] = 0.1,
+    seed: Annotated[int, typer.Option(help="Random seed of the splits.")] = 0,
     shared: Annotated[
-        list[Shared] | None, typer.Option(help="What the table's own split column shares on purpose; repeatable.")
+        list[Shared] | None, typer.Option(help="Allow the table's own splits to share speakers or texts; repeatable.")
     ] = None,
-    dataset_name: Annotated[str, typer.Option(help="For dataset.yaml; else the name of the source folder.")] = "",
-    license: Annotated[str, typer.Option(help="For dataset.yaml.")] = "",
+    dataset_name: Annotated[str, typer.Option(help="Name in dataset.yaml; default: the source folder's.")] = "",
+    license: Annotated[str, typer.Option(help="License in dataset.yaml.")] = "",
     shards: Shards = False,
     shard_mb: ShardMb = SHARD_MB,
     overwrite: Overwrite = False,
 ) -> None:
     """Prepare your own recordings.
 
-    They are audio files, each with a .txt of the same name beside it; or a table with the columns audio (or path,
+    Give either audio files, each with a .txt of the same name next to it, or a table with the columns audio (or path,
     file), text (or transcript, sentence) and, where known, speaker (or client_id), id and split. A table of two
-    columns, path and text, needs no header. Paths in it start from --source. The columns offset and duration, or start
-    and end, in seconds, say which part of a recording a row is; it is cut out into OUT/pieces.
+    columns, path and text, needs no header. Paths in it are relative to --source. For segments of longer recordings,
+    add the columns offset and duration, or start and end, in seconds; segments are cut out into OUT/pieces.
 
-    With a split column the table decides. Else the splits are made by speaker, if all are known and there are three
-    or more: no speaker is in two splits. With one or two speakers, or unknown ones, they are made by text: no text is
-    in two splits, and the figures tell nothing about new speakers. Few speakers make the sizes coarse. Given again with
-    more recordings, it leaves those of before in their splits.
+    A split column decides the splits. Without one, they are made by speaker, if all speakers are known and there are
+    three or more: no speaker is in two splits. With one or two speakers, or unknown ones, they are made by text: no
+    text is in two splits, and results say nothing about unseen speakers. With few speakers, split sizes are only
+    approximate. Run again with more recordings, it keeps earlier ones in their splits.
 
     Example: asr prepare own --source recordings --out data/own
 
@@ -347,10 +354,10 @@ def _run(
         stay = f"{len(before) - len(gone):,} recordings stay in their splits"
         print(f"asr: {stay}, {len(new):,} are new: {few(new)}", file=sys.stderr)
     if gone:
-        print(f"asr: {len(gone):,} of the {len(before):,} recordings of before are gone: {few(gone)}", file=sys.stderr)
+        print(f"asr: {len(gone):,} of the {len(before):,} earlier recordings are gone: {few(gone)}", file=sys.stderr)
     _show(splits, out, conf, doubts(splits, read_dataset(out).shared))
     if left_out:
-        print(f"asr: {left_out} left out, each named above; the others are prepared", file=sys.stderr)
+        print(f"asr: {left_out} left out (listed above); the others are prepared", file=sys.stderr)
         raise typer.Exit(1)
 
 
@@ -374,11 +381,11 @@ def _show(splits: Splits, out: Path, conf: str, doubts: Sequence[str] = ()) -> N
         audio = how_long(sum(utterance.duration for utterance in utterances))
         print(f"{name:<8}{len(utterances):>12,}{audio:>11}{known:>10}")
     if any(utterance.speaker is None for utterances in splits.values() for utterance in utterances):
-        print("\nNot every speaker is known, so splits may share some, and figures may tell nothing about new ones.")
+        print("\nSome speakers are unknown: splits may share speakers, and results may not hold for unseen ones.")
     for doubt in doubts:
         print(f"\nwarning: {doubt}")
     if shared := read_dataset(out).shared:
-        declared = f"{out / 'dataset.yaml'} declares it, and reports will say so."
+        declared = f"this is declared in {out / 'dataset.yaml'}, and reports will say so."
         print(f"\nThe splits share {' and '.join(shared)}; {declared}")
     manifests = [str(out / f"{name}.jsonl") for name in splits]
     check = shlex.join(["asr", "check", *manifests, "--conf", conf])

@@ -34,13 +34,15 @@ def progress() -> Iterator[Advance]:
 
 
 def _plain() -> Advance:
-    """Progress for a log: a line when something starts, every ten seconds, and at its end."""
+    """Progress for a log: a line every ten seconds, and at the end of what took as long; what is quick says nothing."""
     last: dict[str, float] = {}
+    said: set[str] = set()
 
     def advance(label: str, done: float, total: float) -> None:
         now = time.monotonic()
-        if done >= total or now - last.get(label, 0.0) >= _SECONDS:
+        if now - last.setdefault(label, now) >= _SECONDS or (label in said and done >= total):
             last[label] = now
+            said.add(label)
             print(f"{label}: {100 * done / total if total else 100:.0f} %", file=sys.stderr)
 
     return advance

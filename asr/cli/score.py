@@ -11,25 +11,25 @@ from asr.cli.options import By, NormalizerOf, Trn, VocabularyFile, extras_of, no
 
 
 def score(
-    references: Annotated[Path, typer.Argument(metavar="REFERENCES", help="What was said.")],
-    hypotheses: Annotated[Path, typer.Argument(metavar="HYPOTHESES", help="What was recognised, by the same ids.")],
-    out: Annotated[Path, typer.Option("--out", help="Folder for report.json, .md, .html, hypotheses.jsonl.")],
+    references: Annotated[Path, typer.Argument(metavar="REFERENCES", help="Reference transcripts.")],
+    hypotheses: Annotated[Path, typer.Argument(metavar="HYPOTHESES", help="Recognised texts, with the same ids.")],
+    out: Annotated[Path, typer.Option("--out", help="Folder for report.json, .md, .html and hypotheses.jsonl.")],
     name: Annotated[
-        str | None, typer.Option("--name", help="What the report calls the recogniser; else the file of HYPOTHESES.")
+        str | None, typer.Option("--name", help="Recogniser's name in the report; default: HYPOTHESES.")
     ] = None,
     normalizer: NormalizerOf = None,
-    raw: Annotated[bool, typer.Option("--raw", help="Compare the texts as they are, but for white space.")] = False,
+    raw: Annotated[bool, typer.Option("--raw", help="Do not normalise texts, except white space.")] = False,
     by: By = None,
     vocabulary: VocabularyFile = None,
     trn: Trn = False,
 ) -> None:
-    """Measure the word error rate of texts from any recogniser: the report of `asr evaluate`.
+    """Measure the word error rate of any recogniser's output.
 
-    Each file is UTF-8: JSON lines (.jsonl, with "id" and "text", "hypothesis" or "pred_text": a manifest, NeMo's too,
-    or a hypotheses.jsonl), .trn (words, then the id in parentheses), .tsv (id, tabulator, text; a header "id" is passed
-    over) or .txt (Kaldi: id, then words). Ids that are missing, superfluous or there twice are an error. Texts are
-    normalised before they are compared: lower case, no punctuation, unless --normalizer or --raw says otherwise;
-    reports can be compared if that was the same.
+    Writes the report of `asr evaluate`. Each file is UTF-8: JSON lines (.jsonl, with "id" and "text", "hypothesis"
+    or "pred_text": a manifest, NeMo's too, or a hypotheses.jsonl), .trn (words, then the id in parentheses), .tsv (id,
+    tab, text; a header line "id" is skipped) or .txt (Kaldi: id, then words). Missing, extra or duplicate ids are
+    errors. Texts are normalised before scoring (lower case, no punctuation) unless --normalizer or --raw says
+    otherwise; only reports with the same normalisation can be compared.
 
     Example: asr score data/own/test.jsonl other/test.trn --name other --out other/report
     """
@@ -41,12 +41,12 @@ def score(
     from asr.text import Normalizer
 
     if raw and normalizer:
-        raise typer.BadParameter("the texts as they are, or normalised: not both", param_hint="--raw")
+        raise typer.BadParameter("cannot be combined with --normalizer", param_hint="--raw")
     said, recognised = read_references(references), read_hypotheses(hypotheses)
     if said.sha256 == file_hash(hypotheses):
-        say_notes([f"{references} and {hypotheses} are the same file: of a recogniser this says nothing"])
+        say_notes([f"{references} and {hypotheses} are the same file, so the result says nothing about a recogniser"])
     elif recognised == {utterance.id: utterance.text for utterance in said.utterances}:
-        say_notes([f"{hypotheses} holds the very texts of {references}: are they what was recognised?"])
+        say_notes([f"{hypotheses} and {references} have identical texts: are they really a recogniser's output?"])
     chosen = Normalizer("none") if raw else normalizer_of(normalizer)
     origin = by_others(name or str(hypotheses), hypotheses, chosen)
     report = score_texts(said, recognised, origin, out, chosen, extras_of(by, vocabulary, trn, chosen))

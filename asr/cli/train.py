@@ -12,12 +12,15 @@ import typer
 def train(
     conf: Annotated[str, typer.Argument(help="Config file, or the name of a shipped one (`asr config` lists them).")],
     settings: Annotated[
-        list[str] | None, typer.Argument(metavar="[SECTION.FIELD=VALUE]...", help="Settings that win over the file's.")
+        list[str] | None,
+        typer.Argument(
+            metavar="[SECTION.FIELD=VALUE]...", help="Settings that override the config, such as train.epochs=5."
+        ),
     ] = None,
     data: Annotated[Path, typer.Option(help="Folder with train.jsonl and valid.jsonl.")] = ...,  # type: ignore[assignment]
-    out: Annotated[Path | None, typer.Option(help="Run folder; needed unless --overfit.")] = None,
-    resume: Annotated[bool, typer.Option("--resume", help="Go on with the run if it exists, else start it.")] = False,
-    overfit: Annotated[bool, typer.Option("--overfit", help="Only try to learn one batch by heart.")] = False,
+    out: Annotated[Path | None, typer.Option(help="Run folder; required unless --overfit.")] = None,
+    resume: Annotated[bool, typer.Option("--resume", help="Resume the run if it exists, else start it.")] = False,
+    overfit: Annotated[bool, typer.Option("--overfit", help="Sanity check: overfit one batch, then stop.")] = False,
 ) -> None:
     """Train a model.
 
@@ -31,7 +34,7 @@ def train(
 
         raise typer.Exit(0 if overfit_one_batch(config, data, say=typer.echo) else 1)
     if out is None:
-        raise typer.BadParameter("a run folder is needed (but not with --overfit)", param_hint="--out")
+        raise typer.BadParameter("a run folder is required (except with --overfit)", param_hint="--out")
 
     from asr.train.run import train as run
 

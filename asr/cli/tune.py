@@ -12,22 +12,29 @@ from asr.cli.options import Device, Model, Threads, say_compiling
 
 def tune(
     model: Model,
-    manifest: Annotated[str, typer.Argument(metavar="[NAME=]MANIFEST", help="Validation set, never a test set.")],
-    lm: Annotated[Path, typer.Option("--lm", help="Language model (`asr lm train`, or .arpa, .arpa.gz).")],
-    lexicon: Annotated[Path | None, typer.Option("--lexicon", help="File of words; no other is written.")] = None,
-    beam: Annotated[int, typer.Option("--beam", min=1, help="Widest beam that is tried.")] = 100,
+    manifest: Annotated[str, typer.Argument(metavar="[NAME=]MANIFEST", help="Validation set; never a test set.")],
+    lm: Annotated[Path, typer.Option("--lm", help="Language model: from `asr lm train`, or .arpa, .arpa.gz.")],
+    lexicon: Annotated[
+        Path | None, typer.Option("--lexicon", help="Output only words in this file (one per line, normalised).")
+    ] = None,
+    beam: Annotated[int, typer.Option("--beam", min=1, help="Widest beam to try.")] = 100,
     out: Annotated[
-        Path | None, typer.Option("--out", help="Folder for surface.csv and pictures; default: tune/ beside the model.")
+        Path | None,
+        typer.Option("--out", help="Folder for surface.csv and pictures; default: tune/ next to the model."),
     ] = None,
     on_test_set: Annotated[
-        int, typer.Option("--on-test-set", count=True, help="Give it twice to tune on a test set, which spoils it.")
+        int,
+        typer.Option(
+            "--on-test-set", count=True, help="Give twice to tune on a test set, whose results are then biased."
+        ),
     ] = 0,
     threads: Threads = None,
     device: Device = "auto",
 ) -> None:
-    """Find how much a language model should weigh, and keep that in the model file.
+    """Tune decoding with a language model on a validation set.
 
-    From then on `--lm` with the same language model uses what was found. The words' confidences are calibrated too.
+    Stores the best settings in the model file. From then on, `--lm` with the same language model uses them by default.
+    Word confidences are calibrated too.
 
     Example: asr tune runs/own data/own/valid.jsonl --lm own.lm
     """
@@ -59,4 +66,4 @@ def tune(
         f"best: --lm-weight {tuned.profile.lm_weight:g} --word-bonus {tuned.profile.word_bonus:g} "
         f"--beam {tuned.profile.beam}: WER {100 * tuned.profile.wer:.2f} % (greedy {100 * tuned.greedy_wer:.2f} %)"
     )
-    typer.echo(f"kept in {tuned.model}; all that was tried: {tuned.folder}")
+    typer.echo(f"stored in {tuned.model}; all settings tried: {tuned.folder}")

@@ -157,7 +157,7 @@ def _read_lists(root: Path, split: str) -> list[Listed]:
         if not match and line.strip():
             raise CorpusError(f"{texts}:{number}: must be <s> TEXT </s> (ID), not: {line.strip():.60}")
         if match and match["id"] in transcripts:
-            raise CorpusError(f"{texts}:{number}: id {match['id']} stands above already")
+            raise CorpusError(f"{texts}:{number}: duplicate id {match['id']}")
         if match:
             transcripts[match["id"]] = match["text"]
     ids = [Path(fileid).name for fileid in fileids]
@@ -167,9 +167,9 @@ def _read_lists(root: Path, split: str) -> list[Listed]:
         f"twice in {files.name}": [id for id, count in Counter(ids).items() if count > 1],
     }
     if wrong := [f"{len(some):,} {where} ({few(some)})" for where, some in found.items() if some]:
-        raise CorpusError(f"{files.parent}: the lists contradict each other: {', '.join(wrong)}")
+        raise CorpusError(f"{files.parent}: the lists are inconsistent: {', '.join(wrong)}")
     if not fileids:
-        raise CorpusError(f"{files}: names no recording")
+        raise CorpusError(f"{files}: lists no recordings")
     return [Listed(fileid, transcripts[id]) for fileid, id in zip(fileids, ids, strict=True)]
 
 
@@ -187,7 +187,7 @@ def _find_audio(root: Path, listed: Sequence[Listed], partial: bool) -> dict[str
             paths[one.fileid] = path
     missing = [one.fileid for one in listed if one.fileid not in paths]
     if not paths or (missing and not partial):
-        advice = "; --partial takes those that are there" if paths else ""
+        advice = "; use --partial to prepare the others" if paths else ""
         raise CorpusError(
             f"{root / 'wav'}: {len(missing):,} of {len(listed):,} recordings are missing ({few(missing)}){advice}"
         )
@@ -202,7 +202,9 @@ def _validating(train: Sequence[Listed], share: float) -> set[str]:
     """
     utterances = Counter(one.speaker for one in train)
     if len(utterances) < 2:
-        raise CorpusError(f"{len(utterances)} speakers in the training set are too few to set some aside")
+        raise CorpusError(
+            f"{len(utterances)} speakers in the training set are too few to set some aside for validation"
+        )
     owner = divide(utterances, {"valid": share}, seed=0)
     return {speaker for speaker, split in owner.items() if split == "valid"}
 
@@ -226,5 +228,5 @@ def _read_raw(path: Path, order: str) -> tuple[Waveform, int]:
     """The waveform of a recording without a header, and its rate."""
     data = path.read_bytes()
     if len(data) % 2:
-        raise AudioError(f"{path}: {len(data):,} bytes are no whole number of 16-bit samples")
+        raise AudioError(f"{path}: {len(data):,} bytes are not a whole number of 16-bit samples")
     return (_samples(data, order) / 32768).astype(np.float32), SAMPLE_RATE

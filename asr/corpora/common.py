@@ -144,7 +144,7 @@ def refuse_to_move(out: str | Path, owner: Mapping[str, str]) -> None:
             "and train again"
         )
     if before and not any(now):
-        raise CorpusError(f"{out}: holds the manifests of another corpus; choose another --out, or --overwrite them")
+        raise CorpusError(f"{out}: contains manifests of another corpus; choose another --out, or --overwrite them")
 
 
 def refuse_to_lose(out: str | Path, owner: Mapping[str, str]) -> None:
@@ -166,7 +166,7 @@ def refuse_to_lose(out: str | Path, owner: Mapping[str, str]) -> None:
     if gone := [one.id for one in before if not _split_of(one, owner)]:
         raise CorpusError(
             f"{out}: {len(gone):,} of {len(before):,} recordings are gone ({few(gone)}), and only {Path(out) / SHARDS} "
-            "may hold them still; bring them back, choose another --out, or --overwrite to do without them"
+            "may still hold them; restore them, choose another --out, or --overwrite to do without them"
         )
 
 
@@ -251,7 +251,7 @@ def refuse_division(
     """
     empty = [name for name in SPLITS if not splits.get(name)]
     if empty:
-        raise CorpusError(f"{dataset.name}: no recording is left for {' and '.join(empty)}")
+        raise CorpusError(f"{dataset.name}: no recordings left for {' and '.join(empty)}")
     if not overwrite:
         owner = _owner(splits)
         refuse_to_move(out, owner)

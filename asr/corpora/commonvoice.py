@@ -62,7 +62,7 @@ def prepare(
     rows = {split: _once(_rows(folder / name, on_error), met, on_error) for split, name in TABLES.items()}
     clips = {row.place: folder / "clips" / row.audio for some in rows.values() for row in some}
     if not any(size(path) is not None for path in clips.values()):
-        raise CorpusError(f"{folder / 'clips'}: none of the {len(clips):,} recordings in the tables is there")
+        raise CorpusError(f"{folder / 'clips'}: none of the {len(clips):,} recordings in the tables exists")
     places = {path: place for place, path in clips.items()}
     seconds = durations(list(places), on_error, on_progress, places)
     splits = {
@@ -89,8 +89,10 @@ def _require_language(folder: Path) -> None:
         return
     languages = [path.parent.name for path in sorted(folder.glob("*/train.tsv"))]
     if languages:
-        raise CorpusError(f"{folder}: holds {few(languages)}; name the folder of one, as {folder / languages[0]}")
-    raise CorpusError(f"{folder}: not a language of Common Voice: no {few(missing, len(missing))} in it")
+        raise CorpusError(
+            f"{folder}: contains {few(languages)}; name one of these folders, such as {folder / languages[0]}"
+        )
+    raise CorpusError(f"{folder}: not a Common Voice language folder: no {few(missing, len(missing))} in it")
 
 
 def _rows(table: Path, on_error: OnError) -> list[Row]:
@@ -104,7 +106,7 @@ def _rows(table: Path, on_error: OnError) -> list[Row]:
         for row in complete(read_table(table, on_error), on_error)
     ]
     if nameless := [row.place for row in rows if not row.speaker]:
-        raise CorpusError(f"{nameless[0]}: no client_id, which is the speaker")
+        raise CorpusError(f"{nameless[0]}: no client_id, which identifies the speaker")
     return rows
 
 
@@ -117,8 +119,8 @@ def _once(rows: Iterable[Row], met: dict[str, Row], on_error: OnError) -> list[R
         if first is row:
             found[clip] = row
         elif clip not in found or replace(row, place=first.place) != first:
-            other = ", with another text" if row.text != first.text else ""
-            on_error(CorpusError(f"{row.place}: its clip {row.audio} stands in {first.place} already{other}"))
+            other = ", with a different text" if row.text != first.text else ""
+            on_error(CorpusError(f"{row.place}: duplicate clip {row.audio} (first in {first.place}{other})"))
     return list(found.values())
 
 

@@ -92,13 +92,17 @@ def _download(archive: Archive, part: Path, on_bytes: OnBytes) -> None:
     except urllib.error.HTTPError as error:
         if error.code == http.client.REQUESTED_RANGE_NOT_SATISFIABLE:  # all of it had arrived; `_verify` tells
             return
-        raise CorpusError(f"{archive.url}: the server answers {error.code} {error.reason}") from None
+        raise CorpusError(f"{archive.url}: the server responded {error.code} {error.reason}") from None
     except (urllib.error.URLError, http.client.HTTPException, TimeoutError, ConnectionError) as error:
         reason = str(getattr(error, "reason", error)) or type(error).__name__
-        kept = f"; {part} keeps what has arrived, and the same command goes on from there" if part.exists() else ""
+        kept = (
+            f"; {part} keeps the part downloaded so far, and the same command resumes from there"
+            if part.exists()
+            else ""
+        )
         raise CorpusError(
-            f"{archive.url}: cannot be fetched ({reason}){kept}; without a network, unpack the archive into the "
-            "source folder by other means"
+            f"{archive.url}: download failed ({reason}){kept}; without a network, unpack the archive into the "
+            "source folder yourself"
         ) from None
 
 
@@ -111,8 +115,8 @@ def _verify(archive: Archive, part: Path) -> None:
     if found != archive.sha256:
         part.unlink()
         raise CorpusError(
-            f"{archive.url}: is not the archive that is known: its SHA-256 is {found}, not {archive.sha256}; "
-            "it was removed"
+            f"{archive.url}: is not the expected archive: its SHA-256 is {found}, not {archive.sha256}; "
+            "the download was removed"
         )
 
 
@@ -131,7 +135,7 @@ def _unpack(archive: Archive, part: Path, folder: Path) -> None:
         wrong = f"no {few(lacking)} in it" if lacking else archive.check(inside)
         if wrong:
             part.unlink()
-            raise CorpusError(f"{archive.url}: is not the archive that is known: {wrong}; it was removed")
+            raise CorpusError(f"{archive.url}: is not the expected archive: {wrong}; the download was removed")
         for path in sorted(inside.iterdir()):
             if not (folder / path.name).exists():
                 path.replace(folder / path.name)
@@ -139,6 +143,6 @@ def _unpack(archive: Archive, part: Path, folder: Path) -> None:
         if isinstance(error, OSError) and error.errno is not None:
             raise  # a full disk, no permission: the archive is not to blame
         part.unlink(missing_ok=True)
-        raise CorpusError(f"{archive.url}: cannot be unpacked ({error}); it was removed") from None
+        raise CorpusError(f"{archive.url}: cannot be unpacked ({error}); the download was removed") from None
     finally:
         shutil.rmtree(aside, ignore_errors=True)

@@ -33,7 +33,7 @@ def espeak_data() -> Path:
     try:
         import espeakng_loader
     except ImportError:
-        raise CorpusError("the speech synthesiser is missing: pip install espeakng-loader") from None
+        raise CorpusError("the espeak-ng speech synthesiser is missing: pip install espeakng-loader") from None
     return Path(espeakng_loader.get_data_path())
 
 
@@ -92,7 +92,7 @@ class Espeak:
             raise CorpusError(f"espeak-ng cannot be loaded: {error}") from None
         self.sample_rate: int = self._library.espeak_Initialize(_SYNCHRONOUS, 0, str(data).encode(), _DO_NOT_EXIT)
         if self.sample_rate <= 0:
-            raise CorpusError(f"espeak-ng cannot read its data in {data} (it takes paths of at most 159 bytes)")
+            raise CorpusError(f"espeak-ng cannot read its data in {data} (its path must be at most 159 bytes long)")
         variant = voice.partition("+")[2]  # an unknown variant would be ignored without a word
         if variant not in espeak_variants() or self._library.espeak_SetVoiceByName(voice.encode()) != _OK:
             raise CorpusError(f"espeak-ng has no voice {voice!r}")

@@ -76,7 +76,7 @@ def _find_takes(source: Path) -> dict[Path, Take]:
     matches = {path: _NAME.fullmatch(path.name) for path in paths}
     strangers = sorted(path.name for path, match in matches.items() if not match)
     if not paths or strangers:
-        found = f"{len(strangers)} files have other names ({few(strangers)})" if paths else "no .wav file"
+        found = f"{len(strangers)} files are named otherwise ({few(strangers)})" if paths else "no .wav file"
         raise CorpusError(f"{folder}: not FSDD, whose files are named 7_jackson_32.wav: {found}")
     takes = {path: Take(int(match[1]), match[2].lower(), int(match[3])) for path, match in matches.items() if match}
     return dict(sorted(takes.items(), key=lambda item: (item[1].speaker, item[1].digit, item[1].number)))

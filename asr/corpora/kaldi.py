@@ -82,10 +82,10 @@ def _entries(path: Path) -> dict[str, _Entry]:
         if not id:
             continue
         if id in found:
-            raise CorpusError(f"{path}:{number}: {id} stands in {found[id].place} already")
+            raise CorpusError(f"{path}:{number}: duplicate id {id} (first in {found[id].place})")
         found[id] = _Entry(f"{path}:{number}", " ".join(rest).strip())
     if not found:
-        raise CorpusError(f"{path}: holds no line")
+        raise CorpusError(f"{path}: contains no lines")
     return found
 
 
@@ -102,9 +102,9 @@ def _segment(entry: _Entry) -> _Segment:
 def _audio(entry: _Entry) -> str:
     """The file that a line of `wav.scp` names, or that its command would read."""
     if not entry.rest:
-        raise CorpusError(f"{entry.place}: names no audio file")
+        raise CorpusError(f"{entry.place}: no audio file given")
     if re.search(r"\.ark:\d+$", entry.rest):
-        raise CorpusError(f"{entry.place}: a recording in one of Kaldi's archives cannot be read; wav-copy unpacks it")
+        raise CorpusError(f"{entry.place}: recordings in Kaldi archives cannot be read; unpack them with wav-copy")
     if not entry.rest.endswith("|"):
         return entry.rest
     try:
@@ -113,7 +113,7 @@ def _audio(entry: _Entry) -> str:
         file = None
     if file is None:
         raise CorpusError(
-            f"{entry.place}: a command, and commands of a data file are not run; of `sph2pipe -f wav FILE |`, "
+            f"{entry.place}: a command, which is never run; for `sph2pipe -f wav FILE |`, "
             "`flac -c -d -s FILE |` and `sox FILE -t wav - |` the file is read, else convert it and name the file"
         )
     return file

@@ -93,7 +93,7 @@ def prepare(
     """
     root = corpus_folder(source_folder(source))
     if ids is not None and subsets:
-        raise CorpusError("splits are given by subsets or by id lists, not by both")
+        raise CorpusError("give splits either by subsets or by id lists, not both")
     if ids is not None:
         index, wanted = _by_ids(root, Path(ids))
     else:
@@ -128,7 +128,7 @@ def archives(subsets: Mapping[str, Sequence[str]] | None = None) -> list[Archive
     """
     names = [name for some in (DEFAULT_SUBSETS | dict(subsets or {})).values() for name in some]
     if unknown := [name for name in names if name not in _SHA256]:
-        raise CorpusError(f"subset {few(unknown)} cannot be fetched; LibriSpeech has {', '.join(_SHA256)}")
+        raise CorpusError(f"subset {few(unknown)} cannot be downloaded; LibriSpeech has {', '.join(_SHA256)}")
     url = "https://www.openslr.org/resources/12"
     return [Archive(f"{url}/{name}.tar.gz", "LibriSpeech", (name,), _SHA256[name]) for name in names]
 
@@ -138,11 +138,11 @@ def _by_subsets(root: Path, subsets: Mapping[str, Sequence[str]]) -> tuple[Index
     names = [name for split in SPLITS for name in subsets[split]]
     repeated = sorted({name for name in names if names.count(name) > 1})
     if repeated:
-        raise CorpusError(f"subset {few(repeated)} is named twice; a subset belongs to one split")
+        raise CorpusError(f"subset {few(repeated)} is given twice; each subset belongs to one split")
     present = _subsets(root)
     missing = [name for name in names if name not in present]
     if missing:
-        raise CorpusError(f"{root}: no subset {few(missing)}; it holds {', '.join(present)}")
+        raise CorpusError(f"{root}: no subset {few(missing)}; it contains {', '.join(present)}")
     index = _index(root, names)
     split_of = {root / name: split for split in SPLITS for name in subsets[split]}
     wanted: dict[str, list[str]] = {split: [] for split in SPLITS}
@@ -160,7 +160,7 @@ def _by_ids(root: Path, folder: Path) -> tuple[Index, dict[str, list[str]]]:
         wanted[split] = read_text(path).split()
         for id in wanted[split]:
             if id in owner:
-                raise CorpusError(f"{path}: id {id} stands in {owner[id]} already")
+                raise CorpusError(f"{path}: duplicate id {id} (first in {owner[id]})")
             owner[id] = path
     return _index(root, _subsets(root)), wanted
 
@@ -227,8 +227,8 @@ def _require_complete(root: Path, index: Index, wanted: Mapping[str, Sequence[st
     ids = [id for chosen in wanted.values() for id in chosen]
     if twice := [f"{id} in {index.twice[id]}" for id in ids if id in index.twice]:
         raise CorpusError(
-            f"{root}: utterances must have ids of their own, and {len(twice):,} stand in several places: "
-            f"{few(twice, 1)}; begin each id with its speaker and chapter, as 19-198-0000"
+            f"{root}: utterance ids must be unique, but {len(twice):,} occur in several places: "
+            f"{few(twice, 1)}; begin each id with its speaker and chapter, such as 19-198-0000"
         )
     without = {
         "neither audio nor transcript": [id for id in ids if id not in index.texts and id not in index.audio],

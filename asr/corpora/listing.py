@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import unicodedata
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -56,12 +57,14 @@ def tables_by_split(arguments: Sequence[str]) -> Mapping[str, Path]:
             name, path = "", argument
         split = _SPLIT_NAMES.get(name.lower(), name.lower())
         if name and split not in SPLITS:
-            raise CorpusError(f"{argument}: a list is that of train, valid or test, not of {name}")
+            raise CorpusError(f"{argument}: split must be train, valid or test, not {name}")
         if split in tables:
-            raise CorpusError(f"{tables[split]} and {path}: of several lists each is a split, as train={path}")
+            raise CorpusError(
+                f"{tables[split]} and {path}: with several lists, name the split of each, as in train={path}"
+            )
         tables[split] = Path(path)
     if "" in tables and len(tables) > 1:
-        raise CorpusError(f"{tables['']}: of several lists each is a split, as train={tables['']}")
+        raise CorpusError(f"{tables['']}: with several lists, name the split of each, as in train={tables['']}")
     return tables
 
 
@@ -71,7 +74,7 @@ def from_folder(folder: Path, on_error: OnError) -> list[Recording]:
     audio = find_audio([folder])
     if not any(path.with_suffix("") in texts for path in audio):
         raise CorpusError(
-            f"{folder}: none of its {len(audio):,} recordings has a .txt file beside it (or give a table)"
+            f"{folder}: none of its {len(audio):,} recordings has a .txt file next to it (or use --table)"
         )
     found = []
     for path in audio:
@@ -80,7 +83,7 @@ def from_folder(folder: Path, on_error: OnError) -> list[Recording]:
         except CorpusError as error:
             on_error(error)
     for stem in sorted(texts.keys() - {path.with_suffix("") for path in audio}):
-        on_error(CorpusError(f"{texts[stem]}: no audio file beside it"))
+        on_error(CorpusError(f"{texts[stem]}: no audio file next to it"))
     return found
 
 
@@ -96,10 +99,10 @@ def _text_beside(audio: Path, texts: Mapping[Path, Path]) -> str:
     """The text of a recording, from the file of its stem."""
     path = texts.get(audio.with_suffix(""))
     if path is None:
-        raise CorpusError(f"{audio}: no .txt file beside it")
+        raise CorpusError(f"{audio}: no .txt file next to it")
     text = " ".join(read_text(path).split())
     if not text:
-        raise CorpusError(f"{path}: holds no text")
+        raise CorpusError(f"{path}: contains no text")
     return text
 
 
@@ -114,7 +117,7 @@ def from_tables(folder: Path, tables: Table, on_error: OnError) -> list[Recordin
             found.append(
                 Recording(
                     row.id or default_id(audio, folder, row.start, row.end),
-                    audio,
+                    _as_on_disk(audio),
                     row.text,
                     row.speaker or None,
                     split or row.split,
@@ -127,16 +130,26 @@ def from_tables(folder: Path, tables: Table, on_error: OnError) -> list[Recordin
     if found and not any(size(one.audio) is not None for one in found):
         listed = " and ".join(str(path) for path in tables.values())
         raise CorpusError(
-            f"{listed}: none of its recordings is there: {found[0].audio}, ... (paths start from the source)"
+            f"{listed}: none of its recordings exists: {found[0].audio}, ... (paths are relative to --source)"
         )
     return found
+
+
+def _as_on_disk(path: Path) -> Path:
+    """A file by the name that it has: a Mac may write é as e and an accent, where the list has one character."""
+    if not path.exists():
+        for form in ("NFC", "NFD"):
+            other = Path(unicodedata.normalize(form, str(path)))
+            if other.exists():
+                return other
+    return path
 
 
 def _rows(path: Path, on_error: OnError) -> list[Row]:
     """The rows of a list of any kind."""
     if path.is_dir():
         if not kaldi.is_data_folder(path):
-            raise CorpusError(f"{path}: a folder, but not a data folder of Kaldi, which holds wav.scp and text")
+            raise CorpusError(f"{path}: not a Kaldi data folder, which contains wav.scp and text")
         return kaldi.read_data_folder(path)
     read = nemo.read_nemo_manifest if path.suffix.lower() in nemo.SUFFIXES else read_table
     return read(path, on_error)
@@ -160,9 +173,9 @@ def unique(recordings: Sequence[Recording], on_error: OnError) -> list[Recording
     for one in recordings:
         place, sound = one.place or one.audio, (one.audio, one.start, one.end)
         if first := sounds.get(sound):
-            on_error(CorpusError(f"{place}: the same recording as {first.place}"))
+            on_error(CorpusError(f"{place}: same recording as {first.place}"))
         elif first := ids.get(one.id):
-            on_error(CorpusError(f"{place}: its id {one.id} is that of {first.place or first.audio}"))
+            on_error(CorpusError(f"{place}: duplicate id {one.id} (first in {first.place or first.audio})"))
         else:
             ids[one.id] = sounds[sound] = one
     return list(ids.values())
@@ -173,5 +186,5 @@ def given_splits(recordings: Sequence[Recording]) -> dict[str, str]:
     owner = {one.id: _SPLIT_NAMES.get(one.split.lower(), one.split.lower()) for one in recordings}
     wrong = [f"{id} {split!r}" for id, split in owner.items() if split not in SPLITS]
     if wrong:
-        raise CorpusError(f"the split column must say train, valid or test, not: {few(wrong)}")
+        raise CorpusError(f"the split column must be train, valid or test, not: {few(wrong)}")
     return owner

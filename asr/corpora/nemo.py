@@ -30,7 +30,7 @@ def read_nemo_manifest(path: Path, on_error: OnError = stop) -> list[Row]:
     """
     lines = list(manifest_lines(path))
     if not lines:
-        raise CorpusError(f"{path}: holds no line")
+        raise CorpusError(f"{path}: contains no lines")
     return usable(lines, lambda line: _row(f"{path}:{line[0]}", line[1]), on_error)
 
 
@@ -41,7 +41,7 @@ def _row(place: str, line: bytes) -> Row:
     except ManifestError as error:
         raise ManifestError(f"{place}: {error}") from None
     if half_character(json.dumps(record, ensure_ascii=False)):
-        raise CorpusError(f"{place}: holds half a character (a lone surrogate), which no file can; remove it")
+        raise CorpusError(f"{place}: contains an unpaired surrogate (invalid Unicode); remove it")
     start, duration = (seconds(record.get(name), name, place) for name in ("offset", "duration"))
     return Row(
         place,

@@ -84,7 +84,7 @@ def prepare(
         ManifestError: A NeMo manifest cannot be used.
     """
     if not (valid > 0 and test > 0 and valid + test < 1):
-        raise CorpusError(f"valid {valid} and test {test} must be above 0, and below 1 together")
+        raise CorpusError(f"valid {valid} and test {test} must be above 0, and their sum below 1")
     folder = source_folder(source)
     if table is None and kaldi.is_data_folder(folder):
         table = folder
@@ -97,8 +97,12 @@ def prepare(
     held = durations(list(dict.fromkeys(one.audio for one in found)), on_error, on_progress, places)
     found = list(_within(found, held, on_error))
     if not found:
-        raise CorpusError(f"{folder}: no recording that can be used")
+        raise CorpusError(f"{folder}: no usable recordings")
     given = any(recording.split for recording in found)
+    if dataset and dataset.shared and not given:
+        raise CorpusError(
+            "--shared is for splits that a list brings with it, by a split column or as --table train=LIST"
+        )
     pieces = _pieces(found, held, folder, Path(out))
     files = {one.id: str(pieces[one.id].target if one.id in pieces else one.audio) for one in found}
     utterances = [
@@ -129,8 +133,8 @@ def _require_one_each(folders: Iterable[Path]) -> None:
         other = of_name.setdefault(folder.name, folder)
         if other.resolve() != folder.resolve():
             raise CorpusError(
-                f"folder {folder.name} stands in {other.parent} and in {folder.parent}, so it names no speaker; let "
-                "each speaker have one folder, with the recordings in it, or give a table with a speaker column"
+                f"folder {folder.name} is in both {other.parent} and {folder.parent}, so it identifies no speaker; "
+                "put the recordings of each speaker into one folder, or use a table with a speaker column"
             )
 
 
@@ -145,15 +149,15 @@ def doubts(splits: Mapping[str, Sequence[Utterance]], shared: Sequence[str]) -> 
     lines = list(_few_texts(texts, _speakers_apart(splits))) or list(_few_speakers(splits))
     if undeclared := [kind for kind in shared_between(splits) if kind not in shared]:
         lines.append(
-            f"The splits share {' and '.join(undeclared)}, and training refuses that. Divide otherwise; or if it is on "
-            f"purpose, declare it: {' '.join(f'--shared {kind}' for kind in undeclared)}."
+            f"The splits share {' and '.join(undeclared)}, and training refuses that. Split differently or, if this is "
+            f"intended, declare it: {' '.join(f'--shared {kind}' for kind in undeclared)}."
         )
     known = set("".join(texts["train"]))
     held_out = [text for split, found in texts.items() if split != "train" for text in found]
     if strange := set("".join(held_out)) - known:
         count = sum(bool(strange & set(text)) for text in held_out)
         lines.append(
-            f"Never in train, so no model can write them: {describe_characters(strange)}; "
+            f"Not in train, so no model can output them: {describe_characters(strange)}; "
             f"in {count:,} of {len(held_out):,} validation and test utterances."
         )
     return lines
@@ -171,12 +175,10 @@ def _few_texts(texts: Mapping[str, Sequence[str]], apart: bool) -> Iterator[str]
     counts = {split: len(found) if apart else len(set(found)) for split, found in texts.items()}
     if not (scarce := [f"{split} ({count})" for split, count in counts.items() if count < _FEW_TEXTS]):
         return
-    line = (
-        f"Hardly any {'utterances' if apart else 'different texts'}: {', '.join(scarce)}; figures on them mean little."
-    )
+    line = f"Too few {'utterances' if apart else 'distinct texts'}: {', '.join(scarce)}; figures on them mean little."
     if not apart and len(set().union(*texts.values())) < _FEW_WORDS:
         line += (
-            " Recordings of the same few words are better divided by speaker, which takes three or more and the "
+            " Recordings of the same few words are better split by speaker, which requires at least three and the "
             "speaker of each recording: a column, or --speaker-from folder."
         )
     yield line
@@ -189,8 +191,8 @@ def _few_speakers(splits: Mapping[str, Sequence[Utterance]]) -> Iterator[str]:
     share = seconds["train"] / sum(seconds.values())
     if _speakers_apart(splits) and len(everybody) < _FEW_SPEAKERS and share < _LITTLE:
         yield (
-            f"Training has {share:.0%} of the time, since each of {len(everybody)} speakers is in one split alone. If "
-            "texts are divided instead (leave the speakers out), it has more; figures then say nothing of new people."
+            f"Training has only {share:.0%} of the audio: each of the {len(everybody)} speakers is in one split only. "
+            "Splitting by text (leave the speakers out) gives more, but figures then say nothing about unseen speakers."
         )
 
 
@@ -246,7 +248,7 @@ def _made_splits(
     for one in utterances:
         length[groups[one.id]] += one.duration
     if len(length) < len(SPLITS):
-        raise CorpusError(f"{len(length)} different texts are too few for three splits that share no text")
+        raise CorpusError(f"{len(length)} distinct texts are too few for three splits that share no text")
     stay = {groups[id]: split for id, split in kept.items()}
     if any(stay[groups[id]] != split for id, split in kept.items()):
         stay = {}  # the groups are other ones than before; what then moves is refused where the manifests are written

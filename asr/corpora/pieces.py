@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from asr.atomic import replacing
-from asr.audio import Waveform, probe, read_audio, write_flac
+from asr.audio import Waveform, probe, read_audio, read_stretch, write_flac
 from asr.corpora.common import OnError, OnProgress, be_silent, refuse_division, stop, write_corpus
 from asr.data.manifest import Dataset, Utterance
 from asr.errors import AudioError, CorpusError
@@ -24,6 +24,8 @@ FOLDER = "pieces"
 _SLACK = 0.05  # seconds; a stretch that leaves out no more is the whole: lists round, and MP3 lengths differ by decoder
 _OVERSHOOT = 0.5  # seconds by which a stretch may end after its recording does, as in Kaldi; more is a mistake
 
+
+_SEEKABLE = (".wav", ".flac", ".aif", ".aiff", ".au", ".sph")  # to the sample; an hour at 48 kHz is 1.4 GB decoded
 
 Reader = Callable[[Path], tuple[Waveform, int]]  # of a recording: waveform (samples,), rate in Hz
 
@@ -50,9 +52,9 @@ def stretch(start: float, end: float | None, held: float) -> tuple[float, float]
     """
     end = held if end is None else end
     if not 0 <= start < min(end, held):
-        raise CorpusError(f"no stretch of it lies from {start:g} to {end:g} s: the recording has {held:.2f} s")
+        raise CorpusError(f"segment from {start:g} to {end:g} s is empty or outside the recording ({held:.2f} s)")
     if end > held + _OVERSHOOT:
-        raise CorpusError(f"ends at {end:g} s, after the recording, which has {held:.2f} s")
+        raise CorpusError(f"segment ends at {end:g} s, after the end of the recording ({held:.2f} s)")
     return (0.0, held) if start + max(held - end, 0.0) <= _SLACK else (start, min(end, held))
 
 
@@ -64,7 +66,8 @@ def write_pieces(
 ) -> set[Path]:
     """Write pieces of recordings as FLAC, 16 bit and mono, at the rate of the recording.
 
-    Each recording is decoded once, whole, however many pieces are cut from it; as many at a time as there are cores.
+    As many recordings at a time as there are cores. Of the formats that can be read from their middle, no more than a
+    piece is in memory; others are decoded once, whole, however many pieces are cut from them.
 
     Args:
         pieces: What to write, into one folder or several.
@@ -82,16 +85,24 @@ def write_pieces(
     by_source: dict[Path, list[Piece]] = defaultdict(list)
     for piece in pieces:
         if piece.source.resolve().parent in folders:
-            raise CorpusError(f"{piece.source}: is in the folder that is to be written; choose another --out")
+            raise CorpusError(f"{piece.source}: is in the output folder; choose another --out")
         by_source[piece.source].append(piece)
     for folder in folders:
         folder.mkdir(parents=True, exist_ok=True)
 
     def cut(source: Path) -> AudioError | None:
         try:
-            waveform, rate = (read or _read)(source)
-            for piece in by_source[source]:
-                _write(piece, waveform, rate)
+            if not read and source.suffix.lower() in _SEEKABLE:
+                rate = probe(source).sample_rate
+                for piece in by_source[source]:
+                    first, end = _span(piece, rate)
+                    # Half a sample later, so that no rounding of seconds comes before the first.
+                    part = read_stretch(source, (first + 0.5) / rate, (end - first) / rate, rate)
+                    _write(piece, part[: end - first], rate)
+            else:
+                waveform, rate = (read or _read)(source)
+                for piece in by_source[source]:
+                    _write(piece, waveform[slice(*_span(piece, rate))], rate)
         except AudioError as error:
             return error
         return None
@@ -140,10 +151,14 @@ def _read(path: Path) -> tuple[Waveform, int]:
     return read_audio(path, rate), rate
 
 
-def _write(piece: Piece, waveform: Waveform, rate: int) -> None:
+def _span(piece: Piece, rate: int) -> tuple[int, int]:
+    """The samples [first, end) of a piece."""
+    return round(piece.start * rate), round(piece.end * rate)
+
+
+def _write(piece: Piece, samples: Waveform, rate: int) -> None:
     """Write one piece, whole or not at all: manifests of before may name a file that is there."""
-    samples = waveform[round(piece.start * rate) : round(piece.end * rate)]
     if not len(samples):
-        raise AudioError(f"{piece.source}: holds no sample from {piece.start:g} to {piece.end:g} s")
+        raise AudioError(f"{piece.source}: no samples from {piece.start:g} to {piece.end:g} s")
     with replacing(piece.target) as aside:
         write_flac(aside, samples, rate)

@@ -52,7 +52,7 @@ def in_fresh_processes(
             os.killpg(helper.pid, signal.SIGKILL)  # all of them at once: a signal that Python handles may be lost
             raise
     if helper.returncode != 0:
-        raise CorpusError("a worker process failed, see above")
+        raise CorpusError("a worker process failed; see the error above")
 
 
 def _fork_for_each(function: Callable[..., None], jobs: Sequence[tuple[object, ...]], workers: int) -> None:

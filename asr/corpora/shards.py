@@ -111,9 +111,9 @@ def _samples(utterances: Iterable[Utterance], folder: Path) -> list[_Sample]:
     for key, utterance in zip(file_names(one.id for one in utterances), utterances, strict=True):
         member = parse(utterance.audio)
         if member and Path(member.shard).resolve().parent == folder.resolve():
-            raise CorpusError(f"{utterance.audio}: is in the folder that is to be written; choose another --out")
+            raise CorpusError(f"{utterance.audio}: is in the output folder; choose another --out")
         if (length := size(utterance.audio)) is None:
-            raise CorpusError(f"{utterance.audio}: was there, and is gone")
+            raise CorpusError(f"{utterance.audio}: has disappeared during preparation")
         samples.append(_Sample(key, utterance, length))
     return samples
 
@@ -136,7 +136,7 @@ def _write_shard(path: Path, samples: Sequence[_Sample]) -> list[Utterance]:
             for sample in samples:
                 with open_binary(sample.utterance.audio) as stream:
                     if stream.seek(0, io.SEEK_END) != sample.length:
-                        raise CorpusError(f"{sample.utterance.audio}: changed while it was packed")
+                        raise CorpusError(f"{sample.utterance.audio}: changed while being packed")
                     _add(tar, sample.audio_name, stream)
                 _add(tar, f"{sample.key}.txt", io.BytesIO(sample.text))
         with tarfile.open(aside, "r:") as tar:

@@ -74,7 +74,7 @@ def speak_corpus(
             name: [u for speaker in voices if voices[speaker] == name for u in spoken[speaker]] for name in SPLITS
         }
         if unsaid := [name for name in SPLITS if not splits[name]]:
-            raise CorpusError(f"{out}: no recording for {unsaid[0]} could be used; {AUDIO}/*/dropped.txt says why")
+            raise CorpusError(f"{out}: no usable recordings for {unsaid[0]}; see {AUDIO}/*/dropped.txt for the reasons")
         write_corpus(out, pack(out, splits, shard_mb) if shard_mb else splits, dataset, overwrite=True)
     if shard_mb:
         shutil.rmtree(out / AUDIO, ignore_errors=True)  # made only to be packed
@@ -95,7 +95,7 @@ def _open_folder(out: Path, recipe: dict[str, object], owner: Mapping[str, str] 
         return
     if out.is_dir() and any(out.iterdir()):
         if found is None or (found and f'"corpus": "{name}"' not in found):
-            raise CorpusError(f"{out}: holds other files than a {name} corpus; choose another folder")
+            raise CorpusError(f"{out}: contains files other than a {name} corpus; choose another folder")
         if owner is not None:
             refuse_to_move(out, owner)
         path.write_text("")  # whatever ends this process now, the next one finds no recipe that fits what is left

@@ -54,7 +54,8 @@ _LEAST, _MOST = 6.0, 40.0
 _SHORT = 2  # letters more, for what a single word has of silence
 _WIDE = 3  # a Chinese, Japanese or Korean sign takes about as long as so many letters
 _SAID_BY_NAME = "#%&*/@\\§¶"  # punctuation that the synthesiser reads out, as it does symbols: "and", "asterisk"
-_ENDS = re.compile(r"(?<=[.!?…;:,؟،؛।。！？、，；：])\s*")
+# Between clauses: after punctuation with a space behind it, or of scripts that write none there.
+_ENDS = re.compile(r"(?<=[.!?…;:,؟،؛।])\s+|(?<=[。！？、，；：])\s*")
 
 
 @dataclass
@@ -77,6 +78,9 @@ def letters(text: str) -> int:
 
 def pieces(line: str) -> Iterator[str]:
     """A line in parts of at most `LONGEST` letters, cut after punctuation, else between words, else anywhere."""
+    if letters(line) <= LONGEST:
+        yield from [line.strip()] if line.strip() else []
+        return
     part = ""
     for clause in _ENDS.split(line):
         units = [clause] if letters(clause) <= LONGEST else clause.split(" ")
@@ -135,7 +139,7 @@ def read_sentences(texts: Sequence[str | Path], numbers: bool = False) -> Senten
     found = Sentences()
     seen: set[str] = set()
     sayable = _Sayable()
-    reasons = {"with figures (write them as words, or --numbers)": 0, "said already": 0, "without letters": 0}
+    reasons = {"with digits (write them as words, or use --numbers)": 0, "duplicates": 0, "without letters": 0}
     figures, again, empty = reasons
     for path in texts:
         for line in read_text(Path(path)).splitlines():
@@ -152,7 +156,7 @@ def read_sentences(texts: Sequence[str | Path], numbers: bool = False) -> Senten
                     found.texts.append(text)
     found.skipped = {reason: count for reason, count in reasons.items() if count}
     if not found.texts:
-        raise CorpusError(f"{few(texts)}: no sentence in it that can be said")
+        raise CorpusError(f"{few(texts)}: no usable sentences")
     return found
 
 
@@ -234,10 +238,8 @@ def check_languages(languages: Sequence[str]) -> None:
         if language not in known:
             near = difflib.get_close_matches(language, known, 4, 0.4)
             near += [code for code in known if code.partition("-")[0] == language and code not in near]
-            more = f"; near to it are {', '.join(near)}" if near else ""
-            raise CorpusError(
-                f"espeak-ng speaks no language {language!r}{more} (it knows {len(known)}: {few(known, 200)})"
-            )
+            more = f"; similar: {', '.join(near)}" if near else ""
+            raise CorpusError(f"espeak-ng has no language {language!r}{more} (it has {len(known)}: {few(known, 200)})")
 
 
 def prepare(

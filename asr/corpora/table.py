@@ -82,7 +82,7 @@ def read_table(path: Path, on_error: OnError = stop) -> list[Row]:
     """
     lines, separator = _read_cells(path)
     if not lines:
-        raise CorpusError(f"{path}: holds no row")
+        raise CorpusError(f"{path}: contains no rows")
     header = [cell.lower() for cell in lines[0][1]]
     if header[0].endswith(AUDIO_SUFFIXES) and 2 in (len(header), mode(len(cells) for _, cells in lines)):
         header, whose = ["audio", "text"], "a table without a header"
@@ -94,7 +94,7 @@ def read_table(path: Path, on_error: OnError = stop) -> list[Row]:
         place, cells = f"{path}:{line[0]}", line[1]
         if len(cells) > len(header):
             doubt = _SEPARATORS[separator]
-            raise CorpusError(f"{place}: has {len(cells)} cells, {whose} {len(header)}: is {doubt}?")
+            raise CorpusError(f"{place}: {len(cells)} columns, but {whose} has {len(header)}; is {doubt}?")
         return _row(place, dict(zip(header, cells, strict=False)), columns, times)
 
     return usable(lines, row, on_error)
@@ -134,7 +134,7 @@ def _stretch(place: str, record: Mapping[str, str], times: Sequence[str]) -> tup
     if "offset" in times:
         return first, end_after(first, second)
     if (first is None) != (second is None):
-        raise CorpusError(f"{place}: has {'an end and no start' if first is None else 'a start and no end'}")
+        raise CorpusError(f"{place}: has {'an end but no start' if first is None else 'a start but no end'}")
     return first, second
 
 
@@ -191,7 +191,7 @@ def complete(rows: Iterable[Row], on_error: OnError) -> Iterator[Row]:
 def _read_cells(path: Path) -> tuple[list[tuple[int, list[str]]], str]:
     """The non-empty rows as cells, each with its line number; and what separates them."""
     if path.suffix.lower() not in (".csv", ".tsv", ".txt"):
-        raise CorpusError(f"{path}: a table is a .csv, .tsv or .txt file")
+        raise CorpusError(f"{path}: a table must be a .csv, .tsv or .txt file")
     try:
         with path.open(encoding="utf-8-sig", newline="") as stream:
             if path.suffix.lower() == ".csv":
@@ -214,7 +214,7 @@ def _read_cells(path: Path) -> tuple[list[tuple[int, list[str]]], str]:
 def _columns(path: Path, header: list[str]) -> dict[str, str]:
     """What each known column is called in the header."""
     if repeated := [name for name, count in Counter(header).items() if name and count > 1]:
-        raise CorpusError(f"{path}: column {few(repeated)} stands twice in the header; rename or remove one")
+        raise CorpusError(f"{path}: column {few(repeated)} appears twice in the header; rename or remove one")
     columns = {}
     for column, names in COLUMNS.items():
         known = [name for name in names if name in header]
@@ -242,6 +242,6 @@ def _times(path: Path, header: list[str]) -> Sequence[str]:
     if {*_BY_END} <= present <= {*_BY_END, "duration"}:
         return _BY_END
     raise CorpusError(
-        f"{path}: columns {', '.join(name for name in header if name in present)}: a stretch of a recording is said by "
-        "offset and duration, or by start and end, in seconds; rename columns that mean something else"
+        f"{path}: columns {', '.join(name for name in header if name in present)}: give segment times as "
+        "offset and duration, or start and end, in seconds; rename columns that mean something else"
     )

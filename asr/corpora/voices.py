@@ -75,7 +75,7 @@ def cast(voices: Mapping[str, int], accents: Sequence[str], seed: int) -> list[V
     for split in SPLITS:
         most = len(names[split]) * len(accents)
         if not 1 <= voices[split] <= most:
-            raise CorpusError(f"{split} can have 1 to {most} voices, not {voices[split]}")
+            raise CorpusError(f"{split} takes 1 to {most} voices, not {voices[split]}")
     return [
         Voice(names[split][i % len(names[split])], accents[sum(divmod(i, len(names[split]))) % len(accents)], split)
         for split in SPLITS

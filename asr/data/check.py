@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import unicodedata
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -81,7 +82,9 @@ class Checked:
         corrected: How many durations were.
         unlearnable: Usable ones that training will leave out, where it is the manifest that is trained on.
         rates: Sample rates of the audio files in Hz, with their number of utterances.
+        channels: Utterances whose audio has several channels.
         characters: Of the usable texts (normalised if there is a target), with their number of utterances.
+        spaced: Characters that the normaliser turns into spaces inside words, with how often it does.
     """
 
     path: Path
@@ -92,25 +95,28 @@ class Checked:
     corrected: int = 0
     unlearnable: int = 0
     rates: Counter[int] = field(default_factory=Counter)
+    channels: int = 0
     characters: Counter[str] = field(default_factory=Counter)
+    spaced: Counter[str] = field(default_factory=Counter)
 
     def report(self, line: int, message: str, warning: bool = False) -> None:
         """Note a problem."""
         self.problems.append(Problem(str(self.path), line, message, warning))
 
     def __str__(self) -> str:
-        """One line: how much there is that can be used."""
+        """A line that says how much there is that can be used, and one about words that are cut in two."""
         audio = how_long(sum(utterance.duration for utterance in self.usable))
         speakers = len({utterance.speaker for utterance in self.usable} - {None})
         nameless = sum(utterance.speaker is None for utterance in self.usable)
         utterances = f"{len(self.usable):,}" + (f" of {self.lines:,}" if len(self.usable) < self.lines else "")
         unknown = f" ({nameless:,} utterances without)" if nameless else ""
         rates = ", ".join(f"{rate} Hz" for rate in sorted(self.rates)) or "no audio"
-        characters = "".join(sorted(self.characters)).replace(" ", "␣")
-        shown = characters if len(characters) <= _SHOWN else f"{characters[:_SHOWN]} ..."
+        shown = "".join(map(_visible, sorted(self.characters)[:_SHOWN])) + " ..." * (len(self.characters) > _SHOWN)
+        spaced = ", ".join(f"{describe_characters(one)} ({count:,} times)" for one, count in self.spaced.most_common())
+        cut = f"\n{self.path}: replaced by spaces inside words (text.keep keeps them): {spaced}" if spaced else ""
         return (
             f"{self.path}: utterances {utterances}, audio {audio}, speakers {speakers:,}{unknown}, {rates}, "
-            f"characters {len(characters):,}: {shown}"
+            f"characters {len(self.characters):,}: {shown}{cut}"
         )
 
 
@@ -118,7 +124,7 @@ def check_manifests(
     splits: Mapping[str, Path],
     target: Target | None = None,
     decode: bool = False,
-    track: Callable[[Iterable[Measured], int], Iterable[Measured]] = lambda items, total: items,
+    on_progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> tuple[list[Checked], list[Problem]]:
     """All problems of manifests that belong together.
 
@@ -128,7 +134,7 @@ def check_manifests(
         target: Check characters, lengths and sample rates against this too.
         decode: Read audio to its end instead of only its header, which also finds damage in the middle, samples that
             are no numbers, and silence.
-        track: Shows progress; gets what is to be done and how much that is.
+        on_progress: Called after each audio file with the number done and the number of all.
 
     Returns:
         What was found in each manifest; and between them: what they share, as warnings where dataset.yaml declares it.
@@ -138,12 +144,13 @@ def check_manifests(
     """
     manifests = {name: _parse(path) for name, path in splits.items()}
     training = manifests.get("train") or next(iter(manifests.values()))
-    audio = _measure_all(manifests.values(), decode, track)
+    audio = _measure_all(manifests.values(), decode, on_progress)
     if target and not target.tokenizer:
         target = replace(target, tokenizer=_alphabet(training, target.normalizer, target.config))
     for checked in manifests.values():
         _check_utterances(checked, audio, target, trained_on=checked is training)
         _check_rates(checked, target)
+        _check_channels(checked)
         checked.problems.sort(key=lambda problem: problem.line)
     return list(manifests.values()), _between(manifests, target)
 
@@ -168,9 +175,9 @@ def write_repaired(splits: Mapping[str, Checked], out: Path) -> list[str]:
     targets = {name: out / f"{name}.jsonl" if several else out for name in splits}
     for name, target in targets.items():
         if target.exists():
-            raise ManifestError(f"{target}: there already; write the repaired manifest elsewhere")
+            raise ManifestError(f"{target}: already exists; write the repaired manifest elsewhere")
         if not splits[name].usable:
-            raise ManifestError(f"{splits[name].path}: no line can be used, so there is nothing to write")
+            raise ManifestError(f"{splits[name].path}: no usable line, so there is nothing to write")
     # Before anything is written, since it may be broken.
     dataset = shared_dataset(checked.path for checked in splits.values())
     lines = [_write_repaired(checked, targets[name]) for name, checked in splits.items()]
@@ -184,7 +191,7 @@ def _write_repaired(checked: Checked, target: Path) -> str:
     """One repaired manifest."""
     write_manifest(target, checked.usable)
     dropped = checked.lines - len(checked.usable)
-    stay = f"; {checked.unlearnable:,} stay that a model cannot learn" if checked.unlearnable else ""
+    stay = f"; {checked.unlearnable:,} kept that a model cannot learn" if checked.unlearnable else ""
     return (
         f"{target}: utterances {len(checked.usable):,}, dropped {dropped:,}, durations corrected {checked.corrected:,}"
         f"{stay}"
@@ -202,17 +209,21 @@ def _parse(path: Path) -> Checked:
         except ManifestError as error:
             checked.report(number, str(error))
     if not checked.lines:
-        checked.report(0, "holds no utterance")
+        checked.report(0, "contains no utterances")
     return checked
 
 
 def _measure_all(
-    manifests: Iterable[Checked], decode: bool, track: Callable[[Iterable[Measured], int], Iterable[Measured]]
+    manifests: Iterable[Checked], decode: bool, on_progress: Callable[[int, int], None]
 ) -> dict[str, Measured]:
     """Every audio file of the manifests looked at once, by threads: the work is mostly waiting for the disk."""
     files = list(dict.fromkeys(item.audio for checked in manifests for _, item in checked.utterances))
+    found = {}
     with ThreadPoolExecutor(_THREADS) as pool:
-        return dict(zip(files, track(pool.map(partial(_measure, decode=decode), files), len(files)), strict=True))
+        for file, measured in zip(files, pool.map(partial(_measure, decode=decode), files), strict=True):
+            found[file] = measured
+            on_progress(len(found), len(files))
+    return found
 
 
 def _measure(path: str, decode: bool) -> Measured:
@@ -237,11 +248,11 @@ def _check_utterances(checked: Checked, audio: Mapping[str, Measured], target: T
         info = measured.info
         wrong = info is not None and _disagree(utterance.duration, info.duration)
         if info and wrong:
-            checked.report(line, f"duration is {utterance.duration:.3f} s, the audio's {info.duration:.3f} s")
+            checked.report(line, f"duration is {utterance.duration:.3f} s, but the audio lasts {info.duration:.3f} s")
             utterance = replace(utterance, duration=info.duration)
         errors = list(_errors(utterance, measured, target))
         if (first := ids.setdefault(utterance.id, line)) != line:
-            errors.append(f"id {utterance.id!r} stands on line {first} already")
+            errors.append(f"duplicate id {utterance.id!r} (first on line {first})")
         for message in errors:
             checked.report(line, message)
         unlearnable = list(_unlearnable(utterance, target)) if target else []
@@ -250,12 +261,14 @@ def _check_utterances(checked: Checked, audio: Mapping[str, Measured], target: T
         for message in _warnings(utterance, target):
             checked.report(line, message, warning=True)
         if (first := files.setdefault(utterance.audio, line)) != line:
-            checked.report(line, f"audio is that of line {first} too", warning=True)
+            checked.report(line, f"same audio as on line {first}", warning=True)
         if info and not errors:
             checked.usable.append(utterance)
             checked.corrected += wrong
             checked.unlearnable += trained_on and bool(unlearnable)
             checked.rates[info.sample_rate] += 1
+            checked.channels += info.channels > 1
+            checked.spaced.update(_spaced(utterance.text, target.normalizer) if target else ())
             checked.characters.update(set(_normalized(utterance, target)))
 
 
@@ -274,7 +287,7 @@ def _errors(utterance: Utterance, measured: Measured, target: Target | None) -> 
     if measured.error:
         yield f"audio: {measured.error}"
     if measured.silent and text:
-        yield f"audio: {utterance.audio}: is silent, and has a text"
+        yield f"audio: {utterance.audio}: is silent, but has a text"
 
 
 def _unlearnable(utterance: Utterance, target: Target) -> Iterator[str]:
@@ -289,7 +302,7 @@ def _unlearnable(utterance: Utterance, target: Target) -> Iterator[str]:
     steps = target.config.steps(utterance.duration / speed)
     if (needed := steps_needed(tokens)) > steps:
         at_speed = f" at {speed:g} times the speed" if speed != 1 else ""
-        yield f"text needs {needed} output steps, {utterance.duration:.2f} s{at_speed} give {steps}"
+        yield f"text needs {needed} output steps, but {utterance.duration:.2f} s{at_speed} give only {steps}"
 
 
 def _warnings(utterance: Utterance, target: Target | None) -> Iterator[str]:
@@ -298,7 +311,7 @@ def _warnings(utterance: Utterance, target: Target | None) -> Iterator[str]:
     if not text:
         yield f"text is empty{' when normalised' if utterance.text.strip() else ''}"
     if "\ufffd" in utterance.text:
-        yield f"text holds U+FFFD, the mark of a wrong encoding: {utterance.text!r:.80}"
+        yield f"text contains U+FFFD, a sign of wrong encoding: {utterance.text!r:.80}"
     if len(text) > _FASTEST_SPEECH * utterance.duration:
         yield f"text of {len(text)} characters is too long for {utterance.duration:.2f} s of speech"
     if target and utterance.duration > target.config.batches.max_seconds:
@@ -313,7 +326,7 @@ def _alphabet(training: Checked, normalizer: Normalizer, config: Config) -> Toke
     rare = {character for character, count in uses.items() if count <= _RARE and len(texts) >= _MANY}
     for line, text in texts.items():
         if found := rare & set(text):
-            training.report(line, f"in hardly any other line: {describe_characters(found)}, in {text!r:.80}", True)
+            training.report(line, f"rare in these texts: {describe_characters(found)}, in {text!r:.80}", True)
     if not uses:
         return None
     try:
@@ -329,10 +342,42 @@ def _check_rates(checked: Checked, target: Target | None) -> None:
     if low := {rate: count for rate, count in checked.rates.items() if rate < wanted}:
         checked.report(
             0,
-            f"{sum(low.values()):,} utterances have less than the model's {wanted} Hz: they hold nothing in its upper "
-            f"band; if all recordings are like that, train with features.sample_rate={max(low)}",
+            f"{sum(low.values()):,} utterances are below the model's {wanted} Hz, so its upper band is empty; "
+            f"if all recordings are like that, train with features.sample_rate={max(low)}",
             warning=True,
         )
+
+
+def _check_channels(checked: Checked) -> None:
+    """Warn of several channels: of a telephone call each may be somebody else, who is no part of the other's text."""
+    if checked.channels:
+        checked.report(
+            0,
+            f"{checked.channels:,} utterances have several channels, which are averaged; if each is a different "
+            "speaker, as in recorded calls, split them into separate recordings",
+            warning=True,
+        )
+
+
+def _spaced(text: str, normalizer: Normalizer) -> Iterator[str]:
+    """Signs between two letters, or marks on them, that the normaliser turns into spaces."""
+    for before, sign, after in zip(text, text[1:], text[2:], strict=False):
+        inside = _is_spelling(before) and _is_spelling(after) and not _is_spelling(sign) and not sign.isspace()
+        if inside and " " in normalizer(f"a{sign}a"):
+            yield sign
+
+
+def _is_spelling(character: str) -> bool:
+    return unicodedata.category(character)[0] in "LM"
+
+
+def _visible(character: str) -> str:
+    """A character as it can be seen in a row of others: a mark on a circle, an invisible one as a number."""
+    if character == " ":
+        return "␣"
+    if unicodedata.category(character)[0] == "M":
+        return f"◌{character}"
+    return character if character.isprintable() else f"<U+{ord(character):04X}>"
 
 
 def _between(manifests: Mapping[str, Checked], target: Target | None) -> list[Problem]:

@@ -84,7 +84,7 @@ class Batch:
             return self._mapped(Tensor.share_memory_)
         except RuntimeError:
             raise TrainingError(
-                "no shared memory is left for the loader workers (df -h /dev/shm; docker run --shm-size); "
+                "no shared memory left for the loader workers (check df -h /dev/shm, or docker run --shm-size); "
                 "batches.workers=0 needs none"
             ) from None
 
@@ -152,8 +152,8 @@ class Waveforms:
         seconds = len(waveform) / self.sample_rate
         if abs(seconds - utterance.duration) > _ROUNDING[0] + _ROUNDING[1] * utterance.duration:
             return AudioError(
-                f"{utterance.audio}: lasts {seconds:.2f} s, but {utterance.duration:.2f} s by its manifest; asr check "
-                "finds all such, and with --fix corrects them"
+                f"{utterance.audio}: lasts {seconds:.2f} s, but its manifest says {utterance.duration:.2f} s; "
+                "asr check finds all such errors, asr check --fix corrects them"
             )
         return _to_int16(waveform)
 
@@ -262,9 +262,7 @@ class SpeechData(Dataset[Batch | AsrError]):
         except AsrError as error:
             return error
         except MemoryError:
-            return TrainingError(
-                "no memory is left to read a batch; fewer batches.workers, or batches.cache_mb, need less"
-            )
+            return TrainingError("not enough memory to read a batch; lower batches.workers or batches.cache_mb")
 
     def _batch(self, examples: list[Example], epoch: int | None) -> Batch:
         made, lost, lost_tokens = [], {}, 0
@@ -322,7 +320,8 @@ class SpeechData(Dataset[Batch | AsrError]):
         """One example for an epoch; None: not augmented.
 
         Raises:
-            AudioError: A file cannot be read.
+            AudioError: A file cannot be read, or is too short for its text; training has left out what is so by its
+                manifest, from which the audio may differ.
         """
         rate = self.config.features.sample_rate
         parts = [self.waveforms[example.members[0]]]
@@ -330,6 +329,13 @@ class SpeechData(Dataset[Batch | AsrError]):
             parts += [np.zeros(round(gap * rate), np.float32), self.waveforms[position]]
         waveform = change_speed(np.concatenate(parts), example.speed)
         target = self.tokenizer.encode(self.text(example)) if self.tokenizer else []
+        if self.config.steps(len(waveform) / rate) < steps_needed(target):  # its loss would be infinite
+            error = UnreadableError(
+                f"{self.waveforms.utterances[example.members[0]].audio}: too short for its text, and shorter than its "
+                "manifest says; asr check --fix corrects durations, batches.unreadable=1 leaves out one such recording"
+            )
+            error.utterance = self._id(example)
+            raise error
         if epoch is None:
             return Made(waveform, target, Drawn(plain_view(self.config.features.bands)))
         drawn = self.augmenter.draw(waveform, self._id(example), epoch)

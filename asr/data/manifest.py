@@ -78,7 +78,7 @@ def parse_line(line: bytes, folder: Path, real: Path | None = None) -> Utterance
         if not value and key != "text":
             raise ManifestError(f'field "{key}" is empty')
         if half_character(value):
-            raise ManifestError(f'field "{key}" holds half a character (a lone surrogate)')
+            raise ManifestError(f'field "{key}" contains an unpaired surrogate (invalid Unicode)')
     if "duration" not in record:
         raise ManifestError('field "duration" is missing')
     if (duration := duration_of(record["duration"])) is None:
@@ -87,7 +87,7 @@ def parse_line(line: bytes, folder: Path, real: Path | None = None) -> Utterance
     if isinstance(speaker, bool) or not isinstance(speaker, str | int | None):
         raise ManifestError(f'field "speaker" must be text, not {json.dumps(speaker):.40}')
     if record.get("offset"):
-        raise ManifestError('field "offset" is not supported: cut the recording into one file an utterance')
+        raise ManifestError('field "offset" is not supported; cut the recording into one file per utterance')
     return Utterance(
         id=record["id"],
         audio=_located(record["audio"], folder, real),
@@ -179,14 +179,14 @@ def manifest_lines(path: Path) -> Iterator[tuple[int, bytes]]:
         ManifestError: The file is missing or cannot be read.
     """
     if path.suffix.lower() in (".csv", ".tsv"):
-        raise ManifestError(f"{path}: a table, not a manifest; `asr prepare own --table {path}` makes manifests of it")
+        raise ManifestError(f"{path}: a table, not a manifest; `asr prepare own --table {path}` converts it")
     try:
         content = path.read_bytes()
     except FileNotFoundError:
         raise ManifestError(f"{path}: no such file") from None
     except IsADirectoryError:
         raise ManifestError(
-            f"{path}: is a folder, not a manifest; name those in it, as {path / 'test.jsonl'}"
+            f"{path}: is a folder, not a manifest; name a file in it, such as {path / 'test.jsonl'}"
         ) from None
     except OSError as error:
         raise ManifestError(f"{path}: cannot be read: {(error.strerror or str(error)).lower()}") from None
@@ -214,11 +214,11 @@ def read_manifest(path: str | Path) -> list[Utterance]:
         except ManifestError as error:
             raise ManifestError(f"{path}:{number}: {error} (`asr check {path}` lists every problem)") from None
         if utterance.id in seen:
-            raise ManifestError(f"{path}:{number}: id {utterance.id!r} stands on line {seen[utterance.id]} already")
+            raise ManifestError(f"{path}:{number}: duplicate id {utterance.id!r} (first on line {seen[utterance.id]})")
         seen[utterance.id] = number
         utterances.append(utterance)
     if not utterances:
-        raise ManifestError(f"{path}: holds no utterance")
+        raise ManifestError(f"{path}: contains no utterances")
     return utterances
 
 
@@ -234,9 +234,11 @@ def named_splits(arguments: Iterable[str | Path]) -> dict[str, Path]:
         if not equals or "/" in name or Path(argument).exists():  # a path may hold an equals sign itself
             name, path = Path(argument).stem, argument
         if not name or not path:
-            raise ManifestError(f"{argument!r}: a split is written name=manifest.jsonl")
+            raise ManifestError(f"{argument!r}: write splits as name=manifest.jsonl")
         if name in splits:
-            raise ManifestError(f"{splits[name]} and {path} are both called {name}: name them, as in other={path}")
+            raise ManifestError(
+                f"{splits[name]} and {path} are both called {name}; give one another name, as in other={path}"
+            )
         splits[name] = Path(path)
     return splits
 

@@ -165,5 +165,5 @@ def from_json(record: Mapping[str, str]) -> tuple[Prints, set[bytes]]:
     """
     rows, hashes = (base64.b64decode(record.get(key, ""), validate=True) for key in ("recordings", "speakers"))
     if len(rows) % PRINT.itemsize or len(hashes) % _HASH:
-        raise ValueError("fingerprints are cut short")
+        raise ValueError("fingerprints are truncated")
     return np.frombuffer(rows, PRINT), {hashes[i : i + _HASH] for i in range(0, len(hashes), _HASH)}

@@ -150,10 +150,10 @@ def _listed(source: Path) -> dict[str, Path]:
     except FileNotFoundError:
         raise AudioError(f"{source}: no such file or folder") from None
     except (OSError, UnicodeDecodeError):
-        raise AudioError(f"{source}: neither a folder, nor audio, nor a list of files that can be read") from None
+        raise AudioError(f"{source}: not a folder, an audio file or a readable list of files") from None
     listed = {name.strip(): source.parent / name.strip() for name in sorted(names) if name.strip()}
     if not listed:
-        raise AudioError(f"{source}: an empty list")
+        raise AudioError(f"{source}: empty list")
     return listed
 
 

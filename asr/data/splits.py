@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Literal
 
 import numpy as np
+import numpy.typing as npt
 
 from asr.archive import open_binary, size
 from asr.config import TextConfig
@@ -107,7 +108,7 @@ def refuse_overlaps(splits: Mapping[str, Sequence[Utterance]], dataset: Dataset)
         return found
     kinds = [kind for kind in ("speaker", "text") if any(overlap.kind == kind for overlap in undeclared)]
     wanted = ", ".join([*dataset.shared, *(kind for kind in kinds if kind not in dataset.shared)])
-    hint = f" (if that is on purpose, say `shared: [{wanted}]` in dataset.yaml)" if kinds else ""
+    hint = f" (if this is intended, declare `shared: [{wanted}]` in dataset.yaml)" if kinds else ""
     raise ManifestError("; ".join(map(str, undeclared)) + hint)
 
 
@@ -210,12 +211,16 @@ def _same_recordings(
     pairs = set()
     for text in first.keys() & second.keys():
         ones, others = first[text], second[text]
-        candidates = np.array([[_may_be_same(one, other) for other in others] for one in ones])
+        candidates = _may_be_same(ones, others)
         matches = same_recordings([one.audio for one in ones], [other.audio for other in others], candidates)
         pairs |= {(ones[i].id, others[j].id) for i, j in matches}
     return pairs
 
 
-def _may_be_same(one: Utterance, other: Utterance) -> bool:
-    differ = one.speaker != other.speaker and None not in (one.speaker, other.speaker)
-    return abs(one.duration - other.duration) <= SAME_DURATION and not differ
+def _may_be_same(ones: Sequence[Utterance], others: Sequence[Utterance]) -> npt.NDArray[np.bool_]:
+    """(ones, others): alike in duration, and by speakers that are not known to differ."""
+    lengths = [np.array([item.duration for item in items]) for items in (ones, others)]
+    speakers = [np.array([item.speaker or "" for item in items]) for items in (ones, others)]
+    differ = (speakers[0][:, None] != speakers[1]) & (speakers[0] != "")[:, None] & (speakers[1] != "")
+    possible: npt.NDArray[np.bool_] = (np.abs(lengths[0][:, None] - lengths[1]) <= SAME_DURATION) & ~differ
+    return possible

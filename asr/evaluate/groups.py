@@ -28,7 +28,7 @@ def check_fields(fields: Iterable[str], splits: Iterable[Split]) -> None:
         if strange := sorted(set(fields) - known):
             raise ManifestError(
                 f"{split.manifest}: no utterance has a field {' or '.join(strange)} to group by; "
-                f"there {'are' if len(known) > 1 else 'is'} {', '.join(sorted(known))}"
+                f"choose from {', '.join(sorted(known))}"
             )
 
 

@@ -53,7 +53,7 @@ def summary(report: dict[str, Any]) -> str:
 def trained(history: dict[str, Any]) -> str:
     """How long the model was trained, and on what; of report.json's `trained`."""
     places = {
-        f"{one['processor']} ({one['device']}; processes: {one['processes']}, threads of each: {one['threads']}"
+        f"{one['processor']} ({one['device']}; processes: {one['processes']}, threads per process: {one['threads']}"
         + (f"; {one['precision']})" if one.get("precision") else ")")
         for one in history["sittings"]
     }
@@ -108,9 +108,9 @@ def _provenance(report: dict[str, Any]) -> list[str]:
     options = ", ".join(f"{key} {value!r}" for key, value in normalizer["options"].items())
     return [
         *(_of_others(report["hypotheses"]) if report["hypotheses"] else _of_ours(report)),
-        f"- both sides normalised by {normalizer['name']} version {normalizer['version']} ({options})",
-        "- counts are pooled over utterances; an utterance that cannot be read counts as deleted",
-        f"- what intervals, ECE, AUROC and NCE mean, and what is missed of what was heard before: {EXPLAINED}",
+        f"- references and hypotheses normalised by {normalizer['name']} version {normalizer['version']} ({options})",
+        "- counts are pooled over utterances; utterances that cannot be read count as deleted",
+        f"- intervals, ECE, AUROC, NCE and the detection of training recordings are explained in {EXPLAINED}",
         f"- asr {program['version']}" + (f" at commit {program['commit']}" if program["commit"] else ""),
         "- " + ", ".join(f"{package} {number}" for package, number in report["versions"].items()),
         f"- {report['created']}" + (f", `{report['command']}`" if report["command"] else ""),
@@ -133,7 +133,7 @@ def _of_ours(report: dict[str, Any]) -> list[str]:
 
 
 def _of_others(hypotheses: dict[str, Any]) -> list[str]:
-    return [f"- hypotheses from `{hypotheses['file']}` (SHA-256 {hypotheses['sha256'][:16]}…), recognised elsewhere"]
+    return [f"- hypotheses from `{hypotheses['file']}` (SHA-256 {hypotheses['sha256'][:16]}…), from another program"]
 
 
 def _section(split: dict[str, Any], result: Result, others: bool) -> list[str]:
@@ -146,20 +146,20 @@ def _section(split: dict[str, Any], result: Result, others: bool) -> list[str]:
     else:
         lines[-1] += f"{split['ci_by_speaker_method']}."
     if split["oracle_wer"] is not None:
-        lines += ["", f"Had the best of each list of readings been chosen: WER {percent(split['oracle_wer'])} %."]
+        lines += ["", f"Oracle WER, with the best hypothesis of each n-best list: {percent(split['oracle_wer'])} %."]
     if found := split["confidence"]:
         named = (f"{key.upper()} {found[key]:.3f}" for key in ("ece", "auroc", "nce") if found[key] is not None)
         lines += ["", f"Confidence of {counted(found['words'], 'word')}: {', '.join(named)}."]
     lines += [line for note in notes(split) for line in ("", f"{note[0].upper()}{note[1:]}.")]
     if split["heard"] is None and not others:
-        lines += ["", "What this model has heard before, it does not remember: an overlap would not show."]
+        lines += ["", "This model keeps no record of its training recordings, so overlap with them cannot be detected."]
     if shared := split["dataset"]["shared"]:
-        lines += ["", f"**The splits of this data set share {' and '.join(shared)}**, as its dataset.yaml declares."]
+        lines += ["", f"**The splits of this dataset share {' and '.join(shared)}**, as declared in its dataset.yaml."]
     if split["overlaps"]:
         lines += ["", *(f"- {overlap}" for overlap in split["overlaps"])]
     if outside := split["outside_alphabet"]:
         found = ", ".join(f"{char!r} (U+{ord(char):04X}) {counted(count, 'time')}" for char, count in outside.items())
-        lines += ["", f"In the references, but not in the model's alphabet, so always errors: {found}."]
+        lines += ["", f"In the references but not in the model's alphabet, so always errors: {found}."]
     if split["unreadable"]:
         count = len(split["unreadable"])
         verb = "counts" if count == 1 else "count"
@@ -176,14 +176,14 @@ def _section(split: dict[str, Any], result: Result, others: bool) -> list[str]:
 def _vocabulary(found: dict[str, Any]) -> list[str]:
     """Reference words that a vocabulary holds, and those that it lacks."""
     rows = [
-        [f"{where} the {counted(found['size'], 'word')} of {found['file']}", percent(part["rate"]), *_counts(part)]
-        for where, part in (("among", found["inside"]), ("not among", found["outside"]))
+        [f"{where} the {counted(found['size'], 'word')} of {found['file']})", percent(part["rate"]), *_counts(part)]
+        for where, part in (("in-vocabulary (among", found["inside"]), ("OOV (not among", found["outside"]))
     ]
     lines = table(["reference words", "wrong %", "wrong", "words"], rows)
     return [
         *lines,
         "",
-        f"{percent(found['oov_rate'])} % of the words are not among them; insertions are of neither kind.",
+        f"OOV rate {percent(found['oov_rate'])} %; insertions count for neither.",
     ]
 
 

@@ -23,9 +23,9 @@ def _nothing_found(split: Mapping[str, Any]) -> str:
     record = next(iter(heard.values()))
     *others, last = (word for name, word in _FOR.items() if name in heard)
     what = f"{', '.join(others)} and {last}" if others else last
-    none = f"{counted(record['compared'], 'recording')} compared with what the model was {what} on, none found there"
-    short = f"; {record['too_short']:,} too short or quiet to have a fingerprint" if record["too_short"] else ""
-    return f"{none}{short} (some copies are missed: docs/guide.md of asr, What a model has heard)"
+    none = f"{counted(record['compared'], 'recording')} compared with what the model was {what} on, no overlap found"
+    short = f"; {record['too_short']:,} too short or quiet for a fingerprint" if record["too_short"] else ""
+    return f"{none}{short} (some copies are missed: see docs/guide.md of asr, What a model has heard)"
 
 
 def _misdeclared(split: Mapping[str, Any]) -> str:
@@ -35,7 +35,7 @@ def _misdeclared(split: Mapping[str, Any]) -> str:
         return ""
     first = found["examples"][0]
     return (
-        f"{counted(found['utterances'], 'recording')} not as long as the manifest says ({first['id']}: "
-        f"{first['declared']:.2f} s, in truth {first['measured']:.2f} s); times here are those of the audio, and asr "
+        f"{counted(found['utterances'], 'recording')} with a wrong duration in the manifest ({first['id']}: "
+        f"{first['declared']:.2f} s, actually {first['measured']:.2f} s); times here are those of the audio, and asr "
         "check --fix corrects the manifest"
     )

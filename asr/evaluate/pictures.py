@@ -5,10 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-import matplotlib
-
-matplotlib.use("Agg")
-
 from matplotlib.figure import Figure
 
 from asr.atomic import replacing
@@ -58,8 +54,8 @@ def draw_reliability(found: Reliability, title: str, file: Path) -> None:
     axis = figure.subplots()
     axis.plot([0, 1], [0, 1], color=_LIGHT, linestyle="--", label="perfectly calibrated")
     axis.plot([b.confidence for b in found.bins], [b.correct for b in found.bins], "o-", color=_DARK, label="words")
-    axis.set_xlabel("mean confidence of a bin")
-    axis.set_ylabel("share of its words that is correct")
+    axis.set_xlabel("mean confidence of the bin")
+    axis.set_ylabel("share of correct words in the bin")
     axis.set_title(title, fontsize=10)
     axis.grid(alpha=0.25)
     axis.legend(frameon=False)

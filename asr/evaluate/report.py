@@ -173,7 +173,7 @@ def check_trn(splits: Iterable[Split]) -> None:
     for split in splits:
         for utterance in split.utterances:
             if re.search(r"[()\r\n]", utterance.id):
-                raise ScoreError(f"{split.manifest}: no file for sclite (--trn) can hold the id {utterance.id!r}")
+                raise ScoreError(f"{split.manifest}: files for sclite (--trn) cannot contain the id {utterance.id!r}")
 
 
 def _trn(results: Sequence[Result]) -> dict[str, str]:
@@ -276,7 +276,7 @@ def _intervals(result: Result) -> dict[str, Any]:
     parts = grouped(items, lambda item: names[item.id])
     speakers = [pooled(item.words for item in part) for part in parts.values()]
     if None in parts and len(parts) > 1:
-        return fields | {"ci_by_speaker_method": "not every speaker is known"}
+        return fields | {"ci_by_speaker_method": "some speakers are unknown"}
     if len(speakers) < _MIN_SPEAKERS or not result.score.words:
         return fields | {"ci_by_speaker_method": "too few speakers"}
     # With few errors one cannot see how much speakers differ, and there is no general figure to assume.

@@ -67,7 +67,7 @@ def evaluate(
         check_trn(splits)
     if strict and not recognizer.file.heard:
         raise ScoreError(
-            "this model does not remember what it has heard, so it cannot be strictly said what is new to it"
+            "this model keeps no record of its training recordings, so --strict cannot rule out overlap with them"
         )
     require_folder(Path(out))  # before hours of recognising
     for split in splits:
@@ -78,12 +78,10 @@ def evaluate(
         _refuse_unreadable(results[-1])
     report = build_report(by_recognizer(recognizer, batch_frames), results, extras)
     if strict and (unheard := [item for result in results for item in result.unreadable.values()]):
-        raise ScoreError(
-            f"{unheard[0]}; what cannot be read cannot be said to be new, so, being strict, nothing is reported"
-        )
+        raise ScoreError(f"{unheard[0]}; --strict cannot rule out that the model has seen it, so no report was written")
     if strict and (lines := heard_again(report)):
         raise ScoreError(
-            "; ".join(f"{name}: {line}" for name, line in lines) + "; so, being strict, nothing is reported"
+            "; ".join(f"{name}: {line}" for name, line in lines) + "; no report was written, because of --strict"
         )
     return _write(Path(out), report, results, extras, recognizer)
 
@@ -133,7 +131,7 @@ def score_texts(
 def _require_one_there(split: Split) -> None:
     """Refuse a split whose disk is not mounted before the others are recognised."""
     if split.utterances and all(size(utterance.audio) is None for utterance in split.utterances):
-        raise _none_readable(split, f"{split.utterances[0].audio}: is not there, or not all of it")
+        raise _none_readable(split, f"{split.utterances[0].audio}: missing or incomplete")
 
 
 def _refuse_unreadable(result: Result) -> None:

@@ -14,9 +14,9 @@ from asr.wording import counted
 _LISTED = 100  # ids in report.json
 # What it means for the rate that is measured, by what the model heard them for.
 MEANING = {
-    "train": "heard in training, or just like recordings that were: on new recordings it makes more errors",
-    "valid": "in the validation set that chose this model: on new recordings it makes a few more errors",
-    "tune": "in the set that its decoding was tuned on: on new recordings that makes a few more errors",
+    "train": "seen in training, or indistinguishable from recordings that were: expect more errors on unseen ones",
+    "valid": "in the validation set that chose this model: expect slightly more errors on unseen recordings",
+    "tune": "in the set that its decoding was tuned on: expect slightly more errors on unseen recordings",
 }
 
 
@@ -65,7 +65,7 @@ def warnings(split: Mapping[str, Any]) -> list[str]:
             lines.append(f"{count:,} of {total} {_were(count)} {meaning}{examples}")
     speakers = ((split["heard"] or {}).get("train") or {}).get("speakers", 0)
     if speakers and "speaker" not in split["dataset"]["shared"]:
-        lines.append(f"{speakers:,} of its speakers {_were(speakers)} heard in training")
+        lines.append(f"{speakers:,} of its speakers {_were(speakers)} seen in training")
     return lines
 
 
@@ -76,7 +76,7 @@ def _were(count: int) -> str:
 def heard_in_training(split: Mapping[str, Any]) -> str:
     """The mark of a split of report.json beside its rates, where they are copied from; empty where none is due."""
     count = ((split["heard"] or {}).get("train") or {}).get("utterances", 0)
-    return f"{count:,} heard in training" if count else ""
+    return f"{count:,} seen in training" if count else ""
 
 
 def heard_again(report: Mapping[str, Any]) -> Sequence[tuple[str, str]]:

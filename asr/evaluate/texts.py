@@ -79,12 +79,12 @@ def _rows(path: Path, names: tuple[str, ...]) -> Iterator[Row]:
         except (ValueError, ManifestError) as error:
             raise ScoreError(f"{path}, line {number}: {error}") from None
         if row[0] in seen:
-            ends = "; in this format an id ends at the first space, .tsv takes others" if parse is _kaldi else ""
-            raise ScoreError(f"{path}, line {number}: id {row[0]} is also that of line {seen[row[0]]}{ends}")
+            ends = "; in this format ids end at the first space, use .tsv for others" if parse is _kaldi else ""
+            raise ScoreError(f"{path}, line {number}: duplicate id {row[0]} (first on line {seen[row[0]]}){ends}")
         seen[row[0]] = number
         yield row
     if not seen:
-        raise ScoreError(f"{path}: holds no text")
+        raise ScoreError(f"{path}: contains no texts")
 
 
 def _lines(path: Path) -> list[str]:
@@ -105,7 +105,7 @@ def _parser(path: Path, names: tuple[str, ...]) -> Callable[[str], Row]:
     if path.suffix in (".jsonl", ".json"):
         return lambda line: _json(line, names)
     if path.suffix not in kinds:
-        raise ScoreError(f"{path}: a file of texts ends in .jsonl, .trn, .tsv or .txt (Kaldi's), which says what it is")
+        raise ScoreError(f"{path}: unknown format; the file name must end in .jsonl, .trn, .tsv or .txt (Kaldi's)")
     return kinds[path.suffix]
 
 
@@ -120,18 +120,18 @@ def _json(line: str, names: tuple[str, ...]) -> Row:
     if not isinstance(text, str):
         raise ValueError(f'field "{name}" is not text')
     if half_character(id) or half_character(text):
-        raise ValueError("holds half a character (a lone surrogate)")
+        raise ValueError("contains an unpaired surrogate (invalid Unicode)")
     return id, text, {key: value for key, value in record.items() if key not in ("id", name)}
 
 
 def _trn(line: str) -> Row:
     match = _TRN.fullmatch(line)
     if not match:
-        raise ValueError("does not end in an id in parentheses, as trn does")
+        raise ValueError("does not end with an id in parentheses, as a .trn line must")
     if found := _ALTERNATIVES.search(match[1]) or _NO_WORD.search(match[1]):
         raise ValueError(
-            f"holds sclite's mark of alternatives or of no word, {found[0]!r:.60}, which is not supported: write the "
-            "one text that is to count, or score with sclite"
+            f"contains sclite's markup for alternatives or no word, {found[0]!r:.60}, which is not supported: write "
+            "the one text that counts, or score with sclite"
         )
     return match[2].strip(), match[1].strip(), {}
 
@@ -139,7 +139,7 @@ def _trn(line: str) -> Row:
 def _tsv(line: str) -> Row:
     id, tab, text = line.partition("\t")
     if not tab:
-        raise ValueError("has no tabulator between id and text")
+        raise ValueError("has no tab between id and text")
     if "\t" in text.strip():
         raise ValueError("has more columns than id and text")
     return id.strip(), text.strip(), {}

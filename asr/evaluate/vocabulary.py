@@ -35,7 +35,7 @@ def read_vocabulary(path: str | Path, normalizer: Normalizer) -> Vocabulary:
 
     words = frozenset(word for words in read_sentences([path], normalizer) for word in words)
     if not words:
-        raise LanguageModelError(f"{path}: holds no word")
+        raise LanguageModelError(f"{path}: contains no words")
     return Vocabulary(str(path), words)
 
 

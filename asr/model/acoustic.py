@@ -29,7 +29,7 @@ class AcousticModel(nn.Module):
     mean: Tensor
     std: Tensor
 
-    def __init__(self, config: Config, vocabulary: int) -> None:
+    def __init__(self, config: Config, vocabulary: int, initialise: bool = True) -> None:
         super().__init__()
         self.config = config
         self.vocabulary = vocabulary
@@ -59,7 +59,8 @@ class AcousticModel(nn.Module):
             self.layers.append(layer)
             self.between.append(block)
         self.output = nn.Linear(width, vocabulary)
-        _initialise(self)
+        if initialise:
+            _initialise(self)
 
     @torch.no_grad()
     def set_statistics(self, mean: Tensor, std: Tensor) -> None:

@@ -100,8 +100,8 @@ def keep_decoding(path: Path, content: ModelFile) -> None:
     header = _header(path, metadata)
     if header.get("model_id") != content.model_id:
         raise ModelFileError(
-            f"{path}: holds another model than at the start ({header.get('model_id')}, then {content.model_id}); "
-            "it was left as it is. Is it still being trained?"
+            f"{path}: contains another model than at the start ({header.get('model_id')}, then {content.model_id}); "
+            "it was not changed. Is it still being trained?"
         )
     header |= {"decoding": content.decoding, "heard": content.heard}
     with replacing(path) as aside:
@@ -126,10 +126,10 @@ def load_model(path: str | Path, device: str = "cpu") -> ModelFile:
         tokenizer = tokenizer_from_json(header["tokenizer"])
         normalizer = Normalizer.from_json(header["normalizer"])
         statistics = {name: torch.tensor(header["features"][name]) for name in _STATISTICS}
-        model = AcousticModel(config, len(tokenizer))
+        model = AcousticModel(config, len(tokenizer), initialise=False)
         model.load_state_dict(state | statistics)
         if header["model_id"] != _identify(state, header):
-            raise ModelFileError("damaged: its content is not what its model_id says")
+            raise ModelFileError("damaged: its content does not match its model_id")
     except (AsrError, ValidationError, AttributeError, KeyError, TypeError, RuntimeError, ValueError) as error:
         raise ModelFileError(f"{path}: not a usable model: {' '.join(str(error).split())[:300]}") from None
     told = {key: header.get(key, {}) for key in ("training", "decoding", "heard")}
@@ -232,7 +232,7 @@ def _header(path: Path, metadata: Mapping[str, str]) -> dict[str, Any]:
         header = json.loads(metadata["asr"])
         version = int(header["format"])
     except (ValueError, KeyError, TypeError):
-        raise ModelFileError(f"{path}: its description cannot be read") from None
+        raise ModelFileError(f"{path}: its metadata cannot be read") from None
     if version > FORMAT:
         raise ModelFileError(f"{path}: format {version} is newer than this version of asr reads ({FORMAT})")
     return dict(header)

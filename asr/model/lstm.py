@@ -144,6 +144,11 @@ class BidirectionalLSTM(nn.Module):
 
 def _run(lstm: nn.LSTM, values: Tensor, pieces: list[Piece]) -> Tensor:
     """A forward-running LSTM over the pieces of a batch; what is in none of them becomes zero."""
+    if values.is_cuda and torch.is_autocast_enabled("cuda"):
+        # Autocast runs cuDNN's LSTM in float16, whichever type it is set to (torch 2.11, ATen/cudnn/AutocastRNN.cpp).
+        # Gradients there vanish, since nothing scales the loss. In float32 with TF32 they do not.
+        with torch.autocast("cuda", enabled=False):
+            return _run(lstm, values.float(), pieces)
     if len(pieces) == 1:
         return lstm(values)[0]  # type: ignore[no-any-return]
     outputs, state, start = [], None, 0

@@ -132,7 +132,7 @@ class EpochWeights:
                 yield file
         except SafetensorError as error:
             raise TrainingError(
-                f"{path}: damaged ({error}); delete it, and --resume averages the epochs that are left"
+                f"{path}: damaged ({error}); delete it, and --resume averages the remaining epochs"
             ) from None
 
 

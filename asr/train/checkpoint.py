@@ -16,6 +16,7 @@ from torch import nn
 
 from asr.atomic import leftovers, replacing
 from asr.errors import TrainingError
+from asr.train.stop import out_of_memory
 
 FORMAT = 1
 KEPT = 2
@@ -111,40 +112,43 @@ def load_checkpoint(folder: Path) -> tuple[dict[str, Any] | None, list[str]]:
     damaged: list[str] = []
     for path in checkpoints(folder):
         try:
-            state = _read(path)
-        except PermissionError:
+            content = path.read_bytes()  # a disk that fails just now has damaged nothing: that error ends the run
+            state = _read(content)
+        except (OSError, MemoryError):
             raise
         except Exception as error:  # a bit flipped in an archive's tables makes zipfile raise almost anything
-            damaged.append(f"{path}: damaged, going back to the one before it ({' '.join(str(error).split())[:80]})")
+            if out_of_memory(error):
+                raise
+            damaged.append(f"{path}: damaged, falling back to the one before it ({' '.join(str(error).split())[:80]})")
             continue
         _refuse_foreign(state, path)
         return state, damaged
     if damaged:
         raise TrainingError(
-            f"{folder}: every checkpoint is damaged ({', '.join(path.name for path in checkpoints(folder))}), so the "
-            "run cannot go on; nothing was changed. Put back a copy of one, or start afresh with another --out"
+            f"{folder}: all checkpoints are damaged ({', '.join(path.name for path in checkpoints(folder))}), so the "
+            "run cannot be resumed; nothing was changed. Restore a copy of one, or start a new run with another --out"
         )
     return None, damaged
 
 
-def _read(path: Path) -> dict[str, Any]:
-    with zipfile.ZipFile(path) as archive:  # PyTorch reads tensors without looking at their checksums
+def _read(content: bytes) -> dict[str, Any]:
+    with zipfile.ZipFile(io.BytesIO(content)) as archive:  # PyTorch reads tensors without looking at their checksums
         if part := archive.testzip():
-            raise ValueError(f"the checksum of {part} is wrong")
-    state = torch.load(path, map_location="cpu", weights_only=True)
+            raise ValueError(f"wrong checksum of {part}")
+    state = torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
     if not isinstance(state, dict):
-        raise ValueError("no checkpoint of a run")
+        raise ValueError("not a checkpoint of a run")
     return state
 
 
 def _refuse_foreign(state: dict[str, Any], path: Path) -> None:
     version = state.get("format", 1)  # the first ones did not say
     if version != FORMAT:
-        why = f"its format is {version}, and this version of asr reads {FORMAT}"
+        why = f"its format is {version}, but this version of asr reads {FORMAT}"
     elif missing := _PARTS - state.keys():
         why = f"it lacks {', '.join(sorted(missing))}"
     elif unknown := state["progress"].keys() - {field.name for field in fields(Progress)}:
         why = f"{', '.join(sorted(unknown))} is unknown to this version of asr"
     else:
         return
-    raise TrainingError(f"{path}: not a checkpoint that this run can go on from: {why}")
+    raise TrainingError(f"{path}: cannot resume from this checkpoint: {why}")

@@ -6,10 +6,6 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import matplotlib
-
-matplotlib.use("Agg")
-
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
@@ -54,9 +50,9 @@ def _plot(axis: Axes, records: Records, key: str, label: str, color: str, scale:
 
 def _loss(axis: Axes, steps: Records, epochs: Records) -> None:
     _plot(axis, steps, "loss", "a step", _STEP, linewidth=0.7)
-    _plot(axis, epochs, "loss", "mean of an epoch", _VALIDATION, marker="o", markersize=3)
+    _plot(axis, epochs, "loss", "mean of the epoch", _VALIDATION, marker="o", markersize=3)
     axis.set_yscale("log")
-    axis.set_ylabel("training loss a token (nats)")
+    axis.set_ylabel("training loss per token (nats)")
 
 
 def _errors(axis: Axes, steps: Records, epochs: Records) -> None:
@@ -73,6 +69,6 @@ def _rate(axis: Axes, steps: Records, epochs: Records) -> None:
 
 
 def _gradient(axis: Axes, steps: Records, epochs: Records) -> None:
-    _plot(axis, steps, "gradient", "gradient, before clipping", _STEP, linewidth=0.7)
+    _plot(axis, steps, "gradient", "gradient norm, before clipping", _STEP, linewidth=0.7)
     axis.set_yscale("log")
-    axis.set_ylabel("length of the gradient")
+    axis.set_ylabel("gradient norm")

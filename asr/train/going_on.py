@@ -9,9 +9,9 @@ from typing import Any
 
 from asr.atomic import leftovers
 from asr.config import Config, Section
-from asr.config_file import load_config
+from asr.config_file import config_yaml, load_config
 from asr.device import uses_bf16
-from asr.errors import TrainingError
+from asr.errors import AsrError, TrainingError
 from asr.model.file import MODEL_NAME
 from asr.train.checkpoint import checkpoints
 from asr.train.group import Group
@@ -41,22 +41,35 @@ def refuse_changes(config: Config, out: Path, resume: bool) -> None:
     saved = checkpoints(out / "checkpoints")
     begun = saved or read_log(out / "log.jsonl") or (out / MODEL_NAME).exists()
     if begun and not resume:
-        raise TrainingError(f"{out}: a run is there already; --resume goes on with it, another --out starts afresh")
+        raise TrainingError(f"{out}: contains a run; use --resume to continue it, or another --out for a new one")
     if begun and not (saved and file.exists()):  # a run has both before it logs its first step
-        lost = file.name if saved else "every checkpoint"
+        lost = file.name if saved else "all checkpoints"
         raise TrainingError(
-            f"{out}: the run in it has lost {lost}, so it cannot go on; nothing was changed. Put back a copy, or start "
-            "afresh with another --out"
+            f"{out}: its run has lost {lost} and cannot be resumed; nothing was changed. Restore a copy, or start a "
+            "new run with another --out"
         )
     if begun:
         before = load_config(file)
         changed = [line for line in differences(before, config) if not line.startswith(_MAY_CHANGE)]
         if config.train.epochs < before.train.epochs:
-            changed.append(f"train.epochs: {before.train.epochs} -> {config.train.epochs}, but more are possible")
+            changed.append(f"train.epochs: {before.train.epochs} -> {config.train.epochs}, but it can only increase")
         if changed:
-            raise TrainingError(f"{out}: cannot resume under other settings: {'; '.join(changed)}")
-    elif not file.exists() and out.exists() and set(out.iterdir()) - set(leftovers(out)):
-        raise TrainingError(f"{out}: not empty, and not a run")
+            raise TrainingError(f"{out}: cannot resume with other settings: {'; '.join(changed)}")
+    elif out.exists() and not _barely_begun(out):
+        raise TrainingError(f"{out}: not empty, and not a run folder")
+
+
+def _barely_begun(out: Path) -> bool:
+    """Whether a folder is empty, or has only what a run writes before its first checkpoint."""
+    file = out / "config.yaml"
+    others = {path.name for path in out.iterdir() if path not in leftovers(out)}
+    if not file.exists():
+        return not others
+    try:
+        ours = file.read_text(encoding="utf-8") == config_yaml(load_config(file))
+    except (AsrError, ValueError):
+        return False  # somebody's own, or of another version
+    return ours and others <= {file.name, "checkpoints", "tensorboard", "log.jsonl", "heard.json"}
 
 
 def settings_id(config: Config) -> str:
@@ -80,18 +93,18 @@ def refuse_other_run(state: dict[str, Any], config: Config, data: Path, data_id:
     if before != data_id:
         raise TrainingError(
             f"{data}: not the training and validation sets that {out} was started with (or packed into other shards, "
-            "or with another batches.cache_mb, which decides how shards are mixed), or augment.noise_files and "
-            "augment.reverb_files are not the recordings (or another version started it)"
+            "or with another batches.cache_mb, which affects how shards are shuffled), or other recordings in "
+            "augment.noise_files or augment.reverb_files (or another version of asr started the run)"
         )
     if settings and settings != settings_id(config):
         raise TrainingError(
             f"{out}: its newest checkpoint, of step {state['progress']['step']}, is of a run with other settings; "
-            "nothing was changed. With that file moved away, --resume goes on from the one before it"
+            "nothing was changed. Move that file away, and --resume continues from the one before it"
         )
     if state["progress"]["best_epoch"] >= 0 and not (out / MODEL_NAME).exists():
         raise TrainingError(
-            f"{out}: the run in it has lost {MODEL_NAME}, its best epoch so far; nothing was changed. Put back a copy, "
-            "or start afresh with another --out"
+            f"{out}: its run has lost {MODEL_NAME}, the best epoch so far; nothing was changed. Restore a copy, "
+            "or start a new run with another --out"
         )
 
 
@@ -106,9 +119,9 @@ def refuse_unlike_processes(group: Group, config: Config, data_id: str) -> None:
     settings = settings_id(config), config.train.epochs, config.batches.unreadable
     for what, mine in (("settings", settings), ("training and validation sets", data_id)):
         if len(set(group.gather([mine]))) > 1:
-            raise TrainingError(f"the processes that train together have not the same {what}")
+            raise TrainingError(f"the training processes have different {what}")
     if len(set(group.gather([bf16]))) > 1:
-        raise TrainingError("some of the processes compute in bfloat16 and some cannot: set train.bf16=off")
+        raise TrainingError("only some of the training processes support bfloat16: set train.bf16=off")
 
 
 def differences(before: Config, now: Config) -> list[str]:

@@ -49,11 +49,13 @@ class Group:
             AsrError: There is no such device here.
         """
         size = int(os.environ.get("WORLD_SIZE", "1"))
+        if size > 1 and (device.startswith("cuda") or (device == "auto" and torch.cuda.is_available())):
+            # Before any device is tried: whatever touches the first one keeps some of its memory.
+            device = f"cuda:{os.environ['LOCAL_RANK']}"
         chosen = choose_device(device)
         if size == 1:
             return cls(device=chosen)
         if chosen.type == "cuda":
-            chosen = choose_device(f"cuda:{os.environ['LOCAL_RANK']}")
             torch.cuda.set_device(chosen)
         # The first step of the optimiser imports this. Imported after the group was made, it keeps the group alive
         # beyond its end, and at exit the threads of gloo may meet an interpreter that is gone, and abort (torch 2.11).

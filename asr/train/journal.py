@@ -75,7 +75,7 @@ class Journal:
             self._write("sitting", self._sitting)
             self._sitting = None
         self._write("step", record)
-        text = f"loss {record['loss']:.3f}, {record['audio_per_second']:.0f} s of audio a second"
+        text = f"loss {record['loss']:.3f}, {record['audio_per_second']:.0f} s of audio per second"
         if self._bar:
             self._bar.update(self._task, completed=done, description=f"epoch {record['epoch']}", text=text)
         elif time.monotonic() - self._said > _SECONDS_BETWEEN_LINES:
@@ -86,17 +86,17 @@ class Journal:
         """Log one epoch with its validation."""
         self._write("epoch", record)
         self._said = time.monotonic()
-        better = ", the best so far" if record["best"] else ""
+        better = ", best so far" if record["best"] else ""
         trained = f"{_clock(record['seconds'])} trained{better}"
         self.say(f"epoch {record['epoch']}: loss {record['loss']:.3f}, {_validation(record)}, {trained}")
-        self.say(f"  said:  {record['reference']}")
-        self.say(f"  heard: {record['hypothesis']}")
+        self.say(f"  reference:  {record['reference']}")
+        self.say(f"  hypothesis: {record['hypothesis']}")
 
     def average(self, record: dict[str, Any]) -> None:
         """Log the average of some epochs' weights with its validation."""
         self._write("average", record)
         epochs = ", ".join(map(str, record["epochs"]))
-        verdict = "this is the run's model now" if record["kept"] else "worse, so the run's model stays as it was"
+        verdict = "now the run's model" if record["kept"] else "worse, so the run's model is kept"
         self.say(f"average of the weights of epochs {epochs}: {_validation(record)}; {verdict}")
 
     def sync(self) -> None:

@@ -90,7 +90,7 @@ class Trainer:
         if not self._ended():
             self._try_largest(journal)
         elif self.progress.epoch >= settings.epochs:
-            journal.say(f"all {settings.epochs} epochs are done; a larger train.epochs goes on")
+            journal.say(f"all {settings.epochs} epochs are done; increase train.epochs to continue")
         self._take_epochs(journal)
         if self.progress.step == 0:
             self._save(journal)  # shows that there is room for one, and a run without any is known to have lost them
@@ -103,7 +103,7 @@ class Trainer:
             if self.signals.asked and not self._ended():
                 self.signals.end()
         if self.progress.epoch < settings.epochs:
-            journal.say(f"no better validation in {settings.patience} epochs: stopped early")
+            journal.say(f"no improvement on validation in {settings.patience} epochs: stopped early")
 
     def _take_epochs(self, journal: Journal) -> None:
         """Say what a larger `train.epochs` does to the learning rate of a run that goes on."""
@@ -114,8 +114,8 @@ class Trainer:
                 for epochs in (progress.epochs, settings.epochs)
             )
             journal.say(
-                f"{settings.epochs} epochs instead of {progress.epochs}: the learning rate goes on from {now:.2g} "
-                f"instead of {before:.2g}, as in a run of so many"
+                f"{settings.epochs} epochs instead of {progress.epochs}: the learning rate continues from {now:.2g} "
+                f"instead of {before:.2g}, as in a run of that length"
             )
         progress.epochs = settings.epochs
 
@@ -232,7 +232,7 @@ class Trainer:
         """
         plan = epoch_plan(self.training.items, self.config, self.config.train.seed, self.progress.epoch)
         padding = 100 * padding_share(plan, self.config)
-        journal.say(f"{len(plan)} batches in the epoch, {padding:.0f} % of their frames padding")
+        journal.say(f"{len(plan)} batches per epoch, {padding:.0f} % of their frames padding")
         largest = largest_batch(plan, self.config)
         buffers = {name: buffer.clone() for name, buffer in self.model.named_buffers()}
         try:
@@ -252,7 +252,7 @@ class Trainer:
             seconds = max(one.seconds for one in largest)
             raise TrainingError(
                 f"the largest batch ({len(largest)} examples of up to {seconds:.1f} s) does not fit in memory: lower "
-                "batches.max_frames, and raise train.accumulate by as much to keep the size of a step"
+                "batches.max_frames, and raise train.accumulate by the same factor to keep the effective batch size"
             ) from None
 
     def _finish_epoch(self, journal: Journal) -> None:

@@ -23,9 +23,10 @@ from asr.train.validate import validate
 _EXAMPLES = 8
 _STEPS = 400
 _ADVICE = (
-    "One batch was not learnt by heart, so more data will not help. Look, in this order: do the transcripts match the "
-    "recordings (listen to the ids above); is there speech in them at all (`asr check --decode`); is train.lr too high "
-    "(the loss jumps) or too low (it creeps): try a third and three times; is the model too small (model.hidden)."
+    "One batch could not be overfit, so more data will not help. Check, in this order: do the transcripts match the "
+    "recordings (listen to the ids above); do they contain speech at all (`asr check --decode`); is train.lr too high "
+    "(the loss jumps) or too low (it hardly falls): try a third of it and three times as much; is the model too small "
+    "(model.hidden)."
 )
 
 
@@ -60,10 +61,10 @@ def overfit_one_batch(config: Config, data: Path, say: Callable[[str], None]) ->
     for line in selection.messages():
         say(line)
     if not selection.kept:
-        raise TrainingError("no training utterance is left")
+        raise TrainingError("no training utterances left")
     rng = generator(config.train.seed, "overfit")
     chosen = [selection.kept[position] for position in rng.permutation(len(selection.kept))[:_EXAMPLES]]
-    say(f"learning {len(chosen)} utterances by heart: {', '.join(utterance.id for utterance in chosen)}")
+    say(f"overfitting {len(chosen)} utterances: {', '.join(utterance.id for utterance in chosen)}")
 
     training = SpeechData(chosen, config, normalizer, tokenizer, content.sounds)
     plan = plain_plan(training.items, config)
@@ -82,7 +83,7 @@ def overfit_one_batch(config: Config, data: Path, say: Callable[[str], None]) ->
             result = validate(model, tokenizer, training, plan, Group(device=device))
             say(f"step {step}: loss {float(loss.detach()):.4f}, CER {100 * result.cer:.1f} %")
             if result.cer == 0:
-                say("learnt: the model, the targets and the loss fit together")
+                say("one batch was overfit: model, targets and loss work together")
                 return True
     say(_ADVICE)
     return False

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -31,6 +32,7 @@ def remember(
     dataset: str,
     before: Heard | None,
     group: Group,
+    say: Callable[[str], None] = lambda _: None,
 ) -> Heard:
     """The fingerprints of a run's recordings, for its model files.
 
@@ -42,6 +44,7 @@ def remember(
         before: What the model that the run starts from remembers: all of it counts as heard in training. None: the run
             goes on, and what the folder holds is taken as it is: the file or, where that is lost, what the model has.
         group: The processes of the run.
+        say: Hears of it where all audio is read from disk for this, which may take an hour of thousands.
 
     Raises:
         AudioError: More recordings cannot be read than are tolerated, and of the validation set not one may be.
@@ -50,6 +53,9 @@ def remember(
     kept: Heard | None = group.led(lambda: _kept(folder) if before is None else None)
     if kept is not None:
         return kept
+    if training.waveforms.cache is None:
+        hours = sum(one.duration for one in training.waveforms.utterances) / 3600
+        say(f"computing fingerprints of {hours:,.0f} hours of recordings, once; train.remember=false skips this")
     heard = {}
     for name, data, earlier in (("train", training, (before or {}).values()), ("valid", validation, ())):
         recordings, speakers = [take(data, group)], speaker_hashes(dataset, data.waveforms.utterances)
@@ -101,7 +107,7 @@ def _read(file: Path) -> Heard | None:
         return None
     except (ValueError, AttributeError):
         raise TrainingError(
-            f"{file}: damaged; without it, what the run's model remembers is taken when the run goes on"
+            f"{file}: damaged; delete it, and --resume uses the fingerprints in the run's model"
         ) from None
     return heard
 

@@ -87,7 +87,7 @@ def read_data(folder: Path, config: Config) -> Data:
         ManifestError: A manifest is missing or bad, or splits share what they must not.
     """
     if folder.is_file():
-        raise ManifestError(f"{folder}: is a file; what is needed is the folder of train.jsonl and valid.jsonl")
+        raise ManifestError(f"{folder}: is a file; give the folder of train.jsonl and valid.jsonl")
     splits = {name: read_manifest(folder / f"{name}.jsonl") for name in ("train", "valid")}
     dataset = read_dataset(folder)
     test = folder / "test.jsonl"
@@ -125,14 +125,14 @@ def _train(config: Config, data: Path, out: Path, resume: bool, group: Group) ->
     content = read_data(data, config)
     if config.train.accumulate < group.size:
         raise TrainingError(
-            f"train.accumulate: {config.train.accumulate} batches a step leave some of {group.size} processes without "
-            f"work; with a multiple of {group.size}, and batches.max_frames the smaller, a step stays as large"
+            f"train.accumulate: {config.train.accumulate} batches per step leave some of {group.size} processes "
+            f"idle; use a multiple of {group.size}, and lower batches.max_frames to keep the effective batch size"
         )
     if config.model.norm == "batch" and group.size > 1:
-        raise TrainingError("model.norm: batch averages what one process hears; train in one process, or take layer")
+        raise TrainingError("model.norm: batch works in a single process only; train in one process, or use layer")
     if config.augment.join_seconds and not any(one.speaker for one in content.train) and not (resume and out.exists()):
         raise TrainingError(
-            "augment.join_seconds joins utterances of one speaker, and of none is the speaker known: name them in the "
+            "augment.join_seconds joins utterances of the same speaker, but no speaker is known; add speakers to the "
             "manifest, or set it to 0"
         )
     refuse_unlike_processes(group, config, content.id)
@@ -148,7 +148,7 @@ def _train(config: Config, data: Path, out: Path, resume: bool, group: Group) ->
             trainer.fit(journal)
         except (KeyboardInterrupt, SystemExit):
             where = f"after step {progress.step}" if trainer.kept == progress.step else f"in step {progress.step + 1}"
-            journal.say(f"stopped {where}; the same command with --resume goes on after step {trainer.kept}")
+            journal.say(f"stopped {where}; run the same command with --resume to continue after step {trainer.kept}")
             raise
         if group.leads:
             draw_curves(out)
@@ -198,8 +198,8 @@ def new_model(
     if config.train.init_from:
         start = initialise_from(model, tokenizer, config.train.init_from)
         say(
-            f"{len(start.taken)} tensors from {config.train.init_from}; {len(start.left)} new"
-            + (f" (of {', '.join(_parts(start.left))}: not there, or of another size)" if start.left else "")
+            f"{len(start.taken)} tensors initialised from {config.train.init_from}; {len(start.left)} new"
+            + (f" (of {', '.join(_parts(start.left))}: missing there, or of another size)" if start.left else "")
             + (f"; new tokens: {' '.join(start.new_tokens)}" if start.new_tokens else "")
             + (f"; its features had {', '.join(start.features)}" if start.features else "")
             + (f"; its layers had {', '.join(start.layers)}" if start.layers else "")
@@ -253,18 +253,18 @@ def _set_up(
     for line in selection.messages():
         journal.say(line)
     if not selection.kept:
-        raise TrainingError("no training utterance is left")
+        raise TrainingError("no training utterances left")
     for files in data.sounds.given:
         journal.say(str(files))
     if config.augment.tone_db and config.features.normalize == "utterance":
-        journal.say("augment.tone_db changes nothing: features.normalize=utterance takes another tone colour off again")
+        journal.say("augment.tone_db has no effect: features.normalize=utterance removes the tone colour")
     tolerated = config.batches.unreadable
     training = SpeechData(selection.kept, config, normalizer, tokenizer, data.sounds, tolerated)
     validation = SpeechData(data.valid, config, normalizer, None, data.sounds)
 
     before: Heard | None = None
     if state:
-        model = AcousticModel(config, len(tokenizer))
+        model = AcousticModel(config, len(tokenizer), initialise=False)
         model.load_state_dict(state["model"])
     else:
         model, start = new_model(config, tokenizer, training, journal.say)
@@ -278,6 +278,7 @@ def _set_up(
         if average:
             average.state = state["average"]
 
+    weights = sum(parameter.numel() for parameter in model.parameters())
     facts = {
         "name": config.name,
         "dataset": data.dataset.name,
@@ -287,12 +288,13 @@ def _set_up(
         "started_from": progress.started_from,
         "validation": {"utterances": len(data.valid)},
         "versions": {"asr": asr.__version__, "torch": torch.__version__},
+        "parameters": weights,
     }
-    heard = remember(out, training, validation, data.dataset.name, before, group) if config.train.remember else {}
+    heard = {}
+    if config.train.remember:
+        heard = remember(out, training, validation, data.dataset.name, before, group, journal.say)
     content = ModelFile(model, tokenizer, normalizer, facts, heard=heard)
     audio = how_long(sum(utterance.duration for utterance in selection.kept))
-    weights = sum(parameter.numel() for parameter in model.parameters())
-    facts["parameters"] = weights
     journal.say(
         f"{len(selection.kept)} utterances, {audio}; {len(tokenizer)} tokens; {weights / 1e6:.2f} M weights; "
         f"{group.size} x {group.device.type}, {torch.get_num_threads()} threads"

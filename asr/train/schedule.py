@@ -63,7 +63,7 @@ def make_optimizer(model: nn.Module, config: TrainConfig) -> torch.optim.Optimiz
     freeze(model, config.freeze)
     learning = [parameter for parameter in model.parameters() if parameter.requires_grad]
     if not learning:
-        raise TrainingError("train.freeze leaves nothing to learn")
+        raise TrainingError("train.freeze leaves nothing to train")
     groups = [
         {"params": [one for one in learning if one.dim() > 1], "weight_decay": config.weight_decay},
         {"params": [one for one in learning if one.dim() <= 1], "weight_decay": 0.0},

@@ -14,7 +14,7 @@ from torch import distributed
 
 from asr.errors import TrainingError
 
-_GOES_ON = "the same command with --resume goes on from the last checkpoint"
+_GOES_ON = "run the same command with --resume to continue from the last checkpoint"
 
 
 class Signals:
@@ -73,7 +73,7 @@ class Signals:
         elif not self._came:
             self._came = number
             # Not by `print`, which may be under way.
-            os.write(2, b"\nending when this step, or the validation, is done; once more ends at once\n")
+            os.write(2, b"\nstopping after this step or validation; interrupt again to stop at once\n")
             return
         signal.signal(number, self.USUAL[signal.Signals(number)])
         signal.raise_signal(number)
@@ -94,21 +94,21 @@ def stops_told() -> Iterator[None]:
     except OSError as error:
         where = f"{error.filename}: " if error.filename is not None else ""
         what = (error.strerror or str(error)).lower()
-        raise TrainingError(f"{where}{what}. Once that is mended, {_GOES_ON}") from None
+        raise TrainingError(f"{where}{what}. Fix this, then {_GOES_ON}") from None
     except (MemoryError, RuntimeError) as error:
         if "DataLoader worker" in str(error):
             raise TrainingError(
-                "a loader worker died, most likely for want of memory; batches.workers=0 or a smaller "
-                f"batches.cache_mb needs less. Then {_GOES_ON}"
+                "a loader worker died, most likely out of memory; set batches.workers=0 or lower "
+                f"batches.cache_mb, then {_GOES_ON}"
             ) from None
         if isinstance(error, distributed.DistError) or "gloo" in str(error):
             raise TrainingError(
-                f"another of the processes that train together has ended; its own message says why. Then {_GOES_ON}"
+                f"another training process has ended; see its own message for the reason, then {_GOES_ON}"
             ) from None
         if out_of_memory(error):
             raise TrainingError(
-                "out of memory. A smaller batches.cache_mb, fewer batches.workers, or nothing else running beside "
-                f"may do: {_GOES_ON}. A smaller batches.max_frames needs another --out"
+                "out of memory. Lower batches.cache_mb or batches.workers, or stop other programs, then "
+                f"{_GOES_ON}. A lower batches.max_frames needs a new run with another --out"
             ) from None
         raise
 

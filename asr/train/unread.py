@@ -137,7 +137,7 @@ class Unread:
         for name, error in self.group.gather(list(step.lost.items())):
             if name not in known:
                 known.append(name)
-                journal.say(f"left out, {len(known)} of at most {self.tolerated}: {error}")
+                journal.say(f"left out ({len(known)} of at most {self.tolerated}): {error}")
             if len(known) > self.tolerated:
                 raise too_many_unreadable([error], self.tolerated)
 
@@ -148,8 +148,8 @@ class Unread:
         culprits = self.group.gather([name for name, loss in named if not math.isfinite(loss)])
         what = f"the {'loss' if culprits else 'gradient'} of {', '.join((culprits or everyone)[:5])} is not finite"
         return (
-            f"step {step.number}: {what}. Listen to these recordings, and try `asr check` (a text too long "
-            "for its audio has no finite loss). Mend them or leave them out; if they are sound, lower train.lr or "
-            "train.clip, or set train.bf16=off. Either way train with another --out; train.init_from can name this run "
-            "there, to start from its best epoch."
+            f"step {step.number}: {what}. Listen to these recordings, and run `asr check` (a text too long "
+            "for its audio has no finite loss). Fix them or leave them out; if they are fine, lower train.lr or "
+            "train.clip, or set train.bf16=off. Either way train with another --out, where train.init_from can name "
+            "this run, to start from its best epoch."
         )

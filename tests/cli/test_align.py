@@ -50,7 +50,7 @@ def test_words_that_are_not_heard_are_named(run_asr, tiny_model, recording, text
     status, out, err = run_asr("align", tiny_model, recording, "--text", text)
     words = text.split()
     assert status == 0 and len(out.splitlines()) == len(words)
-    assert f"probably not said, {len(words)} of {len(words)} words" in err and err.count("\n") == 1
+    assert f"{len(words)} of {len(words)} words probably not spoken (" in err and err.count("\n") == 1
     assert words[0] in err
 
 
@@ -70,8 +70,8 @@ def test_only_words_that_are_not_heard_are_named_and_the_first_eight_of_many():
         (("missing.txt",), "asr: error: missing.txt: no such file or directory\n"),
         (("--text", ""), "empty"),
         (("--text", "☃ 日本"), "日"),
-        (("--text", "a b " * 2000), "one.wav: 2.00 s are too short for a text of 7999 characters (at least 159."),
-        (("--text", "a", "--format", "doc"), "doc: there are json, srt"),
+        (("--text", "a b " * 2000), "one.wav: 2.00 s is too short for a text of 7999 characters (at least 159."),
+        (("--text", "a", "--format", "doc"), "unknown format 'doc'; choose from json, srt"),
     ],
 )
 def test_refused_with_one_line(run_asr, tiny_model, recording, arguments, named):

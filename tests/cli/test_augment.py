@@ -68,5 +68,5 @@ def test_mistakes_end_with_one_line(augment, tmp_path):
         assert status == 2 and words in err and err.count("\n") == 1, err
     assert not (tmp_path / "out").exists()
     status, _, err = augment("augment.noise=1")
-    assert status == 2 and "no audio is given" in err
+    assert status == 2 and "no audio given" in err
     assert augment(tmp_path / "speech", conf="nothing").status == 2

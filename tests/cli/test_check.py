@@ -56,7 +56,7 @@ def test_fix_of_one_manifest_is_a_file_and_of_several_a_folder(run, tmp_path):
         stream.write("nonsense\n")
     result = run("train.jsonl", "--fix", str(tmp_path / "one.jsonl"))
     assert result.exit_code == 1 and "one.jsonl: utterances 3, dropped 1, durations corrected 0" in result.stdout
-    assert "check the copy to see what is left" in result.stdout
+    assert "run asr check on the copy to see what remains" in result.stdout
     assert len(read_manifest(tmp_path / "one.jsonl")) == 3
     run("train.jsonl", "test.jsonl", "--fix", str(tmp_path / "fixed"))
     assert [len(read_manifest(tmp_path / "fixed" / f"{name}.jsonl")) for name in ("train", "test")] == [3, 2]
@@ -76,9 +76,9 @@ def test_model_knows_its_alphabet(run, tiny_model, tmp_path, write_split):
         (["no.jsonl"], "no such file"),
         (["train.jsonl", "train.jsonl"], "both called train"),
         (["train.jsonl", "--conf", "no-such-config"], "no-such-config: no such file"),
-        (["train.jsonl", "--conf", "fsdd", "--model", "x"], "give one of them"),
+        (["train.jsonl", "--conf", "fsdd", "--model", "x"], "give either --conf or --model"),
         (["train.jsonl", "--model", "no-such-model"], "no-such-model"),
-        (["train.jsonl", "--fix", "train.jsonl"], "there already"),
+        (["train.jsonl", "--fix", "train.jsonl"], "already exists"),
     ],
 )
 def test_wrong_request_is_one_line(run, arguments, expected):

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from asr.cli import progress
 from asr.corpora import digits
 from asr.data.manifest import read_manifest
 
@@ -59,6 +60,7 @@ def test_train_evaluate_transcribe_info(corpus, run_asr, tmp_path):
 
 def test_the_demo_goes_from_nothing_to_a_report(run_asr, monkeypatch, tmp_path):
     monkeypatch.setattr(digits, "prepare", partial(digits.prepare, **FEW))
+    monkeypatch.setattr(progress, "_SECONDS", 0.0)
     result = run_asr("demo", *TINY, "--out", tmp_path / "demo")
     assert result.status == 0
     for path in (
@@ -69,7 +71,7 @@ def test_the_demo_goes_from_nothing_to_a_report(run_asr, monkeypatch, tmp_path):
         "report/report.html",
     ):
         assert (tmp_path / "demo" / path).is_file()
-    assert "heard:" in result.out and "WER" in result.out
+    assert "hypothesis:" in result.out and "WER" in result.out
     assert result.err.count("voices: 100 %\n") == 1
     assert f"next:   asr transcribe {tmp_path / 'demo' / 'run'}" in result.out
     report = json.loads((tmp_path / "demo" / "report" / "report.json").read_text())
@@ -82,7 +84,7 @@ def test_the_demo_goes_from_nothing_to_a_report(run_asr, monkeypatch, tmp_path):
     with monkeypatch.context() as during:
         during.setattr("asr.demo.evaluate", interrupted)
         stopped = run_asr("demo", *TINY, "--out", tmp_path / "demo")
-    assert stopped.status == 130 and "goes on from here" in stopped.err
+    assert stopped.status == 130 and "again to resume" in stopped.err
 
     again = run_asr("demo", *TINY, "--out", tmp_path / "demo")  # an interrupted one goes on, a finished one is shown
     assert again.status == 0

@@ -5,6 +5,7 @@ import json
 import pytest
 
 from asr.audio import write_wav
+from asr.cli import progress
 from asr.data.manifest import Dataset, Utterance, write_dataset, write_manifest
 
 
@@ -22,7 +23,8 @@ def splits(tmp_path, babble):
     return tmp_path
 
 
-def test_writes_a_report_of_every_split(run_asr, tiny_model, splits):
+def test_writes_a_report_of_every_split(run_asr, tiny_model, splits, monkeypatch):
+    monkeypatch.setattr(progress, "_SECONDS", 0.0)
     status, out, err = run_asr(
         "evaluate", tiny_model, f"v={splits}/valid.jsonl", splits / "test.jsonl", "--out", splits / "report"
     )

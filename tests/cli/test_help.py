@@ -63,9 +63,9 @@ def test_version(run_asr):
             "Invalid value for '--speaker-from': 'folders' is not one of 'column', 'folder'.",
         ),
         (["--shared", "words"], "Invalid value for '--shared': 'words' is not one of 'speaker', 'text'."),
-        (["--valid", "some"], "Invalid value for '--valid': needs a number, not 'some'"),
-        (["--seed", "1.5"], "Invalid value for '--seed': needs a whole number, not '1.5'"),
-        (["--shard-mb", "0"], "Invalid value for '--shard-mb': needs at least 0.01, not '0'"),
+        (["--valid", "some"], "Invalid value for '--valid': must be a number, not 'some'"),
+        (["--seed", "1.5"], "Invalid value for '--seed': must be a whole number, not '1.5'"),
+        (["--shard-mb", "0"], "Invalid value for '--shard-mb': must be at least 0.01, not '0'"),
     ],
 )
 def test_options_complain_as_settings_do(run_asr, options, expected):

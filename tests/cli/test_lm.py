@@ -29,7 +29,7 @@ def test_trains_and_measures(run_asr, text, tmp_path, name):
 
 def test_a_text_is_not_written_over(run_asr, text):
     status, _, err = run_asr("lm", "train", text, "--out", text)
-    assert status == 2 and "is what is read" in err and text.read_text(encoding="utf-8") == TEXT
+    assert status == 2 and "is an input and would be overwritten" in err and text.read_text(encoding="utf-8") == TEXT
 
 
 def test_both_perplexities_of_a_text_agree(run_asr, text, tmp_path):
@@ -74,7 +74,9 @@ def test_a_table_is_no_text(run_asr, text, tmp_path, name):
     ):
         status, out, err = run_asr("lm", *line)
         assert (status, out) == (2, "") and not (tmp_path / "y").exists()
-        assert err.splitlines()[-1].startswith(f"asr: error: {tmp_path / name}: neither text, one sentence a line, nor")
+        assert err.splitlines()[-1].startswith(
+            f"asr: error: {tmp_path / name}: neither text with one sentence per line nor"
+        )
 
 
 def test_characters(run_asr, text, tmp_path):

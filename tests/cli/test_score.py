@@ -32,7 +32,7 @@ def test_a_report_of_texts_from_elsewhere(run_asr, files):
         ("south", 0.0),
     ]
     text = (out / "report.md").read_text(encoding="utf-8")
-    assert "# Evaluation of theirs" in text and "### By accent" in text and "recognised elsewhere" in text
+    assert "# Evaluation of theirs" in text and "### By accent" in text and ", from another program" in text
     assert json.loads((out / "hypotheses.jsonl").read_text().splitlines()[0])["by"] == {"accent": "north"}
 
 
@@ -42,7 +42,7 @@ def test_what_is_scored_is_not_written_over(run_asr, files, name, written):
     content = content if name.endswith("l") else "One, two! (u1)\nFour (u2)\n"
     (files / name).write_text(content, encoding="utf-8")
     run = run_asr("score", files / "test.jsonl", files / name, "--out", files, *written)
-    assert run.status == 2 and f"{name}: would be written over" in run.err
+    assert run.status == 2 and f"{name}: is an input and would be overwritten" in run.err
     assert (files / name).read_text(encoding="utf-8") == content and not (files / "report.json").exists()
 
 
@@ -69,7 +69,7 @@ def test_groups_of_enough_words_have_intervals(run_asr, files):
 def test_texts_that_are_the_references_own_are_noticed(run_asr, files):
     (files / "copy.json").write_text("\n" + REFERENCES, encoding="utf-8")
     run = run_asr("score", files / "test.jsonl", files / "copy.json", "--out", files / "out")
-    assert run.status == 0 and "are they what was recognised?" in run.err
+    assert run.status == 0 and "identical texts: are they really a recogniser's output?" in run.err
     assert "are they" not in run_asr("score", files / "test.jsonl", files / "a.trn", "--out", files / "out").err
 
 
@@ -78,7 +78,7 @@ def test_ids_that_no_trn_can_hold(run_asr, files):
         (files / name).write_text(json.dumps({"id": "a (1)", field: "one"}) + "\n", encoding="utf-8")
     command = ("score", files / "test.jsonl", files / "b.jsonl", "--out", files / "out")
     run = run_asr(*command, "--trn")
-    assert run.status == 2 and "can hold the id 'a (1)'" in run.err
+    assert run.status == 2 and "cannot contain the id 'a (1)'" in run.err
     assert run_asr(*command).status == 0
 
 
@@ -93,11 +93,13 @@ def test_two_reports_side_by_side(run_asr, files):
         assert run_asr("score", files / "test.jsonl", files / name, "--out", files / name[0]).status == 0
     run = run_asr("compare", files / "a", files / "b" / "report.json", "--out", files / "c.json")
     assert run.status == 0, run.err
-    assert "**The difference may well be luck.** B − A: +0.00 points" in run.out
+    assert "**The difference may well be chance.** B − A: +0.00 points" in run.out
     found = json.loads((files / "c.json").read_text(encoding="utf-8"))
     assert found["splits"]["test"]["fewer_errors"] == [1, 1]
     assert run_asr("compare", files / "a", files / "b", "--out", files / "c.md").out == (files / "c.md").read_text()
-    assert "is what is read" in run_asr("compare", files / "a", files / "b", "--out", files / "b/report.json").err
+    assert (
+        "is an input and would be" in run_asr("compare", files / "a", files / "b", "--out", files / "b/report.json").err
+    )
     assert "must end in .json or .md" in run_asr("compare", files / "a", files / "b", "--out", "c.txt").err
 
 
@@ -106,7 +108,7 @@ def test_two_reports_side_by_side(run_asr, files):
     [
         ("one (u1)\n", "no hypothesis for id u2"),
         ("one (u1)\ntwo (u2)\nthree (u3)\n", "no reference for id u3"),
-        ("one (u1)\ntwo (u1)\n", "line 2: id u1 is also that of line 1"),
+        ("one (u1)\ntwo (u1)\n", "line 2: duplicate id u1 (first on line 1)"),
     ],
 )
 def test_ids_that_do_not_match_are_named_and_nothing_is_written(run_asr, files, lines, message):
@@ -125,7 +127,7 @@ def test_a_field_that_no_utterance_has(run_asr, files):
 def test_a_file_against_itself_is_scored_and_said_to_be_one(run_asr, files):
     run = run_asr("score", files / "test.jsonl", files / "test.jsonl", "--out", files / "out")
     assert run.status == 0 and run.out.startswith("test: %WER 0.00 [ 0 / 4,")
-    assert "are the same file: of a recogniser this says nothing" in run.err
+    assert "are the same file, so the result says nothing about a recogniser" in run.err
     assert run_asr("score", files / "test.jsonl", files / "a.trn", "--out", files / "out").err == ""
 
 

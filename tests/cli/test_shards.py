@@ -31,7 +31,6 @@ def data(run_asr, recordings, tmp_path) -> Path:
     options = ("--speaker-from", "folder", "--shards", "--shard-mb", "0.04")
     run = run_asr("prepare", "own", "--source", recordings, "--out", out, *options)
     assert run.status == 0, run.err
-    assert "shards: 100 %" in run.err
     assert len(list((out / "shards").glob("train-*.tar"))) > 2
     return out
 
@@ -73,7 +72,7 @@ def test_a_shard_that_is_cut_and_one_that_is_gone_are_named_by_line_and_left_out
     second.unlink()
     check = run_asr("check", manifest, "--fix", tmp_path / "fixed" / "train.jsonl")
     assert check.status == 1
-    assert f"{manifest}:1: error: audio: {first}@512+" in check.err and "is cut short" in check.err
+    assert f"{manifest}:1: error: audio: {first}@512+" in check.err and "is truncated" in check.err
     assert f"no such shard: {second}" in check.err
     left = read_manifest(tmp_path / "fixed" / "train.jsonl")
     assert {str(Path(one.audio.partition("@")[0]).resolve()) for one in left} == {str(path) for path in others}

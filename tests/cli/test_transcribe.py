@@ -101,7 +101,7 @@ def test_captions_of_one_recording_go_to_standard_output(run_asr, tiny_model, re
 def test_captions_of_several_recordings_need_a_folder(run_asr, tiny_model, recordings):
     status, out, err = run_asr("transcribe", tiny_model, recordings / "a", "--format", "srt")
     assert (status, out) == (2, "")
-    assert "srt of several recordings needs a folder, --out" in err
+    assert "srt for several recordings needs an output folder: --out" in err
 
 
 def test_a_text_grid_of_each_recording(run_asr, tiny_model, recordings):
@@ -117,14 +117,14 @@ def test_a_text_grid_of_each_recording(run_asr, tiny_model, recordings):
     ("arguments", "message"),
     [
         (["nothing/here"], "nothing/here"),
-        (["{wav}", "--format", "doc"], "doc: there are txt, json"),
+        (["{wav}", "--format", "doc"], "unknown format 'doc'; choose from txt, json"),
         (["{wav}", "--format", "txt,json"], "--out"),
         (["{wav}", "--device", "abacus"], "abacus"),
         (["{wav}", "--decoder", "oracle"], "oracle"),
         (["{wav}", "--batch-frames", "0"], "batch-frames"),
         (["{wav}", "--nbest", "2"], "--format json"),
         (["{wav}", "--threads", "0"], "--threads"),
-        (["{wav}", "--decoder", "greedy", "--beam", "2"], "takes no --beam"),
+        (["{wav}", "--decoder", "greedy", "--beam", "2"], "does not support --beam"),
     ],
 )
 def test_a_wrong_request_is_exit_2(run_asr, tiny_model, recordings, arguments, message):
@@ -181,7 +181,7 @@ def test_a_missing_file_is_found_before_anything_heavy_is_loaded(tiny_model, lin
     run = subprocess.run(command, capture_output=True, text=True, check=False)
     assert (run.returncode, run.stdout) == (2, "[]\n")
     assert run.stderr.startswith("asr: error: ") and run.stderr.count("\n") == 1
-    assert "missing: no such file or directory" in run.stderr or "takes no --lm" in run.stderr
+    assert "missing: no such file or directory" in run.stderr or "does not support --lm" in run.stderr
 
 
 def test_no_result_depends_on_the_threads(run_asr, tiny_model, recordings):

@@ -118,7 +118,7 @@ def test_tuning_on_what_was_learnt_from_is_told(run_asr, run, data):
     model.heard = {"train": to_json(np.concatenate(prints), set())}
     save_model(run / "model.safetensors", model)
     _, out, _ = run_asr("tune", run, data / "valid.jsonl", "--lm", data / "lm.arpa", "--beam", "2")
-    assert "2 of 4 utterances were heard in training" in out
+    assert "2 of 4 utterances were seen in training" in out
     assert set(load_model(run).heard) == {"train", "tune"}
 
 

@@ -113,19 +113,19 @@ def test_half_a_sample_or_none_is_named_and_left_out(make, tmp_path):
     with next(root.rglob("an0-fash-b.raw")).open("ab") as stream:
         stream.write(b"x")
     next(root.rglob("an0-fcaw-b.raw")).write_bytes(b"")
-    with pytest.raises(AudioError, match=r"an0-fash-b\.raw: 16,001 bytes are no whole number of 16-bit samples"):
+    with pytest.raises(AudioError, match=r"an0-fash-b\.raw: 16,001 bytes are not a whole number of 16-bit samples"):
         an4.prepare(root, tmp_path / "out")
     errors = []
     splits = an4.prepare(root, tmp_path / "out", on_error=lambda error: errors.append(str(error)))
     assert sum(map(len, splits.values())) == 13
-    assert len(errors) == 2 and "an0-fcaw-b.raw: holds no sample" in errors[1]
+    assert len(errors) == 2 and "an0-fcaw-b.raw: no samples" in errors[1]
 
 
 def test_missing_recordings_are_an_error_unless_only_a_part_is_wanted(make, tmp_path):
     root = make()
     for name in ("an0-fash-b", "an2-mmrb-b", "an0-mmxg-b"):
         next(root.rglob(f"{name}.sph")).unlink()
-    message = r"3 of 15 recordings are missing \(an4_clstk/fash/an0-fash-b, .*\); --partial takes those that are there"
+    message = r"3 of 15 recordings are missing \(an4_clstk/fash/an0-fash-b, .*\); use --partial to prepare the others"
     with pytest.raises(CorpusError, match=message):
         an4.prepare(root, tmp_path / "out")
     assert not (tmp_path / "out").exists()
@@ -152,7 +152,7 @@ def test_lists_that_contradict_each_other_are_refused(make, tmp_path):
     with pytest.raises(CorpusError, match=r"an4_test\.transcription:3: must be <s> TEXT </s> \(ID\), not: OCTOBER"):
         an4.prepare(root, tmp_path / "out")
     edit(root / "etc" / "an4_test.transcription", "an0-mmxg-b", "(an0-fcaw-b)")
-    with pytest.raises(CorpusError, match=r"an4_test\.transcription:3: id an0-fcaw-b stands above already"):
+    with pytest.raises(CorpusError, match=r"an4_test\.transcription:3: duplicate id an0-fcaw-b"):
         an4.prepare(root, tmp_path / "out")
     edit(root / "etc" / "an4_train.fileids", "an4_clstk/fash/an1-fash-b", "an4_clstk/fash/an0-fash-b")
     with pytest.raises(CorpusError, match=r"1 twice in an4_train\.fileids \(an0-fash-b\)"):

@@ -112,8 +112,8 @@ def test_a_row_that_stands_twice_is_kept_once_and_another_text_of_a_clip_is_name
         "test": ROWS["test"],
     }
     assert errors == [
-        f"{corpus}/train.tsv:6: its clip {clip} stands in {corpus}/train.tsv:3 already, with another text",
-        f"{corpus}/test.tsv:4: its clip {clip} stands in {corpus}/train.tsv:3 already",
+        f"{corpus}/train.tsv:6: duplicate clip {clip} (first in {corpus}/train.tsv:3, with a different text)",
+        f"{corpus}/test.tsv:4: duplicate clip {clip} (first in {corpus}/train.tsv:3)",
     ]
     assert len(read_manifest(tmp_path / "out" / "train.jsonl")) == 3
 
@@ -129,7 +129,7 @@ def test_a_cut_clip_is_found(corpus, tmp_path):
     ("old", "new", "message"),
     [
         ("\tsentence\t", "\tsentense\t", r"train\.tsv: no column for the text \(text, transcript, sentence"),
-        ("client_id\t", "client\t", r"train\.tsv:2: no client_id, which is the speaker"),
+        ("client_id\t", "client\t", r"train\.tsv:2: no client_id, which identifies the speaker"),
         ("train-speaker1", "", r"train\.tsv:3: no client_id"),
         (HEADER + "\n", "", r"train\.tsv: no column for the audio"),
     ],
@@ -143,7 +143,7 @@ def test_tables_that_cannot_be_used_are_refused(corpus, tmp_path, old, new, mess
 
 def test_tables_that_are_no_text_or_empty_are_refused(corpus, tmp_path):
     (corpus / "dev.tsv").write_text(HEADER + "\n")
-    with pytest.raises(CorpusError, match="no recording is left for valid"):
+    with pytest.raises(CorpusError, match="no recordings left for valid"):
         commonvoice.prepare(corpus, tmp_path / "out")
     (corpus / "dev.tsv").write_bytes(b"client_id\tpath\tsentence\n\xff\tb\tc\n")
     with pytest.raises(CorpusError, match=r"dev\.tsv: not UTF-8"):
@@ -153,12 +153,14 @@ def test_tables_that_are_no_text_or_empty_are_refused(corpus, tmp_path):
 def test_folders_that_are_no_language_are_refused(corpus, tmp_path):
     with pytest.raises(CorpusError, match="no such folder"):
         commonvoice.prepare(tmp_path / "nowhere", tmp_path / "out")
-    with pytest.raises(CorpusError, match=r"2030-01-01: holds cy; name the folder of one, as .*2030-01-01/cy"):
+    with pytest.raises(
+        CorpusError, match=r"2030-01-01: contains cy; name one of these folders, such as .*2030-01-01/cy"
+    ):
         commonvoice.prepare(corpus.parent, tmp_path / "out")
-    with pytest.raises(CorpusError, match=r"not a language of Common Voice: no train\.tsv, dev\.tsv, test\.tsv in it"):
+    with pytest.raises(CorpusError, match=r"Common Voice language folder: no train\.tsv, dev\.tsv, test\.tsv in it"):
         (tmp_path / "other" / "clips").mkdir(parents=True)
         commonvoice.prepare(tmp_path / "other", tmp_path / "out")
     for path in (corpus / "clips").iterdir():
         path.unlink()
-    with pytest.raises(CorpusError, match="clips: none of the 7 recordings in the tables is there"):
+    with pytest.raises(CorpusError, match="clips: none of the 7 recordings in the tables exists"):
         commonvoice.prepare(corpus, tmp_path / "out")

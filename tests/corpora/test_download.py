@@ -83,7 +83,7 @@ def test_the_wanted_folder_comes_and_nothing_else_stays(server, archive, tmp_pat
 
 def test_a_broken_download_is_no_corpus_and_goes_on_where_it_stopped(server, archive, tmp_path):
     server.most = 100
-    with pytest.raises(CorpusError, match=r"cannot be fetched .*the same command goes on from there") as error:
+    with pytest.raises(CorpusError, match=r"download failed .*the same command resumes from there") as error:
         fetch([archive], tmp_path)
     assert "\n" not in str(error.value) and names(tmp_path) == [".corpus.tar.gz.part"]
     server.most = None
@@ -114,14 +114,14 @@ def test_an_archive_that_is_damaged_inside_is_removed(server, archive, tmp_path,
     middle = len(content) // 2
     content[middle : middle + 100] = bytes(100)
     server.content = bytes(content)
-    with pytest.raises(CorpusError, match=r"cannot be unpacked .*; it was removed"):
+    with pytest.raises(CorpusError, match=r"cannot be unpacked .*; the download was removed"):
         fetch([replace(archive, sha256=None)], tmp_path)
     assert list(tmp_path.iterdir()) == []
 
 
 def test_another_archive_than_the_known_one_is_removed(server, archive, tmp_path):
     server.content = packed({"corpus/part/a.txt": b"evil"})
-    with pytest.raises(CorpusError, match=r"is not the archive that is known: its SHA-256 is \w{64}, not .*removed"):
+    with pytest.raises(CorpusError, match=r"is not the expected archive: its SHA-256 is \w{64}, not .*removed"):
         fetch([archive], tmp_path)
     assert names(tmp_path) == []
 
@@ -133,8 +133,8 @@ def check_nothing(folder: Path) -> str:
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        (packed({"corpus/README": b""}), "is not the archive that is known: no part in it"),
-        (packed({"corpus/part/a.txt": b"evil"}), "is not the archive that is known: a.txt says evil"),
+        (packed({"corpus/README": b""}), "is not the expected archive: no part in it"),
+        (packed({"corpus/part/a.txt": b"evil"}), "is not the expected archive: a.txt says evil"),
         (b"<html>not found</html>", "cannot be unpacked"),
         (CONTENT[: len(CONTENT) // 2], "cannot be unpacked"),
         (packed({"corpus/part/a.txt": b"a", "../../evil": b"x"}), "cannot be unpacked"),
@@ -159,14 +159,14 @@ def test_without_a_checksum_the_contents_are_checked_and_nothing_leaves_the_fold
 
 def test_without_a_network_one_line_says_so(archive, tmp_path):
     nobody = replace(archive, url="http://127.0.0.1:9/corpus.tar.gz")
-    with pytest.raises(CorpusError, match=r"cannot be fetched .*without a network, unpack the archive") as error:
+    with pytest.raises(CorpusError, match=r"download failed .*without a network, unpack the archive") as error:
         fetch([nobody], tmp_path)
     assert "\n" not in str(error.value)
 
 
 def test_the_server_s_refusal_is_said(server, archive, tmp_path):
     server.status = 404
-    with pytest.raises(CorpusError, match="the server answers 404"):
+    with pytest.raises(CorpusError, match="the server responded 404"):
         fetch([archive], tmp_path)
 
 
@@ -178,7 +178,7 @@ def test_librispeech_has_an_archive_for_each_of_its_subsets():
     ]
     (first, *_) = librispeech.archives({"train": ["train-other-500"]})
     assert first.url == "https://www.openslr.org/resources/12/train-other-500.tar.gz" and len(first.sha256) == 64
-    with pytest.raises(CorpusError, match="subset mine cannot be fetched; LibriSpeech has dev-clean, "):
+    with pytest.raises(CorpusError, match="subset mine cannot be downloaded; LibriSpeech has dev-clean, "):
         librispeech.archives({"test": ["mine"]})
 
 

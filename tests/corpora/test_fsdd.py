@@ -106,14 +106,14 @@ def test_sources_that_are_not_the_corpus_are_refused(corpus, tmp_path):
     with pytest.raises(CorpusError, match=r"not FSDD.*no \.wav file"):
         fsdd.prepare(tmp_path / "empty", tmp_path / "out")
     (corpus / "recordings" / "0_anna_0.wav").rename(corpus / "recordings" / "hello.wav")
-    with pytest.raises(CorpusError, match=r"not FSDD.*1 files have other names \(hello.wav\)"):
+    with pytest.raises(CorpusError, match=r"not FSDD.*1 files are named otherwise \(hello.wav\)"):
         fsdd.prepare(corpus, tmp_path / "out")
 
 
 def test_a_corpus_without_training_takes_is_refused(corpus, tmp_path):
     for path in (corpus / "recordings").glob("*_1[01].wav"):
         path.unlink()
-    with pytest.raises(CorpusError, match="no recording is left for train"):
+    with pytest.raises(CorpusError, match="no recordings left for train"):
         fsdd.prepare(corpus, tmp_path / "out")
     assert not (tmp_path / "out").exists()
 

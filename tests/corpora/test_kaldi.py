@@ -54,7 +54,7 @@ def test_plain_conversions_stand_for_the_file_that_they_read(tmp_path, entry, fi
 def test_no_other_command_is_run_or_read(tmp_path, entry, monkeypatch):
     monkeypatch.chdir(tmp_path)
     folder = data_folder(tmp_path, scp=f"u0 a.wav\nu1 {entry}\n", text="u1 hello there\n")
-    with pytest.raises(CorpusError, match=r"wav\.scp:2: a command, and commands of a data file are not run") as error:
+    with pytest.raises(CorpusError, match=r"wav\.scp:2: a command, which is never run") as error:
         read_data_folder(folder)
     assert "\n" not in str(error.value) and not (tmp_path / "ran").exists()
 
@@ -62,10 +62,10 @@ def test_no_other_command_is_run_or_read(tmp_path, entry, monkeypatch):
 @pytest.mark.parametrize(
     ("files", "message"),
     [
-        ({"text": "u1 yes\n", "scp": "u1\n"}, r"wav\.scp:1: names no audio file"),
+        ({"text": "u1 yes\n", "scp": "u1\n"}, r"wav\.scp:1: no audio file given"),
         ({"text": "u1 yes\n", "scp": "u1 raw_mfcc.ark:712\n"}, r"wav\.scp:1: .* archives cannot be read"),
-        ({"text": "u1 yes\nu1 no\n"}, r"text:2: u1 stands in .*text:1 already"),
-        ({"text": ""}, r"text: holds no line"),
+        ({"text": "u1 yes\nu1 no\n"}, r"text:2: duplicate id u1 \(first in .*text:1\)"),
+        ({"text": ""}, r"text: contains no lines"),
         ({}, r"text: no such file"),
         ({"text": "u1 yes\n", "segments": "u1 r1 0\n"}, r"segments:1: must be UTTERANCE RECORDING START END"),
         ({"text": "u1 yes\n", "segments": "u1 r1 0 soon\n"}, r"segments:1: must be UTTERANCE RECORDING START END"),
@@ -134,7 +134,7 @@ def test_a_data_folder_may_be_the_source_and_what_is_incomplete_is_named(calls):
     assert errors == [
         f"{folder}/segments:1: no text",
         f"{folder}/text:12: no audio path",
-        f"{folder}/segments:2: {calls}/calls/0.wav: ends at 9 s, after the recording, which has 4.00 s",
+        f"{folder}/segments:2: {calls}/calls/0.wav: segment ends at 9 s, after the end of the recording (4.00 s)",
     ]
 
 
@@ -156,5 +156,5 @@ def test_whole_recordings_stay_where_they_are_and_a_folder_for_each_split_decide
         "test": ["u2"],
     }
     assert not (calls / "out" / "pieces").exists()
-    with pytest.raises(CorpusError, match="not a data folder of Kaldi"):
+    with pytest.raises(CorpusError, match="not a Kaldi data folder"):
         own.prepare(calls, calls / "out", table=calls / "calls")

@@ -60,15 +60,15 @@ def test_what_lies_outside_its_recording_or_says_nothing_is_named_by_line(record
     assert sum(map(len, splits.values())) == 3
     assert errors == [
         f"{path}:5: no text",
-        f"{path}:6: the same recording as {path}:1",
-        f"{path}:4: {recordings / 'a.wav'}: ends at 5 s, after the recording, which has 3.00 s",
+        f"{path}:6: same recording as {path}:1",
+        f"{path}:4: {recordings / 'a.wav'}: segment ends at 5 s, after the end of the recording (3.00 s)",
     ]
 
 
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        ("", "m.jsonl: holds no line"),
+        ("", "m.jsonl: contains no lines"),
         ("{\n", "m.jsonl:1: not JSON"),
         ("[1]\n", "m.jsonl:1: not a JSON object"),
         ('{"audio_filepath": "a.wav", "text": ["a"]}\n', 'm.jsonl:1: field "text" must be text, not'),
@@ -102,7 +102,7 @@ def test_lines_that_cannot_be_used_are_left_out_by_line(recordings):
     wanted = [
         f'{path}:4: field "duration" must be seconds, not "soon"',
         f'{path}:5: field "duration" must be seconds, not 1000',
-        f"{path}:6: holds half a character",
+        f"{path}:6: contains an unpaired surrogate",
         f"{path}:7: not JSON",
     ]
     assert len(errors) == 4 and all(map(str.startswith, errors, wanted)), errors
@@ -125,10 +125,10 @@ def test_a_list_for_each_split_has_its_name():
     }
     assert tables_by_split(["x/y=z.csv"]) == {"": Path("x/y=z.csv")}
     for wrong, message in (
-        (["other=a"], "other=a: a list is that of train, valid or test, not of other"),
-        (["a", "b"], "a and b: of several lists each is a split, as train=b"),
-        (["train=a", "b"], "b: of several lists each is a split, as train=b"),
-        (["valid=a", "dev=b"], "a and b: of several lists each is a split"),
+        (["other=a"], "other=a: split must be train, valid or test, not other"),
+        (["a", "b"], "a and b: with several lists, name the split of each, as in train=b"),
+        (["train=a", "b"], "b: with several lists, name the split of each, as in train=b"),
+        (["valid=a", "dev=b"], "a and b: with several lists, name the split of each"),
     ):
         with pytest.raises(CorpusError, match=message):
             tables_by_split(wrong)

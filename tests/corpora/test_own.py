@@ -1,6 +1,7 @@
 """Own recordings: folders and tables, how they are divided, and what is said about those that cannot be used."""
 
 import os
+import unicodedata
 from dataclasses import replace
 from itertools import combinations
 from pathlib import Path
@@ -9,6 +10,7 @@ import numpy as np
 import pytest
 import soundfile
 
+from asr.audio import read_audio
 from asr.corpora import own
 from asr.corpora.shards import pack_corpus
 from asr.data.manifest import Dataset, Utterance, read_dataset, read_manifest
@@ -120,7 +122,7 @@ def test_a_split_column_decides_and_nothing_is_declared_behind_the_user_s_back(t
 
 def test_a_split_column_must_name_splits(tmp_path):
     rows = ["a.wav\tyes\ttrain", "b.wav\tno\tother", "c.wav\tperhaps\t"]
-    with pytest.raises(CorpusError, match="must say train, valid or test, not: b 'other', c ''"):
+    with pytest.raises(CorpusError, match="must be train, valid or test, not: b 'other', c ''"):
         own.prepare(tmp_path / "in", tmp_path / "out", table=table(tmp_path / "in", "path\ttext\tsplit", rows))
 
 
@@ -156,12 +158,12 @@ def test_recordings_that_cannot_be_used_are_named_and_the_rest_is_done(folder, t
     splits = own.prepare(folder, tmp_path / "out", on_error=lambda error: errors.append(str(error)))
     assert sum(map(len, splits.values())) == 19
     expected = {
-        "0.wav: no .txt file beside it",
-        "1.txt: holds no text",
+        "0.wav: no .txt file next to it",
+        "1.txt: contains no text",
         "2.txt: not UTF-8",
         "3.wav: ",
-        "4.txt: no audio file beside it",
-        "5.wav: its id anna/5 is that of",
+        "4.txt: no audio file next to it",
+        "5.wav: duplicate id anna/5 (first in ",
     }
     assert len(errors) == len(expected)
     assert all(any(wanted in error for error in errors) for wanted in expected), errors
@@ -181,7 +183,7 @@ def test_rows_that_cannot_be_used_are_named_by_line(tmp_path):
     assert errors == [
         f"{source}:11: no text",
         f"{source}:13: no audio path",
-        f"{source}:12: the same recording as {source}:2",
+        f"{source}:12: same recording as {source}:2",
         f"{source}:7: {tmp_path / 'in' / '5.wav'}: no such file",
     ]
 
@@ -191,7 +193,7 @@ def test_ids_that_a_table_gives_twice_are_named_by_line(tmp_path):
     errors = []
     source = table(tmp_path / "in", "path\ttext\tid", rows)
     own.prepare(tmp_path / "in", tmp_path / "out", table=source, on_error=lambda error: errors.append(str(error)))
-    assert errors == [f"{source}:5: its id 3 is that of {source}:2"]
+    assert errors == [f"{source}:5: duplicate id 3 (first in {source}:2)"]
 
 
 def test_recordings_that_are_added_may_come_into_any_split_but_move_no_other(tmp_path):
@@ -276,7 +278,7 @@ def test_a_folder_name_of_several_people_names_no_speaker(tmp_path):
     with pytest.raises(CorpusError) as caught:
         own.prepare(tmp_path / "rec", tmp_path / "out", speaker_from_folder=True)
     message = str(caught.value)
-    assert message.startswith(f"folder ch1 stands in {tmp_path}/rec/jackson and in {tmp_path}/rec/theo, ")
+    assert message.startswith(f"folder ch1 is in both {tmp_path}/rec/jackson and {tmp_path}/rec/theo, ")
     assert "a table with a speaker column" in message and "\n" not in message
     assert not (tmp_path / "out").exists()
 
@@ -294,6 +296,37 @@ def test_a_file_name_that_is_no_utf8_is_named_and_the_rest_is_done(folder, tmp_p
     (message,) = errors
     assert "caf\\udce9.wav': its name is not UTF-8; rename it" in message and message.encode()
     assert sum(len(read_manifest(tmp_path / "out" / f"{name}.jsonl")) for name in splits) == 24
+
+
+def test_a_name_may_be_written_in_another_form_of_unicode(tmp_path):
+    """As on disks of a Mac, where é is e and an accent."""
+    rows = [f"{unicodedata.normalize('NFD', 'café')}{number}.wav\ttext {number}" for number in range(3)]
+    source = table(tmp_path / "in", "path\ttext", rows)
+    source.write_text(unicodedata.normalize("NFC", source.read_text()))
+    splits = own.prepare(tmp_path / "in", tmp_path / "out", table=source)
+    assert set.union(*of(splits, "id").values()) == {"café0", "café1", "café2"}
+    assert all(Path(one.audio).exists() for some in splits.values() for one in some)
+
+
+def test_splits_that_are_made_here_share_what_they_share(folder, tmp_path):
+    with pytest.raises(CorpusError, match="--shared is for splits that a list brings with it"):
+        own.prepare(folder, tmp_path / "out", dataset=Dataset(shared=("text",)))
+
+
+@pytest.mark.parametrize("ending", ["wav", "flac", "ogg"])
+def test_what_is_cut_is_the_same_however_it_is_read(tmp_path, ending):
+    rng = np.random.default_rng(0)
+    (tmp_path / "in").mkdir()
+    soundfile.write(tmp_path / "in" / f"long.{ending}", rng.uniform(-0.5, 0.5, (3 * 11025, 2)), 11025)
+    times = [(0.0, 1.0), (1.0 / 3, 1.7), (2.123456, 3.0)]
+    rows = [f"long.{ending}\ttext {place}\t{start}\t{end}" for place, (start, end) in enumerate(times)]
+    (tmp_path / "in" / "t.tsv").write_text("\n".join(["audio\ttext\tstart\tend", *rows]) + "\n")
+    splits = own.prepare(tmp_path / "in", tmp_path / "out", table=tmp_path / "in" / "t.tsv")
+    whole = read_audio(tmp_path / "in" / f"long.{ending}", 11025)
+    for one in (one for some in splits.values() for one in some):
+        start, end = times[int(one.text[-1])]
+        wanted = whole[round(11025 * start) : round(11025 * end)]
+        assert read_audio(one.audio, 11025) == pytest.approx(wanted, abs=2**-15)
 
 
 def test_a_table_cuts_by_its_offsets_or_its_starts(tmp_path):
@@ -320,7 +353,7 @@ def test_recordings_that_only_shards_hold_are_not_replaced_unseen(tmp_path):
     before = {path: path.read_bytes() for path in (tmp_path / "out").rglob("*") if path.is_file()}
     for number in (10, 11):
         (tmp_path / "in" / f"{number}.wav").unlink()
-    with pytest.raises(CorpusError, match=r"2 of 12 recordings are gone \(10, 11\), and only .*out/shards may hold"):
+    with pytest.raises(CorpusError, match=r"2 of 12 recordings are gone \(10, 11\), and only .*shards may still hold"):
         prepare(rows[:10])
     assert {path: path.read_bytes() for path in (tmp_path / "out").rglob("*") if path.is_file()} == before
     assert sum(map(len, prepare(rows[:10], overwrite=True).values())) == 10
@@ -329,7 +362,7 @@ def test_recordings_that_only_shards_hold_are_not_replaced_unseen(tmp_path):
 def test_another_corpus_is_not_replaced(folder, tmp_path):
     own.prepare(folder, tmp_path / "out")
     source = table(tmp_path / "in", "path\ttext", [f"{number}.wav\ttext {number}" for number in range(5)])
-    with pytest.raises(CorpusError, match="out: holds the manifests of another corpus; choose another --out"):
+    with pytest.raises(CorpusError, match="out: contains manifests of another corpus; choose another --out"):
         own.prepare(tmp_path / "in", tmp_path / "out", table=source)
     own.prepare(tmp_path / "in", tmp_path / "out", table=source, overwrite=True)
 
@@ -360,10 +393,10 @@ def test_too_few_speakers_leave_little_to_train_on():
 
     three = {"train": split("anna"), "valid": split("bert"), "test": split("cleo")}
     (line,) = own.doubts(three, ALL)
-    assert line.startswith("Training has 33% of the time") and "each of 3 speakers" in line
+    assert line.startswith("Training has only 33% of the audio") and "each of the 3 speakers" in line
     assert own.doubts(three | {"train": [*split("anna"), *split("dora"), *split("emil")]}, ALL) == []
     (line,) = own.doubts(three | {"test": split("cleo")[:8]}, ALL)
-    assert line == "Hardly any utterances: test (8); figures on them mean little."  # nor advice that was followed
+    assert line == "Too few utterances: test (8); figures on them mean little."  # nor advice that was followed
 
 
 def test_a_division_that_means_little_is_doubted():
@@ -381,7 +414,7 @@ def test_a_division_that_means_little_is_doubted():
     (few,) = own.doubts(
         long | {"train": [*long["train"], *long["valid"], *long["test"]], "test": long["test"][:3]}, ALL
     )
-    assert few == "Hardly any different texts: test (3); figures on them mean little."  # no words said again and again
+    assert few == "Too few distinct texts: test (3); figures on them mean little."  # no words said again and again
     few, unknown = own.doubts(words, ALL)
     assert "train (3), valid (1), test (1)" in few and "--speaker-from folder" in few
     assert "'i'" in unknown and "'x'" in unknown and "in 3 of 3" in unknown
@@ -397,17 +430,17 @@ def test_what_cannot_be_three_splits_is_refused(folder, tmp_path):
     with pytest.raises(CorpusError, match="no such folder"):
         own.prepare(tmp_path / "nowhere", tmp_path / "out")
     (tmp_path / "empty").mkdir()
-    with pytest.raises(AudioError, match="no audio in it"):
+    with pytest.raises(AudioError, match="no audio files in it"):
         own.prepare(tmp_path / "empty", tmp_path / "out")
     for number in range(6):
         (folder / "anna" / f"{number}.txt").write_text("Yes!" if number % 2 else "yes")
-    with pytest.raises(CorpusError, match="1 different texts are too few"):
+    with pytest.raises(CorpusError, match="1 distinct texts are too few"):
         own.prepare(folder / "anna", tmp_path / "out")
-    with pytest.raises(CorpusError, match="below 1 together"):
+    with pytest.raises(CorpusError, match="their sum below 1"):
         own.prepare(folder, tmp_path / "out", valid=0.5, test=0.5)
     for path in folder.rglob("*.txt"):
         path.unlink()
-    with pytest.raises(CorpusError, match=r"none of its 24 recordings has a \.txt file beside it"):
+    with pytest.raises(CorpusError, match=r"none of its 24 recordings has a \.txt file next to it"):
         own.prepare(folder, tmp_path / "out")
     assert not (tmp_path / "out").exists()
 
@@ -415,7 +448,7 @@ def test_what_cannot_be_three_splits_is_refused(folder, tmp_path):
 def test_a_table_with_the_wrong_source_is_one_error_not_one_a_row(tmp_path):
     source = table(tmp_path / "in", "path\ttext", [f"{number}.wav\ttext {number}" for number in range(5)])
     errors = []
-    with pytest.raises(CorpusError, match=r"none of its recordings is there: .*0\.wav"):
+    with pytest.raises(CorpusError, match=r"none of its recordings exists: .*0\.wav"):
         own.prepare(tmp_path, tmp_path / "out", table=source, on_error=errors.append)
     assert errors == []
 

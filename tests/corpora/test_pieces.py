@@ -32,11 +32,11 @@ def test_a_stretch_ends_with_its_recording_and_is_the_whole_where_hardly_anythin
 @pytest.mark.parametrize(
     ("start", "end", "message"),
     [
-        (10.0, None, "no stretch of it lies from 10 to 10 s: the recording has 10.00 s"),
-        (5.0, 4.0, "no stretch of it lies from 5 to 4 s"),
-        (-1.0, 4.0, "no stretch"),
-        (float("nan"), 4.0, "no stretch"),
-        (3.0, 11.0, "ends at 11 s, after the recording, which has 10.00 s"),
+        (10.0, None, "segment from 10 to 10 s is empty or outside the recording \\(10.00 s\\)"),
+        (5.0, 4.0, "segment from 5 to 4 s"),
+        (-1.0, 4.0, "is empty or outside"),
+        (float("nan"), 4.0, "is empty or outside"),
+        (3.0, 11.0, "segment ends at 11 s, after the end of the recording \\(10.00 s\\)"),
         (3.0, float("inf"), "ends at inf s"),
     ],
 )
@@ -83,7 +83,7 @@ def test_a_recording_that_is_damaged_in_the_middle_leaves_its_pieces_out(tmp_pat
 
 def test_no_recording_is_overwritten_by_a_piece(tmp_path, babble):
     write_wav(tmp_path / "a.wav", babble(1.0), 8000)
-    with pytest.raises(CorpusError, match=r"a\.wav: is in the folder that is to be written; choose another --out"):
+    with pytest.raises(CorpusError, match=r"a\.wav: is in the output folder; choose another --out"):
         write_pieces([Piece(Path(tmp_path / "a.wav"), tmp_path / "b.flac", 0.0, 0.5)])
 
 

@@ -122,7 +122,7 @@ def test_a_recording_that_is_gone_leaves_the_manifests_alone(splits, tmp_path):
     pack_corpus(tmp_path, splits, 0.03)
     before = hashes(tmp_path)
     Path(splits["valid"][1].audio).unlink()
-    with pytest.raises(CorpusError, match=r"valid-1\.wav: was there, and is gone"):
+    with pytest.raises(CorpusError, match=r"valid-1\.wav: has disappeared during preparation"):
         pack_corpus(tmp_path, splits, 500)
     assert {name: before[name] for name in before if "loose" not in name}.items() <= hashes(tmp_path).items()
 

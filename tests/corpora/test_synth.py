@@ -93,6 +93,13 @@ def test_hours_that_never_end_are_refused(hours):
         synth.deal(GREEK, hours, 0)
 
 
+def test_a_line_that_is_short_enough_is_left_as_it_is():
+    line = "e.g. the U.S. at www.example.com, by Dr.Smith"
+    assert list(synth.pieces(line)) == [line]
+    parts = list(synth.pieces(f"{line}; " * 9))
+    assert len(parts) > 1 and " ".join(parts) == (f"{line}; " * 9).strip()
+
+
 @given(line=st.text(st.sampled_from("ab .,;猫！"), max_size=900))
 def test_long_lines_are_cut_and_lose_nothing(line):
     parts = list(synth.pieces(line))
@@ -174,8 +181,8 @@ def test_a_language_given_twice_is_refused(tmp_path):
 @pytest.mark.parametrize(
     ("lines", "languages", "said"),
     [
-        ("Guten Tag.", ["de-xx"], "no language 'de-xx'; near to it are"),
-        ("12 13\n...\n", ["de"], "no sentence in it that can be said"),
+        ("Guten Tag.", ["de-xx"], "no language 'de-xx'; similar: "),
+        ("12 13\n...\n", ["de"], "no usable sentences"),
         ("Guten Tag.", ["de"], "too few sentences"),
     ],
 )

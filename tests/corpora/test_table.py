@@ -70,11 +70,11 @@ def test_other_columns_are_kept_unless_the_manifest_means_something_by_them(tmp_
         ),
         ("t.csv", b"path,words\na.wav,yes\n", r"no column for the text \(text, .*\); the first line is: path, words"),
         ("t.tsv", b"path,text\na.wav,yes\n", r"no column for the audio"),
-        ("t.csv", b"path,text,Text\na.wav,yes,no\n", "column text stands twice in the header; rename or remove one"),
-        ("t.csv", b"", "holds no row"),
+        ("t.csv", b"path,text,Text\na.wav,yes,no\n", "column text appears twice in the header; rename or remove one"),
+        ("t.csv", b"", "contains no rows"),
         ("t.csv", b"path,text\na.wav,\xff\n", "not UTF-8"),
         ("t.csv", b'path,text\na.wav,"yes\nb.wav,no\n', r"t\.csv:3: unexpected end of data"),
-        ("t.xlsx", b"PK", "a table is a .csv, .tsv or .txt file"),
+        ("t.xlsx", b"PK", "a table must be a .csv, .tsv or .txt file"),
     ],
 )
 def test_tables_that_cannot_be_used_are_refused(tmp_path, name, content, message):
@@ -107,7 +107,7 @@ def test_a_row_of_more_cells_than_the_header_is_left_out_not_cut(tmp_path, name,
     (tmp_path / name).write_text(content)
     rows, errors = read(tmp_path / name)
     assert [row.text for row in rows] == ["yes"]
-    assert errors == [f"{tmp_path / name}:2: has 3 cells, the header 2: is {doubt}"]
+    assert errors == [f"{tmp_path / name}:2: 3 columns, but the header has 2; is {doubt}"]
 
 
 @pytest.mark.parametrize("first", ["a.wav,good morning, anna\nb.wav,yes\n", "b.wav,yes\na.wav,good morning, anna\n"])
@@ -116,7 +116,7 @@ def test_a_row_of_more_cells_in_a_table_without_a_header(tmp_path, first):
     rows, errors = read(tmp_path / "t.csv")
     assert [row.text for row in rows] == ["yes", "no"]
     (error,) = errors
-    assert "has 3 cells, a table without a header 2: is a comma in the text not quoted?" in error
+    assert "3 columns, but a table without a header has 2; is a comma in the text not quoted?" in error
 
 
 def test_empty_cells_at_the_end_are_none(tmp_path):
@@ -126,7 +126,7 @@ def test_empty_cells_at_the_end_are_none(tmp_path):
 
 def test_a_table_of_which_no_row_can_be_used_is_one_error(tmp_path):
     (tmp_path / "t.csv").write_text("audio,text\n" + "a.wav,yes,anna\n" * 5)
-    with pytest.raises(CorpusError, match=r"t\.csv:2: has 3 cells"):
+    with pytest.raises(CorpusError, match=r"t\.csv:2: 3 columns"):
         read(tmp_path / "t.csv")
 
 
@@ -153,7 +153,9 @@ def test_half_of_what_says_which_stretch_is_refused(tmp_path, columns):
     (tmp_path / "t.csv").write_text(f"path,text,{columns}\na.wav,x,1,2,1,2\n")
     with pytest.raises(CorpusError) as caught:
         read_table(tmp_path / "t.csv")
-    assert str(caught.value).startswith(f"{tmp_path}/t.csv: columns {', '.join(columns.split(','))}: a stretch")
+    assert str(caught.value).startswith(
+        f"{tmp_path}/t.csv: columns {', '.join(columns.split(','))}: give segment times"
+    )
 
 
 def test_times_that_are_none_are_named_by_line(tmp_path):
@@ -165,7 +167,7 @@ def test_times_that_are_none_are_named_by_line(tmp_path):
     assert errors == [
         f'{tmp_path}/t.csv:2: field "start" must be seconds, not "one"',
         f'{tmp_path}/t.csv:3: field "end" must be seconds, not -2.0',
-        f"{tmp_path}/t.csv:4: has a start and no end",
-        f"{tmp_path}/t.csv:5: has an end and no start",
+        f"{tmp_path}/t.csv:4: has a start but no end",
+        f"{tmp_path}/t.csv:5: has an end but no start",
         f'{tmp_path}/t.csv:7: field "start" must be seconds with a decimal point, not "0,50"',
     ]

@@ -89,8 +89,8 @@ def test_lines_that_are_not_utf8_are_named(folder, change):
 def test_repeated_ids_and_audio(folder, change):
     change(4, id="train-0")
     checked = check(change(5, audio="audio/train-1.wav", duration=1.1))
-    assert told(checked) == [(4, "id 'train-0' stands on line 1 already")]
-    assert told(checked, warnings=True) == [(5, "audio is that of line 2 too")]
+    assert told(checked) == [(4, "duplicate id 'train-0' (first on line 1)")]
+    assert told(checked, warnings=True) == [(5, "same audio as on line 2")]
 
 
 @pytest.mark.parametrize(("stated", "wrong"), [(1.0299, False), (1.031, True), (0.969, True), (2.0, True), (0.1, True)])
@@ -115,7 +115,7 @@ def test_unusable_audio_is_named(folder, change):
     messages = told(check(change(5, audio=".")))
     assert [line for line, _ in messages] == [1, 2, 3, 4, 5]
     for (_, message), expected in zip(
-        messages, ("0 bytes", "not audio", "truncated", "holds no samples", "is a folder"), strict=True
+        messages, ("0 bytes", "not a supported audio", "truncated", "contains no samples", "is a folder"), strict=True
     ):
         assert expected in message
 
@@ -127,7 +127,7 @@ def test_decoding_finds_what_headers_hide(folder):
     assert told(check(folder / "train.jsonl")) == []
     (nan, silent) = told(check(folder / "train.jsonl", decode=True))
     assert nan[0] == 1 and "NaN" in nan[1]
-    assert silent[0] == 2 and "is silent" in silent[1]
+    assert silent[0] == 2 and "silent, but has a text" in silent[1]
 
 
 def test_odd_texts_are_warned_of(folder, change):
@@ -177,25 +177,26 @@ def test_targets_longer_than_their_steps_at_the_fastest_speed(folder, change):
     assert told(check(path, target(**fast))) == []
     change(1, text="ab" * 14)
     assert told(check(path, target(**fast))) == [
-        (1, "text needs 28 output steps, 1.00 s at 1.25 times the speed give 27")
+        (1, "text needs 28 output steps, but 1.00 s at 1.25 times the speed give only 27")
     ]
     assert told(check(path, target(**plain))) == []
     change(1, text="a" * 14)  # 14 tokens and a blank between each two
     assert told(check(path, target(**fast))) == []
     change(1, text="a" * 18)
-    assert told(check(path, target(**plain))) == [(1, "text needs 35 output steps, 1.00 s give 34")]
+    assert told(check(path, target(**plain))) == [(1, "text needs 35 output steps, but 1.00 s give only 34")]
 
 
 def test_pieces_of_words_need_fewer_steps_than_letters(folder, change):
     pytest.importorskip("sentencepiece")
     path = change(1, text="ab" * 20)
-    assert told(check(path, target())) == [(1, "text needs 40 output steps, 1.00 s at 1.1 times the speed give 31")]
+    assert told(check(path, target())) == [
+        (1, "text needs 40 output steps, but 1.00 s at 1.1 times the speed give only 31")
+    ]
     few = target(text={"units": "bpe", "bpe_tokens": 18})
     assert told(check(path, few)) == []
     many = told(check(path, target(text={"units": "bpe", "bpe_tokens": 3000})))
-    assert [line for line, _ in many] == [0, 1] and "text.bpe_tokens=3000" in many[0][
-        1
-    ]  # and letters are still checked
+    assert [line for line, _ in many] == [0, 1]  # letters are still checked
+    assert "text.bpe_tokens=3000" in many[0][1]
 
 
 def test_steps_are_counted_with_the_true_duration(folder, change):
@@ -207,14 +208,14 @@ def test_too_long_and_too_low_are_warned_of(folder):
     checked = check(folder / "train.jsonl", target(batches={"max_seconds": 1.35}, features={"sample_rate": 16000}))
     assert told(checked) == []
     whole, *single = told(checked, warnings=True)
-    assert whole[0] == 0 and "5 utterances have less than the model's 16000 Hz" in whole[1]
+    assert whole[0] == 0 and "5 utterances are below the model's 16000 Hz" in whole[1]
     assert whole[1].endswith("; if all recordings are like that, train with features.sample_rate=8000")
     assert [line for line, _ in single] == [5] and "batches.max_seconds = 1.35" in single[0][1]
 
 
 def test_empty_manifest(tmp_path):
     (tmp_path / "train.jsonl").write_text("\n")
-    assert told(check(tmp_path / "train.jsonl", target())) == [(0, "holds no utterance")]
+    assert told(check(tmp_path / "train.jsonl", target())) == [(0, "contains no utterances")]
 
 
 def test_missing_manifest_is_refused(tmp_path):
@@ -261,6 +262,35 @@ def test_the_alphabet_has_what_training_puts_between_joined_texts(folder, write_
     assert any("not in the alphabet: ' '" in message for message in told)
 
 
+def test_signs_that_cut_words_in_two_are_shown(change):
+    """In Armenian and Catalan they are spelling, and what is left does not show that they were there."""
+    change(1, text="ի՞նչ col·legi col·legi, and so on - 'quoted' don't")
+    path = change(2, text="col·legi 3.5")
+    checked = check(path, target())
+    assert checked.spaced == {"·": 3, "՞": 1}
+    assert str(checked).splitlines()[1] == (
+        f"{path}: replaced by spaces inside words (text.keep keeps them): '·' U+00B7 MIDDLE DOT (3 times), "
+        "'՞' U+055E ARMENIAN QUESTION MARK (1 times)"
+    )
+
+
+def test_marks_and_invisible_characters_of_an_alphabet_can_be_seen(change):
+    checked = check(change(1, text="नमस्ते र\u200d्य"), target())
+    assert "◌्" in str(checked) and "<U+200D>" in str(checked) and "\u200d" not in str(checked)
+
+
+def test_several_channels_are_averaged_and_said(folder, change):
+    change(1)
+    waveform, rate = soundfile.read(folder / "audio" / "train-0.wav")
+    soundfile.write(folder / "audio" / "train-0.wav", np.stack([waveform, waveform], 1), rate)
+    checked = check(folder / "train.jsonl", target())
+    assert told(checked) == []
+    assert [message for _, message in told(checked, warnings=True)] == [
+        "1 utterances have several channels, which are averaged; if each is a different speaker, as in recorded "
+        "calls, split them into separate recordings"
+    ]
+
+
 def test_bad_dataset_is_a_problem_among_the_others(folder, change):
     (folder / "dataset.yaml").write_text("shared: everything")
     path = change(1, raw="{")
@@ -296,7 +326,7 @@ def test_a_repaired_copy_keeps_what_a_model_cannot_learn_and_says_so(folder, cha
     assert any(line == 2 and "text needs 198 output steps" in message for line, message in told(checked[0]))
     out = tmp_path / "fixed"
     assert write_repaired(dict(zip(paths, checked, strict=True)), out) == [
-        f"{out}/train.jsonl: utterances 4, dropped 1, durations corrected 0; 1 stay that a model cannot learn",
+        f"{out}/train.jsonl: utterances 4, dropped 1, durations corrected 0; 1 kept that a model cannot learn",
         f"{out}/test.jsonl: utterances 2, dropped 0, durations corrected 0",
     ]
     left = read_manifest(out / "train.jsonl")
@@ -309,12 +339,12 @@ def test_a_repaired_copy_keeps_what_a_model_cannot_learn_and_says_so(folder, cha
 def test_repair_never_replaces_a_file_and_never_writes_nothing(folder, change):
     path = folder / "train.jsonl"
     before = path.read_bytes()
-    with pytest.raises(ManifestError, match="there already"):
+    with pytest.raises(ManifestError, match="already exists"):
         write_repaired({"train": check(path)}, folder / "audio" / ".." / "train.jsonl")
-    with pytest.raises(ManifestError, match="there already"):
+    with pytest.raises(ManifestError, match="already exists"):
         write_repaired({"other": check(path), "train": check(path)}, folder)
     assert path.read_bytes() == before and not (folder / "other.jsonl").exists()
     path.write_text("{\n")
-    with pytest.raises(ManifestError, match="no line can be used"):
+    with pytest.raises(ManifestError, match="no usable line"):
         write_repaired({"train": check(path)}, folder / "fixed.jsonl")
     assert not (folder / "fixed.jsonl").exists()

@@ -147,7 +147,7 @@ def test_missing_and_empty_speaker_are_unknown(manifest):
         ({"audio_filepath": "", "text": "x", "duration": 1}, "is empty"),
         (GOOD | {"text": None}, 'field "text" is not text'),
         (GOOD | {"text": ["a"]}, 'field "text" is not text'),
-        (b'{"id": "a", "audio": "a.wav", "text": "\\ud800", "duration": 1}', "half a character"),
+        (b'{"id": "a", "audio": "a.wav", "text": "\\ud800", "duration": 1}', "unpaired surrogate"),
         (GOOD | {"duration": "1.5"}, 'field "duration" must be seconds above 0, not "1.5"'),
         (GOOD | {"duration": 0}, "seconds above 0, not 0"),
         (GOOD | {"duration": -1}, "seconds above 0, not -1"),
@@ -170,13 +170,13 @@ def test_bad_line_is_named_in_one_line(manifest, line, expected):
 
 
 def test_repeated_id_is_refused(manifest):
-    with pytest.raises(ManifestError, match=r"m.jsonl:3: id 'a' stands on line 1 already"):
+    with pytest.raises(ManifestError, match=r"m.jsonl:3: duplicate id 'a' \(first on line 1\)"):
         read_manifest(manifest(GOOD, GOOD | {"id": "b"}, GOOD))
 
 
 @pytest.mark.parametrize("content", [b"", b"\n \n", b"\xef\xbb\xbf"])
 def test_empty_manifest_is_refused(manifest, content):
-    with pytest.raises(ManifestError, match="holds no utterance"):
+    with pytest.raises(ManifestError, match="contains no utterances"):
         read_manifest(manifest(content))
 
 
@@ -264,7 +264,7 @@ def test_what_is_no_manifest_is_told_what_to_do(tmp_path):
     (tmp_path / "texts.csv").write_text("a.wav,hello\n")
     with pytest.raises(ManifestError, match=r"asr prepare own --table .*texts\.csv"):
         read_manifest(tmp_path / "texts.csv")
-    with pytest.raises(ManifestError, match=r"name those in it, as .*test\.jsonl"):
+    with pytest.raises(ManifestError, match=r"name a file in it, such as .*test\.jsonl"):
         read_manifest(tmp_path)
 
 

@@ -145,13 +145,13 @@ def test_all_that_cannot_be_read_is_named_before_anything_is(folder):
 def test_places_where_there_is_nothing(folder, tmp_path):
     assert "nowhere: no such file or folder" in refused(tmp_path / "nowhere")
     (tmp_path / "empty").mkdir()
-    assert "empty: no audio in it" in refused(tmp_path / "empty")
+    assert "empty: no audio files in it" in refused(tmp_path / "empty")
     (tmp_path / "list.txt").write_text("\n")
-    assert "list.txt: an empty list" in refused(tmp_path / "list.txt")
+    assert "list.txt: empty list" in refused(tmp_path / "list.txt")
     (tmp_path / "list.txt").write_text("noise/a.flac\nnoise/lost.wav\n")
     assert "lost.wav: no such file" in refused(tmp_path / "list.txt")
     (tmp_path / "weights.bin").write_bytes(bytes(range(256)))
-    assert "weights.bin: neither a folder" in refused(tmp_path / "weights.bin")
+    assert "weights.bin: not a folder" in refused(tmp_path / "weights.bin")
 
 
 def test_what_decides_the_draws_has_names_sizes_and_lengths(folder, tmp_path):

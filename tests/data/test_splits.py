@@ -118,7 +118,7 @@ def test_recordings_that_cannot_be_read_are_not_taken_for_leaks(splits):
 def test_shared_speaker_or_text_must_be_declared(splits, kind):
     changes = {"speaker": "new", "text": "new", kind: getattr(splits["train"][0], kind)}
     splits["test"].append(put(splits["test"][0], audio="nowhere.wav", **changes))
-    with pytest.raises(ManifestError, match=rf"train and test share 1 {kind}: .*say `shared: \[{kind}\]`"):
+    with pytest.raises(ManifestError, match=rf"train and test share 1 {kind}: .*declare `shared: \[{kind}\]`"):
         refuse_overlaps(splits, Dataset())
     (overlap,) = refuse_overlaps(splits, Dataset(shared=(kind,)))
     assert overlap.declared and overlap.kind == kind and str(overlap).endswith("(declared in dataset.yaml)")

@@ -33,8 +33,8 @@ def test_the_last_epoch_says_how_long_it_took(tmp_path):
     assert (found["seconds"], found["epochs"], found["steps"]) == (90.1, 2, 20)
     assert [one["threads"] for one in found["sittings"]] == [2, 1]  # alike but for where it went on: once
     assert trained(found) == (
-        "trained in 1.5 min (epochs: 2, steps: 20) on a chip (cpu; processes: 1, threads of each: 1), "
-        "and on a chip (cpu; processes: 1, threads of each: 2)"
+        "trained in 1.5 min (epochs: 2, steps: 20) on a chip (cpu; processes: 1, threads per process: 1), "
+        "and on a chip (cpu; processes: 1, threads per process: 2)"
     )
 
 
@@ -51,4 +51,4 @@ def test_a_model_outside_a_run_folder_has_no_history(tmp_path):
 
 def test_a_sitting_has_its_precision_where_the_log_says_it(tmp_path):
     log(tmp_path, SITTING | {"precision": "bfloat16"}, epoch(1, 60.0))
-    assert trained(history(tmp_path)).endswith("on a chip (cpu; processes: 1, threads of each: 2; bfloat16)")
+    assert trained(history(tmp_path)).endswith("on a chip (cpu; processes: 1, threads per process: 2; bfloat16)")

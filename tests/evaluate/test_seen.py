@@ -48,11 +48,11 @@ def test_new_recordings_raise_no_alarm(folder):
     assert report["splits"]["test"]["heard"] == {
         name: {"utterances": 0, "ids": [], "speakers": 0, "compared": 12, "too_short": 0} for name in ("train", "valid")
     }
-    line = "12 recordings compared with what the model was trained and validated on, none found there (some copies are"
+    line = "12 recordings compared with what the model was trained and validated on, no overlap found (some copies are"
     page = (folder / "report/report.html").read_text(encoding="utf-8")
     assert f"test: {line}" in summary(report)
     assert line in (folder / "report/report.md").read_text(encoding="utf-8") and line in page
-    assert "heard in training" not in summary(report) + (folder / "report/report.md").read_text()
+    assert "seen in training" not in summary(report) + (folder / "report/report.md").read_text()
 
 
 def test_what_is_too_short_to_be_compared_is_counted(folder, babble):
@@ -64,7 +64,7 @@ def test_what_is_too_short_to_be_compared_is_counted(folder, babble):
     write_manifest(folder / "clips.jsonl", utterances)
     found = summary(report_of(folder, folder / "clips.jsonl"))
     assert "clips: 1 recording compared with what the model was trained and validated on" in found
-    assert "; 2 too short or quiet to have a fingerprint (" in found
+    assert "; 2 too short or quiet for a fingerprint (" in found
 
 
 def test_ten_of_the_training_set_slipped_in_renamed_and_in_another_format(folder):
@@ -81,17 +81,17 @@ def test_ten_of_the_training_set_slipped_in_renamed_and_in_another_format(folder
     report = report_of(folder, folder / "mixed.jsonl")
     found = report["splits"]["mixed"]["heard"]["train"]
     assert found["utterances"] == 10 and sorted(found["ids"]) == sorted(f"new-{number}" for number in range(2, 12))
-    line = "10 of 22 utterances were heard in training"
-    assert "none found there" not in summary(report)
+    line = "10 of 22 utterances were seen in training"
+    assert "no overlap found" not in summary(report)
     assert f"mixed: {line}" in summary(report)
-    assert summary(report).splitlines()[0].endswith(", 10 heard in training")
+    assert summary(report).splitlines()[0].endswith(", 10 seen in training")
     text = (folder / "report/report.md").read_text(encoding="utf-8")
     assert text.index(f"**{line}") < text.index("%WER")
-    assert "| mixed (10 heard in training) |" in text
+    assert "| mixed (10 seen in training) |" in text
     page = (folder / "report/report.html").read_text(encoding="utf-8")
-    assert '<span class="alarm">10 heard in training</span>' in page
+    assert '<span class="alarm">10 seen in training</span>' in page
     before = (folder / "report/report.json").read_bytes()
-    with pytest.raises(ScoreError, match=rf"mixed: {line}.*being strict, nothing is reported"):
+    with pytest.raises(ScoreError, match=rf"mixed: {line}.*no report was written, because of --strict"):
         report_of(folder, folder / "mixed.jsonl", strict=True)
     assert (folder / "report/report.json").read_bytes() == before
 
@@ -99,9 +99,9 @@ def test_ten_of_the_training_set_slipped_in_renamed_and_in_another_format(folder
 def test_the_validation_set_is_told_from_the_training_set(folder):
     report = report_of(folder, folder / "train.jsonl", folder / "valid.jsonl")
     lines = summary(report)
-    assert "train: 20 of 20 utterances were heard in training" in lines
+    assert "train: 20 of 20 utterances were seen in training" in lines
     assert "valid: 4 of 4 utterances were in the validation set that chose this model" in lines
-    assert "train: 1 of its speakers was heard in training" in lines
+    assert "train: 1 of its speakers was seen in training" in lines
 
 
 def test_what_decoding_was_tuned_on_matters_where_that_tuning_is_used(folder):
@@ -120,8 +120,8 @@ def test_a_model_that_does_not_remember_says_so(folder, tiny_model):
     recognizer = Recognizer.load(tiny_model)
     report = evaluate(recognizer, read_splits([str(folder / "test.jsonl")]), folder / "tiny")
     assert report["splits"]["test"]["heard"] is None
-    assert "it does not remember" in (folder / "tiny/report.md").read_text(encoding="utf-8")
-    with pytest.raises(ScoreError, match="does not remember"):
+    assert "keeps no record of its training recordings" in (folder / "tiny/report.md").read_text(encoding="utf-8")
+    with pytest.raises(ScoreError, match="keeps no record of its training recordings"):
         evaluate(recognizer, read_splits([str(folder / "test.jsonl")]), folder / "strict", strict=True)
     assert not (folder / "strict").exists()
 

@@ -48,27 +48,31 @@ def test_other_line_breaks_of_unicode_do_not_end_a_line(tmp_path):
 @pytest.mark.parametrize(
     ("name", "content", "message"),
     [
-        ("a.jsonl", b'{"id": "u1", "text": "a"}\n{"id": "u1", "text": "b"}', r"line 2: id u1 is also that of line 1"),
+        (
+            "a.jsonl",
+            b'{"id": "u1", "text": "a"}\n{"id": "u1", "text": "b"}',
+            r"line 2: duplicate id u1 \(first on line 1\)",
+        ),
         (
             "a.txt",
             b"u 1 one\nu 2 two\n",
-            r"line 2: id u is also that of line 1; in this format an id ends at the first",
+            r"line 2: duplicate id u \(first on line 1\); in this format ids end at the first",
         ),
         ("a.jsonl", b'{"id": "u1"}', r'line 1: no field "hypothesis" or "pred_text" or "text"'),
         ("a.jsonl", b'{"text": "u1"}', r'line 1: no field "id"'),
         ("a.jsonl", b'{"id": "u1", "text": 3}', r'line 1: field "text" is not text'),
         ("a.jsonl", b"[1]", r"line 1: not a JSON object"),
         ("a.jsonl", b'{"id": "u1", "te', r"line 1: not JSON"),
-        ("a.trn", b"one (u1)\ntwo u2\n", r"line 2: does not end in an id in parentheses"),
+        ("a.trn", b"one (u1)\ntwo u2\n", r"line 2: does not end with an id in parentheses"),
         ("a.trn", b"one (u1)\n{ i am / im } here (u2)\n", r"a.trn, line 2: .*alternatives.*'{ i am / im }'.*sclite"),
-        ("a.trn", b"{ uh / @ } one (u1)\n", r"line 1: .*write the one text that is to count"),
+        ("a.trn", b"{ uh / @ } one (u1)\n", r"line 1: .*write the one text that counts"),
         ("a.trn", b"one {a / {b / c}} (u1)\n", r"line 1: .*alternatives"),
         ("a.trn", b"one @ two (u1)\n", r"line 1: .*no word, '@'"),
-        ("a.tsv", b"u1 one\n", r"line 1: has no tabulator"),
+        ("a.tsv", b"u1 one\n", r"line 1: has no tab"),
         ("a.tsv", b"u1\tone\nu2\ttwo\tthree\n", r"line 2: has more columns than id and text"),
         ("a.txt", b"u1 one\nu2 \xff\n", r"line 2: not UTF-8"),
-        ("a.txt", b"\n \n", r"a.txt: holds no text"),
-        ("a.csv", b"u1,one", r"ends in .jsonl, .trn, .tsv or .txt"),
+        ("a.txt", b"\n \n", r"a.txt: contains no texts"),
+        ("a.csv", b"u1,one", r"must end in .jsonl, .trn, .tsv or .txt"),
     ],
 )
 def test_what_is_wrong_is_named_with_its_line(name, content, message, tmp_path):

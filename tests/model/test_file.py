@@ -177,7 +177,7 @@ def test_other_files_are_refused(tmp_path):
     save_file({"weight": torch.zeros(3)}, path)
     assert "not a model of this project" in refused(path)
     save_file({"weight": torch.zeros(3)}, path, metadata={"asr": "{"})
-    assert "description" in refused(path)
+    assert "metadata" in refused(path)
 
 
 def test_missing_files_and_folders_without_a_model_are_refused(tmp_path):

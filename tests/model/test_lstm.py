@@ -5,9 +5,10 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
+from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
-from asr.model.lstm import BidirectionalLSTM, Layout, cut, reversal
+from asr.model.lstm import BidirectionalLSTM, Layout, Piece, _run, cut, reversal
 from asr.model.masking import valid_mask
 
 LENGTHS = st.lists(st.integers(1, 40), min_size=1, max_size=6)
@@ -122,6 +123,25 @@ def test_reversal_is_its_own_inverse_and_leaves_padding_in_place(lengths, extra)
     for column, length in enumerate(lengths):
         assert torch.equal(turned[:length, column], values[:length, column].flip(0))
         assert torch.equal(turned[length:, column], values[length:, column])
+
+
+def test_autocast_on_a_gpu_leaves_the_lstm_in_float32():
+    """It would run cuDNN's in float16, though it was told bfloat16, and gradients would vanish."""
+    seen = []
+
+    def lstm(values: torch.Tensor) -> tuple[torch.Tensor]:
+        seen.append((values.dtype, torch.is_autocast_enabled("cuda")))
+        return (values,)
+
+    autocast = torch.is_autocast_enabled("cuda")
+    with FakeTensorMode():
+        values = torch.zeros(5, 2, 8, device="cuda", dtype=torch.bfloat16)
+        torch.set_autocast_enabled("cuda", True)  # torch.autocast would look for a GPU
+        try:
+            _run(lstm, values, [Piece(5, 2)])
+        finally:
+            torch.set_autocast_enabled("cuda", autocast)
+    assert seen == [(torch.float32, False)]
 
 
 def test_merge_by_sum_adds_the_directions():

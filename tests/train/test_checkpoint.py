@@ -3,7 +3,6 @@
 import dataclasses
 import pickle
 import random
-import zipfile
 from pathlib import Path
 
 import pytest
@@ -102,18 +101,28 @@ def test_all_damaged_is_an_error(tmp_path):
     save(tmp_path, 1, 2)
     for path in checkpoints(tmp_path):
         path.write_bytes(b"nonsense")
-    with pytest.raises(TrainingError, match=r"every checkpoint is damaged \(step-00000002.pt, step-00000001.pt\)"):
+    with pytest.raises(TrainingError, match=r"all checkpoints are damaged \(step-00000002.pt, step-00000001.pt\)"):
         load_checkpoint(tmp_path)
 
 
-def test_what_cannot_be_read_for_want_of_permission_is_not_damaged(tmp_path, monkeypatch):
+@pytest.mark.parametrize(
+    ("where", "error"),
+    [
+        ("read_bytes", PermissionError(13, "Permission denied")),
+        ("read_bytes", OSError(5, "Input/output error")),
+        ("read_bytes", MemoryError()),
+        ("load", RuntimeError("[enforce fail at alloc_cpu.cpp:127] DefaultCPUAllocator: can't allocate memory")),
+    ],
+)
+def test_what_cannot_be_read_just_now_is_not_damaged(tmp_path, monkeypatch, where, error):
+    """Going back before it, the next checkpoint would take its place."""
     save(tmp_path, 1, 2)
 
-    def refuse(path: Path) -> None:
-        raise PermissionError(13, "Permission denied", str(path))
+    def fail(*_, **__) -> None:
+        raise error
 
-    monkeypatch.setattr(zipfile, "ZipFile", refuse)
-    with pytest.raises(PermissionError):
+    monkeypatch.setattr(Path if where == "read_bytes" else torch, where, fail)
+    with pytest.raises(type(error)):
         load_checkpoint(tmp_path)
 
 

@@ -151,7 +151,7 @@ def test_a_damaged_checkpoint_falls_back_to_the_one_before(how, family, run):
     path = checkpoints(run / "checkpoints")[0]
     path.write_bytes(DAMAGE[how](path.read_bytes()))
     said = family.train(run, 0, "train.epochs=3", fault={"what": "append", "file": "log.jsonl", "when": "before"}).err
-    assert f"{path}: damaged, going back to the one before it" in said
+    assert f"{path}: damaged, falling back to the one before it" in said
     assert family.resume(run, 2) == "step 4"
 
 
@@ -161,9 +161,9 @@ def test_without_any_sound_checkpoint_a_run_is_not_begun_anew(family, run):
     assert_refused(family, run, run / "checkpoints", "step-00000006.pt", "step-00000004.pt", "--out")
     for path in checkpoints(run / "checkpoints"):
         path.unlink()
-    assert_refused(family, run, run, "lost every checkpoint", "--out")
+    assert_refused(family, run, run, "lost all checkpoints", "--out")
     (run / "log.jsonl").unlink()
-    assert_refused(family, run, run, "lost every checkpoint", "--out")  # or the model would be replaced
+    assert_refused(family, run, run, "lost all checkpoints", "--out")  # or the model would be replaced
 
 
 def test_a_checkpoint_of_another_version_is_not_gone_back_from(family, run):
@@ -188,7 +188,7 @@ def test_a_checkpoint_of_another_run_is_refused(family, run, tmp_path):
         assert family.train(other, 0, option, fault=STOPPED).status == -9
         theirs = checkpoints(other / "checkpoints")[0]
         shutil.copyfile(theirs, run / "checkpoints" / "step-00000007.pt")
-        assert_refused(family, run, run, "step 6", "other settings", "moved away")
+        assert_refused(family, run, run, "step 6", "other settings", "Move that file away")
     (run / "checkpoints" / "step-00000007.pt").unlink()
     assert family.resume(run, 2) == "step 6"
 

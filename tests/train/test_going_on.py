@@ -34,7 +34,7 @@ def meet(config, other):
 @pytest.mark.parametrize("other", [{"train": {"epochs": 9}}, {"batches": {"unreadable": 3}}, {"train": {"lr": 0.5}}])
 def test_processes_with_settings_of_their_own_do_not_train_together(settings, other):
     meet(settings(), settings())
-    with pytest.raises(TrainingError, match="not the same settings"):
+    with pytest.raises(TrainingError, match="different settings"):
         meet(settings(), settings(**other))
 
 

@@ -13,7 +13,7 @@ import pytest
 import torch
 
 from asr.config_file import load_config
-from asr.errors import TrainingError
+from asr.errors import AsrError, TrainingError
 from asr.train.checkpoint import load_checkpoint
 from asr.train.group import Group
 from asr.train.journal import read_log
@@ -87,6 +87,26 @@ def figures(run: Path, *names: str) -> torch.Tensor:
 
 def arguments(conf: Path, data: Path, out: Path, *more: str) -> list[object]:
     return ["train", conf, *SETTINGS, *more, "--data", data, "--out", out]
+
+
+@pytest.mark.parametrize(
+    ("device", "there", "chosen"), [("auto", True, "cuda:1"), ("cuda", True, "cuda:1"), ("auto", False, "auto")]
+)
+def test_each_process_takes_a_gpu_of_its_own_and_tries_no_other(monkeypatch, device, there, chosen):
+    """To try one takes some of its memory: eight processes would take eight times that of the first."""
+    tried = []
+
+    def choose(name: str) -> torch.device:
+        tried.append(name)
+        raise AsrError("enough")
+
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: there)
+    monkeypatch.setattr("asr.train.group.choose_device", choose)
+    for name, value in {"WORLD_SIZE": "2", "RANK": "1", "LOCAL_RANK": "1"}.items():
+        monkeypatch.setenv(name, value)
+    with pytest.raises(AsrError, match="enough"):
+        Group.join(device)
+    assert tried == [chosen]
 
 
 @pytest.mark.parametrize("processes", [2, 3])
@@ -207,7 +227,7 @@ def test_recordings_that_cannot_be_read_are_counted_together(tiny_yaml, corpus, 
     """Whichever process meets them, and said by the one that talks."""
     done = lossy(tiny_yaml, corpus, tmp_path, tolerated=4)
     assert done.returncode == 0, done.stderr
-    assert [done.stderr.count(f"left out, {number} of at most 4: ") for number in range(1, 6)] == [1, 1, 1, 1, 0]
+    assert [done.stderr.count(f"left out ({number} of at most 4): ") for number in range(1, 6)] == [1, 1, 1, 1, 0]
     lost = load_checkpoint(tmp_path / "run" / "checkpoints")[0]["progress"]["unreadable"]
     assert sorted(lost) == ["train-1", "train-10", "train-4", "train-7"]
 
@@ -224,7 +244,7 @@ def test_one_recording_too_many_stops_all_processes(tiny_yaml, corpus, tmp_path)
 def test_too_few_batches_a_step_are_refused(tones, settings, tmp_path, monkeypatch):
     monkeypatch.setattr(Group, "join", classmethod(lambda cls, device: Group(0, 2)))
     monkeypatch.setattr(Group, "leave", lambda self: None)
-    with pytest.raises(TrainingError, match=r"train\.accumulate: 1 batches a step .* multiple of 2"):
+    with pytest.raises(TrainingError, match=r"train\.accumulate: 1 batches per step .* multiple of 2"):
         train(settings(), tones, tmp_path / "run")
     assert not (tmp_path / "run").exists()
 
@@ -232,7 +252,7 @@ def test_too_few_batches_a_step_are_refused(tones, settings, tmp_path, monkeypat
 def test_batch_normalisation_is_for_one_process(tones, settings, tmp_path, monkeypatch):
     monkeypatch.setattr(Group, "join", classmethod(lambda cls, device: Group(0, 2)))
     monkeypatch.setattr(Group, "leave", lambda self: None)
-    with pytest.raises(TrainingError, match=r"model\.norm: batch averages what one process hears"):
+    with pytest.raises(TrainingError, match=r"model\.norm: batch works in a single process only"):
         train(settings(train={"accumulate": 2}, model={"norm": "batch"}), tones, tmp_path / "run")
 
 
@@ -265,7 +285,7 @@ def apart(folder: Path, *planned: object) -> subprocess.CompletedProcess[str]:
     return torchrun(2, folder / "program.py", *planned, folder=folder)
 
 
-def test_only_the_first_process_needs_the_run_folder(tiny_yaml, tones, tmp_path, killed, whole, assert_same_runs):
+def test_only_the_first_process_needs_the_run_folder(tiny_yaml, tones, tmp_path):
     """Also to go on: where each went on from what it found, they would add up gradients of different models."""
     planned = [*arguments(tiny_yaml, tones, Path("run"), "train.accumulate=2"), "--resume"]
     first = apart(tmp_path, *planned, "train.epochs=1")
@@ -276,7 +296,14 @@ def test_only_the_first_process_needs_the_run_folder(tiny_yaml, tones, tmp_path,
     second = apart(tmp_path, *planned, "train.epochs=2")
     assert second.returncode == 0, second.stderr
     assert "from step 4" in second.stderr
-    assert [record["step"] for record in read_log(tmp_path / "machine-0" / "run" / "log.jsonl")][-1] == 8
+    for epochs in (1, 2):  # the same, of one process
+        config = load_config(tiny_yaml, [*SETTINGS, "train.accumulate=2", f"train.epochs={epochs}"])
+        train(config, tones, tmp_path / "one", resume=True)
+    one, apart_from_it = (
+        figures(folder, "step", "loss", "gradient") for folder in (tmp_path / "one", tmp_path / "machine-0" / "run")
+    )
+    assert len(one) == 8
+    torch.testing.assert_close(apart_from_it, one, rtol=1e-5, atol=0)
 
 
 def test_what_stops_the_first_process_stops_all_in_one_line(tiny_yaml, tones, tmp_path):
@@ -294,7 +321,7 @@ def test_processes_with_other_data_are_refused(tiny_yaml, corpus, tmp_path):
     corpus(tmp_path / "machine-1" / "data", ["ab", "ba", "cab", "a", "b"])
     done = apart(tmp_path, *arguments(tiny_yaml, Path("data"), Path("run"), "train.accumulate=2"))
     assert done.returncode != 0
-    assert done.stderr.count("have not the same training and validation sets") == 2
+    assert done.stderr.count("the training processes have different training and validation sets") == 2
     assert not (tmp_path / "machine-0" / "run").exists()
 
 

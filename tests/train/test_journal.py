@@ -136,8 +136,8 @@ def test_plain_lines_tell_of_an_epoch(tmp_path, capsys):
     out, err = capsys.readouterr()
     assert out == ""
     assert "[bold]not markup[/bold]" in err
-    assert "WER 50.00 %" in err and "CER 25.00 %" in err and "1:02:03" in err and "the best so far" in err
-    assert "said:  été" in err and "heard: ete" in err
+    assert "WER 50.00 %" in err and "CER 25.00 %" in err and "1:02:03" in err and "best so far" in err
+    assert "reference:  été" in err and "hypothesis: ete" in err
 
 
 def test_curves_are_drawn(tmp_path):

@@ -17,7 +17,7 @@ def test_a_sane_batch_is_learnt(tones, settings, tmp_path, monkeypatch):
     said: list[str] = []
     config = settings(model={"hidden": 24, "dropout": 0.5}, train={"lr": 2e-2, "weight_decay": 1.0})
     assert overfit_one_batch(config, tones, said.append)
-    assert said[0].startswith("learning 8 utterances by heart: train-")
+    assert said[0].startswith("overfitting 8 utterances: train-")
     assert any("CER 0.0 %" in line for line in said)
     assert list(tmp_path.iterdir()) == []
 
@@ -37,6 +37,6 @@ def test_what_cannot_be_learnt_brings_advice(corpus, settings, tmp_path, monkeyp
 def test_nothing_to_learn_is_an_error(corpus, settings, tmp_path):
     folder = corpus(tmp_path, ["ab"], ["ad"])
     said: list[str] = []
-    with pytest.raises(TrainingError, match="no training utterance"):
+    with pytest.raises(TrainingError, match="no training utterances left"):
         overfit_one_batch(settings(batches={"max_seconds": 0.01}), folder, said.append)
     assert "longer than" in said[0]

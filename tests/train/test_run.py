@@ -130,6 +130,13 @@ def test_a_folder_that_is_no_run_is_not_filled(tones, settings, tmp_path):
     assert [path.name for path in tmp_path.iterdir()] == ["thesis.txt"]
 
 
+def test_a_config_of_somebody_s_own_is_not_replaced(tones, settings, tmp_path):
+    own = tmp_path / "config.yaml"
+    own.write_text("name: mine  # with a comment\n")
+    assert "not empty, and not a run" in refused(TrainingError, settings(), tones, tmp_path, resume=True)
+    assert own.read_text() == "name: mine  # with a comment\n"
+
+
 def test_resuming_what_does_not_exist_starts_it(finished, tones, settings, tmp_path):
     train(settings(), tones, tmp_path / "new", resume=True)
     assert_same_end(finished, tmp_path / "new")
@@ -152,7 +159,7 @@ def test_other_settings_are_refused_and_shown(run, tones, settings):
 
 def test_workers_threads_and_epochs_may_change(run, tones, settings, capsys):
     train(settings(batches={"workers": 1}, train={"epochs": 3, "threads": 2}), tones, run, resume=True)
-    assert "3 epochs instead of 2: the learning rate goes on from 0.0031 instead of 0.0001" in capsys.readouterr().err
+    assert "3 epochs instead of 2: the learning rate continues from 0.0031 instead of 0.0001" in capsys.readouterr().err
     assert [record["epoch"] for record in read_log(run / "log.jsonl") if record["kind"] == "epoch"] == [1, 2, 3]
     assert "epochs: 3" in (run / "config.yaml").read_text()
     assert "train.epochs: 3 -> 2" in refused(TrainingError, settings(train={"epochs": 2}), tones, run, resume=True)
@@ -222,7 +229,7 @@ def test_noise_and_rooms_are_part_of_the_data(tones, settings, record, tmp_path,
     (moved / "noise-0.wav").unlink()
     for config in (noisy(moved, epochs=3), settings(augment={"noise": 1, "reverb": 1}, train={"epochs": 3})):
         message = refused(TrainingError, config, tones, tmp_path / "run", resume=True)
-        assert "augment.noise_files" in message and "not the recordings" in message
+        assert "augment.noise_files" in message and "other recordings" in message
 
 
 def test_noise_that_cannot_be_read_is_named_before_anything_is_written(tones, settings, tmp_path):
@@ -240,7 +247,7 @@ def test_an_interrupted_run_says_how_to_go_on(tones, settings, tmp_path, monkeyp
     monkeypatch.setattr(Trainer, "_step", interrupt)
     with pytest.raises(KeyboardInterrupt):
         train(settings(), tones, tmp_path / "run")
-    assert "stopped after step 0; the same command with --resume goes on after step 0" in capsys.readouterr().err
+    assert "stopped after step 0; run the same command with --resume to continue" in capsys.readouterr().err
 
 
 def test_the_average_and_the_plateau_survive_an_interruption(tones, settings, tmp_path, monkeypatch):
@@ -270,7 +277,7 @@ def test_two_processes_cannot_train_in_one_folder(run, tones, settings, monkeypa
     before = {path: path.read_bytes() for path in run.rglob("*") if path.is_file()}
     monkeypatch.setattr(atomic, "_PATIENCE", 0.0)
     with claimed(run):
-        assert "another process is at work" in refused(AsrError, longer, tones, run, resume=True)
+        assert "another process is using this folder" in refused(AsrError, longer, tones, run, resume=True)
     assert before == {path: path.read_bytes() for path in run.rglob("*") if path.is_file()}
     train(longer, tones, run, resume=True)
 
@@ -303,7 +310,7 @@ def test_start_from_a_model_lists_what_was_kept(finished, settings, tones, tmp_p
     config = settings(model={"dense_top": 8}, train={"init_from": str(source), "epochs": 1, "lr": 1e-8})
     train(config, tones, tmp_path / "run")
     err = capsys.readouterr().err
-    assert f"tensors from {source}" in err and "not there, or of another size)" in err
+    assert f"tensors initialised from {source}" in err and "missing there, or of another size)" in err
     assert "5 new (of between.0, output" in err
     ours, theirs = weights(tmp_path / "run"), load_model(finished).model.state_dict()
     assert torch.equal(ours["mean"], theirs["mean"])

@@ -105,7 +105,7 @@ def test_what_cannot_be_frozen_is_refused(settings):
             make_optimizer(AcousticModel(config, 4), config.train)
     everything = ["subsample", "layers", "between", "output"]
     config = settings(train={"freeze": everything})
-    with pytest.raises(TrainingError, match="nothing to learn"):
+    with pytest.raises(TrainingError, match="nothing to train"):
         make_optimizer(AcousticModel(config, 4), config.train)
 
 

@@ -34,7 +34,7 @@ def test_a_full_disk():
 
 def test_a_dead_worker():
     message = told(RuntimeError("DataLoader worker (pid 3) is killed by signal: Killed."))
-    assert "batches.workers=0 or a smaller batches.cache_mb" in message and "--resume" in message
+    assert "set batches.workers=0 or lower batches.cache_mb" in message and "--resume" in message
 
 
 @pytest.mark.parametrize(
@@ -46,7 +46,7 @@ def test_a_dead_worker():
 )
 def test_another_process_that_ended(error):
     message = told(error)
-    assert "another of the processes" in message and "--resume" in message
+    assert "another training process has ended" in message and "--resume" in message
 
 
 OUT = [
@@ -108,7 +108,7 @@ def test_a_signal_waits_for_the_step_and_nothing_is_lost(
             train(config, tones, tmp_path / "cut")
     assert getattr(ended.value, "code", None) == (143 if number == signal.SIGTERM else None)
     said = capfd.readouterr().err
-    assert "ending when this step" in said and f"stopped after step {stop}; " in said and f"after step {stop}\n" in said
+    assert "stopping after" in said and f"stopped after step {stop}; " in said and f"after step {stop}\n" in said
     assert checkpoints(tmp_path / "cut" / "checkpoints")[0].name == f"step-{stop:08}.pt"
     train(config, tones, tmp_path / "cut", resume=True)
     assert (tmp_path / "whole" / "model.safetensors").read_bytes() == (
@@ -134,7 +134,7 @@ def test_a_second_signal_ends_at_once(tones, settings, tmp_path, monkeypatch, ca
     monkeypatch.setattr(Trainer, "_step", sends(signal.SIGINT, lambda it: it.progress.step == 1, Trainer._step, 2))
     with pytest.raises(KeyboardInterrupt):
         train(settings(train={"checkpoint_steps": 100}), tones, tmp_path / "run")
-    assert "stopped in step 2; the same command with --resume goes on after step 0" in capfd.readouterr().err
+    assert "stopped in step 2; run the same command with --resume to continue after step 0" in capfd.readouterr().err
 
 
 def test_who_handles_signals_otherwise_is_left_alone(usual_signals):
@@ -171,4 +171,4 @@ def test_ctrl_c_on_a_terminal_reaches_the_loaders_too_and_the_step_still_ends(to
     assert "Traceback" not in said
     assert len(list(Path(run / "checkpoints").iterdir())) >= 1
     last = read_log(run / "log.jsonl")[-1]["step"]
-    assert f"stopped after step {last}; the same command with --resume goes on after step {last}" in said
+    assert f"stopped after step {last}; run the same command with --resume to continue after step {last}" in said

@@ -216,7 +216,7 @@ def test_recordings_that_others_could_not_read_count_too(capsys, tmp_path):
             pending.read(journal)
     assert progress.unreadable == ["a", "b", "c"]
     said = capsys.readouterr().err
-    assert [said.count(f"left out, {n} of at most 3: {name}.wav") for n, name in enumerate("abc", 1)] == [1, 1, 1]
+    assert [said.count(f"left out ({n} of at most 3): {name}.wav") for n, name in enumerate("abc", 1)] == [1, 1, 1]
     progress.unreadable, pending.tolerated = [], 2
     pending.add(lost)
     with pytest.raises(AudioError, match=r"c\.wav: broken \(batches\.unreadable allows 2\)"):

@@ -140,7 +140,7 @@ const examples = (() => {
   // Show an example in an element of the page; what comes back takes it away again.
   const show = (example, place, name) => {
     if (example.error) {
-      place.append(html("p", `Its recording cannot be read: ${example.error}`, "note"));
+      place.append(html("p", `The recording cannot be read: ${example.error}`, "note"));
       return () => place.replaceChildren();
     }
     const url = soundUrl(example.sound);

@@ -58,8 +58,8 @@
 
   const drawPair = ([reference, heard], sure) => {
     if (reference === heard) return heardWord(heard, sure);
-    if (heard === null) return make("del", "deleted", unseen("left out: "), make("span", "mark", "−"), isolated(reference));
-    if (reference === null) return make("ins", "inserted", unseen("added: "), make("span", "mark", "+"), heardWord(heard, sure));
+    if (heard === null) return make("del", "deleted", unseen("deleted: "), make("span", "mark", "−"), isolated(reference));
+    if (reference === null) return make("ins", "inserted", unseen("inserted: "), make("span", "mark", "+"), heardWord(heard, sure));
     return make(
       "span", "substituted",
       unseen("instead of "), make("del", "", isolated(reference)), make("span", "mark", " › "),
@@ -81,15 +81,15 @@
       line.append(drawPair(pair, pair[1] === null ? undefined : utterance.sure?.[place]), " ");
       if (pair[1] !== null) place += 1;
     }
-    if (!utterance.pairs.length) line.append(make("em", "note", "no words, and none recognised"));
+    if (!utterance.pairs.length) line.append(make("em", "note", "no words in the reference, and none recognised"));
     return line;
   };
 
   const exampleButton = (utterance, place) => {
-    const button = make("button", "hear", "Hear and see");
+    const button = make("button", "hear", "Play and view");
     button.type = "button";
     button.setAttribute("aria-expanded", "false");
-    button.setAttribute("aria-label", `Hear and see ${utterance.id}`);
+    button.setAttribute("aria-label", `Play and view ${utterance.id}`);
     let close = null;
     button.addEventListener("click", () => {
       if (close) {
