@@ -124,7 +124,7 @@ class Recognizer:
         name = str(source) if isinstance(source, str | Path) else None
         if (needed := steps_needed(tokens)) > len(log_probs):
             raise DecodeError(
-                f"{name or 'audio data'}: {len(audio) / self.sample_rate:.2f} s are too short for a text of "
+                f"{name or 'audio data'}: {len(audio) / self.sample_rate:.2f} s is too short for a text of "
                 f"{len(text)} characters (at least {math.ceil(100 * needed * self.step_seconds) / 100:.2f} s)"
             )
         spans = align(log_probs, tokens)
@@ -278,13 +278,13 @@ def _resampled(samples: npt.ArrayLike, rate: float, sample_rate: int) -> Wavefor
     if waveform.ndim == 2:
         if waveform.shape[1] > waveform.shape[0]:
             raise AudioError(
-                f"audio data: {waveform.shape} is more channels than samples; turn it: (samples, channels)"
+                f"audio data: {waveform.shape} has more channels than samples; transpose it to (samples, channels)"
             )
         waveform = waveform.mean(axis=1)
     if waveform.ndim != 1:
         raise AudioError(f"audio data: samples must be (samples,) or (samples, channels), not {waveform.shape}")
     if not np.isfinite(waveform).all():
-        raise AudioError("audio data: holds samples that are NaN or infinite")
+        raise AudioError("audio data: contains NaN or infinite samples")
     if len(waveform) and (peak := float(np.abs(waveform).max())) > LOUDEST:
         raise AudioError(f"audio data: samples reach {peak:.6g}; floating-point audio must be scaled to [-1, 1]")
     if not 0 < rate < math.inf:
@@ -292,7 +292,7 @@ def _resampled(samples: npt.ArrayLike, rate: float, sample_rate: int) -> Wavefor
     if rate != sample_rate:
         waveform = soxr.resample(waveform, rate, sample_rate)
     if not len(waveform):
-        raise AudioError(f"audio data: holds no sample at {sample_rate} Hz")
+        raise AudioError(f"audio data: too short, less than one sample at {sample_rate} Hz")
     return np.ascontiguousarray(waveform, dtype=np.float32)
 
 
@@ -314,7 +314,7 @@ def _scaled(samples: npt.ArrayLike) -> Waveform:
         return waveform / np.float32(np.iinfo(given.dtype).max + 1.0)
     if given.dtype.kind != "f":
         raise AudioError(
-            f"audio data: {given.dtype} does not say what full scale is; samples are floats in [-1, 1], int16, "
-            "int32 or of 8 bits"
+            f"audio data: the full scale of {given.dtype} is unknown; samples must be floats in [-1, 1], int16, "
+            "int32 or 8-bit integers"
         )
     return waveform

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import torch
 from torch import Tensor
 
 from asr.decode.compiled import compiled
@@ -36,26 +37,20 @@ def align(log_probs: LogProbs, tokens: Sequence[int], blank: int = 0) -> tuple[T
         DecodeError: The text does not fit the steps, or no alignment is possible, or bad input.
     """
     values = as_float64(log_probs)
-    check_log_probs(_tensor(values), values.shape[-1])
+    check_log_probs(torch.from_numpy(values), values.shape[-1])
     labels = as_labels(tokens, values.shape[1], blank)
     if not len(labels):
         return ()
     needed = steps_needed(labels.tolist())
     if needed > len(values):
-        raise DecodeError(f"a text of {len(labels)} tokens needs {needed} steps or more, and there are {len(values)}")
+        raise DecodeError(f"a text of {len(labels)} tokens needs at least {needed} steps, but there are {len(values)}")
     starts, ends, score = _viterbi(values, labels, blank)
     if score == -math.inf:
-        raise DecodeError("the text does not fit: each of its alignments has a step of probability zero")
+        raise DecodeError("the text does not fit: all alignments have a step of probability zero")
     return tuple(
         TokenSpan(token, start, end, float(values[start:end, token].mean()))
         for token, start, end in zip(labels.tolist(), starts.tolist(), ends.tolist(), strict=True)
     )
-
-
-def _tensor(values: Floats) -> Tensor:
-    import torch
-
-    return torch.from_numpy(values)
 
 
 @compiled

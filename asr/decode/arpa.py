@@ -107,7 +107,7 @@ def _opened(path: str | Path) -> Iterator[BinaryIO]:
             with gzip.GzipFile(fileobj=raw) as file:
                 yield file  # type: ignore[misc]
         except (EOFError, zlib.error, gzip.BadGzipFile) as error:
-            raise LanguageModelError(f"{path}: cut short or damaged: {error}") from None
+            raise LanguageModelError(f"{path}: truncated or damaged: {error}") from None
 
 
 class _Reader:
@@ -129,7 +129,7 @@ class _Reader:
             self._expect(f"\\{order}-grams:")
             levels.append(self._words(count) if order == 1 else self._level(order, count))
         if levels[-1].backoff.any():
-            self._fail(f"back-off weights of {len(counts)}-grams, which are the longest")
+            self._fail(f"{len(counts)}-grams are the longest and cannot have back-off weights")
         self._expect("\\end\\")
         return NgramTable(tuple(self.words), tuple(levels))
 
@@ -140,16 +140,16 @@ class _Reader:
             if line.removeprefix(b"\xef\xbb\xbf").strip() == b"\\data\\":
                 break
             if line.startswith(b"mmap lm http"):
-                raise LanguageModelError(f"{self.path}: KenLM's binary form; give the ARPA file that it was made from")
+                raise LanguageModelError(f"{self.path}: a KenLM binary file; use the ARPA file that it was made from")
         else:
-            raise LanguageModelError(f"{self.path}: not an ARPA file in UTF-8: no line says \\data\\")
+            raise LanguageModelError(f"{self.path}: not an ARPA file in UTF-8: it has no line \\data\\")
         counts: list[int] = []
         while match := _COUNT.match(line := self._next()):
             if int(match[1]) != len(counts) + 1:
-                self._fail(f"the number of {len(counts) + 1}-grams must stand here, not that of {int(match[1])}-grams")
+                self._fail(f"expected the number of {len(counts) + 1}-grams, not of {int(match[1])}-grams")
             counts.append(int(match[2]))
         if not counts:
-            self._fail(f"after \\data\\ must come a line like 'ngram 1=1234', not {_shown(line)}")
+            self._fail(f"expected a line like 'ngram 1=1234' after \\data\\, not {_shown(line)}")
         self.held = line
         return counts
 
@@ -159,7 +159,7 @@ class _Reader:
         for rows, log_prob, backoff in self._blocks(1, count):
             for place, (_, word, *_) in enumerate(rows):
                 if self.ids.setdefault(word, len(self.words)) != len(self.words):
-                    self._fail(f"the word {_shown(word)} stands here for the second time", len(rows) - place)
+                    self._fail(f"duplicate word {_shown(word)}", len(rows) - place)
                 try:
                     self.words.append(word.decode())
                 except UnicodeDecodeError:
@@ -179,7 +179,7 @@ class _Reader:
         """Give the unknown word its name, and a number where the file has none; insist on both ends of a sentence."""
         for marker in (BEGIN, END):
             if marker.encode() not in self.ids:
-                self._fail(f"the word {marker} is missing among the 1-grams")
+                self._fail(f"the word {marker} is missing from the 1-grams")
         number = self.ids.get(UNKNOWN.upper().encode(), len(self.words))
         if UNKNOWN.encode() not in self.ids:
             self.ids[UNKNOWN.encode()] = number
@@ -199,7 +199,7 @@ class _Reader:
         key = key[ranks]
         if len(twice := np.flatnonzero(key[1:] == key[:-1])):
             self.line = begin + int(ranks[1:][twice].min())
-            self._fail(f"this {order}-gram stands here for the second time")
+            self._fail(f"duplicate {order}-gram")
         self.keys.append(key)
         parent, word = np.divmod(key, len(self.words))
         values = (_natural(parts)[ranks] for parts in (log_probs, backoffs))
@@ -240,7 +240,7 @@ class _Reader:
                 self.line += place + 1
                 row = rows[place] if place < len(rows) else []
                 if not row or row[0].startswith(b"\\"):
-                    self._fail(f"only {done + place:,} {order}-grams, where the header says {count:,}")
+                    self._fail(f"only {done + place:,} {order}-grams, but the header says {count:,}")
                 self._fail(f"not a log-probability, {order} word(s) and a back-off weight: {_shown(b' '.join(row))}")
             self.line += len(rows)
             log_probs = self._numbers(rows, [row[0] for row in rows])
@@ -282,9 +282,9 @@ class _Reader:
         if line == expected.encode():
             return
         if not line:
-            self._fail(f"the file ends where {expected} must come: it was cut short")
+            self._fail(f"the file ends where {expected} was expected: it is truncated")
         hint = "; are there more n-grams than the header says?" if not line.startswith(b"\\") else ""
-        self._fail(f"{expected} must come here, not {_shown(line)}{hint}")
+        self._fail(f"expected {expected}, not {_shown(line)}{hint}")
 
     def _fail(self, complaint: str, back: int = 1) -> NoReturn:
         """Refuse the file because of the current line, or of one `back` - 1 before it."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
 import numpy.typing as npt
 import torch
 from torch import Tensor
@@ -14,21 +15,20 @@ from asr.decode.hypothesis import DecodeError
 LogProbs = Tensor | npt.NDArray[Any]
 
 
-def pack(
-    log_probs: Sequence[LogProbs] | Tensor, lengths: Tensor | Sequence[int] | None
-) -> tuple[Tensor | None, list[int]]:
-    """The valid steps of all utterances one after the other, (all steps, tokens), and the steps of each.
+def utterances_of(
+    log_probs: Sequence[LogProbs] | LogProbs, lengths: Tensor | Sequence[int] | npt.NDArray[Any] | None
+) -> list[Tensor]:
+    """The valid steps of each utterance, (steps, tokens); nothing is copied, and only shapes are checked.
 
     Args:
         log_probs: (batch, steps, tokens), or a list of (steps, tokens).
         lengths: (batch,) steps of each row; None: all of them. With a list there is nothing to say.
 
-    Returns:
-        None instead of the steps where there is no utterance.
-
     Raises:
-        DecodeError: Lengths beyond the steps, rows over different tokens, or a tensor of another shape.
+        DecodeError: Lengths beyond the steps, rows over different tokens, or a batch of another shape.
     """
+    if isinstance(log_probs, np.ndarray):
+        log_probs = torch.from_numpy(log_probs)
     if isinstance(log_probs, Tensor):
         if log_probs.dim() != 3:
             raise DecodeError(f"a batch must be (batch, steps, tokens), not {tuple(log_probs.shape)}")
@@ -38,8 +38,8 @@ def pack(
             raise DecodeError(f"lengths must be {batch} numbers of steps, 0 to {steps}, not {sizes.tolist()}")
         log_probs = [row[:size] for row, size in zip(log_probs, sizes.tolist(), strict=True)]
     elif lengths is not None:
-        raise DecodeError("lengths belong to a padded batch; a list of utterances has its own")
+        raise DecodeError("lengths are for a padded batch only; a list of utterances has its own")
     rows = [torch.as_tensor(row) for row in log_probs]
     if len({tuple(row.shape[1:]) for row in rows}) > 1:
         raise DecodeError("utterances of one batch must have the same tokens")
-    return (torch.cat(rows) if rows else None), [len(row) for row in rows]
+    return rows

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from copy import copy
 from functools import partial
 from typing import Any
 
@@ -12,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 from torch import Tensor
 
-from asr.decode.batch import LogProbs, pack
+from asr.decode.batch import LogProbs, utterances_of
 from asr.decode.climb import climb
 from asr.decode.fusion import Fusion, token_fusion, word_fusion
 from asr.decode.hotwords import HotWords, hot_scores
@@ -81,13 +82,8 @@ class BeamDecoder:
     ) -> None:
         if not 0 <= blank < len(tokens):
             raise DecodeError(f"the blank must be one of the {len(tokens)} tokens, not number {blank}")
-        if beam < 1:
-            raise DecodeError(f"the beam must hold at least one prefix, not {beam}")
-        for name, value in (("lm_weight", lm_weight), ("word_bonus", word_bonus), ("unknown_penalty", unknown_penalty)):
-            if not math.isfinite(value):
-                raise DecodeError(f"{name} must be a number, not {value}")
-        if lm_weight < 0:
-            raise DecodeError(f"lm_weight must be 0 or more, not {lm_weight}")
+        if not math.isfinite(unknown_penalty):
+            raise DecodeError(f"unknown_penalty must be a number, not {unknown_penalty}")
         if not beam_threshold > 0 or not token_floor <= 0:
             raise DecodeError("beam_threshold must be above 0 and token_floor not above it; inf and -inf prune nothing")
         self.tokens = tuple(tokens)
@@ -96,16 +92,37 @@ class BeamDecoder:
         self._searched = (*self.tokens, " ") if word_boundary == "" else self.tokens
         self.blank = blank
         self.spell = spell
-        self.beam = beam
         self.lm = lm
-        self.lm_weight, self.word_bonus, self.unknown_penalty = lm_weight, word_bonus, unknown_penalty
+        self.unknown_penalty = unknown_penalty
         self.beam_threshold, self.token_floor = beam_threshold, token_floor
-        self.unspellable: tuple[str, ...] = ()
         self._words = list(lexicon) if lexicon is not None else None
         if self._words == []:
             raise DecodeError("the lexicon is empty")
-        self._fusion = self._make_fusion()
+        self._lexicon = self._make_lexicon()
+        self.unspellable = self._lexicon.unspellable if self._lexicon else ()
         self._lm = lm.arrays if lm else None
+        self._set_weights(beam, lm_weight, word_bonus)
+
+    def with_weights(self, beam: int, lm_weight: float, word_bonus: float) -> BeamDecoder:
+        """The same decoder with another beam and other weights; they share the trie of words, which is slow to build.
+
+        Raises:
+            DecodeError: A value that makes no sense.
+        """
+        other = copy(self)
+        other._set_weights(beam, lm_weight, word_bonus)
+        return other
+
+    def _set_weights(self, beam: int, lm_weight: float, word_bonus: float) -> None:
+        if beam < 1:
+            raise DecodeError(f"the beam must hold at least one prefix, not {beam}")
+        for name, value in (("lm_weight", lm_weight), ("word_bonus", word_bonus)):
+            if not math.isfinite(value):
+                raise DecodeError(f"{name} must be a number, not {value}")
+        if lm_weight < 0:
+            raise DecodeError(f"lm_weight must be 0 or more, not {lm_weight}")
+        self.beam, self.lm_weight, self.word_bonus = beam, lm_weight, word_bonus
+        self._fusion = self._make_fusion()
 
     @property
     def settings(self) -> dict[str, Any]:
@@ -129,7 +146,7 @@ class BeamDecoder:
         return settings
 
     def decode(
-        self, log_probs: LogProbs, nbest: int = 1, hotwords: Mapping[str, float] | None = None
+        self, log_probs: LogProbs, nbest: int = 1, hotwords: HotWords | Mapping[str, float] | None = None
     ) -> list[Hypothesis]:
         """The best hypotheses of one utterance, best first, no two of one text.
 
@@ -145,11 +162,11 @@ class BeamDecoder:
 
     def decode_batch(
         self,
-        log_probs: Sequence[LogProbs] | Tensor,
+        log_probs: Sequence[LogProbs] | LogProbs,
         lengths: Tensor | Sequence[int] | None = None,
         nbest: int = 1,
         threads: int = 1,
-        hotwords: Mapping[str, float] | None = None,
+        hotwords: HotWords | Mapping[str, float] | None = None,
     ) -> list[list[Hypothesis]]:
         """The best hypotheses of several utterances, a list for each, best first, no two of one text.
 
@@ -158,27 +175,32 @@ class BeamDecoder:
             lengths: (batch,) steps of each row; None: all of them. With a list there is nothing to say.
             nbest: Most hypotheses of an utterance.
             threads: Utterances that are decoded at the same time. What comes out does not depend on it.
-            hotwords: Words and phrases, and what is added to the score for each time that one is said, as whole words.
+            hotwords: Words and phrases, and what is added to the score for each time that one is said, as whole words;
+                or what `hot_words` made of them, which spares making it for every batch.
 
         Raises:
             DecodeError: Not normalised log-probabilities over these tokens, or hot words of other characters.
         """
         if nbest < 1 or threads < 1:
             raise DecodeError(f"nbest and threads must be 1 or more, not {nbest} and {threads}")
-        packed, sizes = pack(log_probs, lengths)
-        if packed is None:
-            return []
-        values, probabilities = probabilities_of(packed, len(self.tokens))
-        hot = HotWords.build(hotwords, self._searched, self._boundary, self.spell) if hotwords else None
-        if len(self._searched) > len(self.tokens):
-            values = np.pad(values, ((0, 0), (0, 1)), constant_values=-np.inf)
-            probabilities = np.pad(probabilities, ((0, 0), (0, 1)))
-        borders = np.cumsum(sizes)[:-1]
-        rows = zip(np.split(values, borders), np.split(probabilities, borders), strict=True)
+        hot = hotwords if isinstance(hotwords, HotWords) else self.hot_words(hotwords or {})
+        rows = utterances_of(log_probs, lengths)
+        decode = partial(self._decode, nbest=nbest, hot=hot)
         if threads == 1:
-            return [self._decode(logs, shares, nbest, hot) for logs, shares in rows]
+            return [decode(row) for row in rows]
         with ThreadPoolExecutor(threads) as pool:
-            return list(pool.map(lambda row: self._decode(row[0], row[1], nbest, hot), rows))
+            return list(pool.map(decode, rows))
+
+    def hot_words(self, boosts: Mapping[str, float]) -> HotWords | None:
+        """Hot words in the form that the search takes, to be made once for many batches; None where there are none.
+
+        Args:
+            boosts: See `decode_batch`.
+
+        Raises:
+            DecodeError: Words of other characters than the tokens', or boosts that make no sense.
+        """
+        return HotWords.build(boosts, self._searched, self._boundary, self.spell) if boosts else None
 
     @property
     def _boundary(self) -> int:
@@ -190,28 +212,32 @@ class BeamDecoder:
         if self.word_boundary not in self.tokens:
             raise DecodeError(
                 f"the model has no token {self.word_boundary!r} to end a word with; "
-                'word_boundary=None takes each token for a word, and "" each text'
+                'word_boundary=None treats each token as a word, and "" each text'
             )
         return self.tokens.index(self.word_boundary)
 
-    def _make_fusion(self) -> Fusion | None:
-        if self.lm is None and self._words is None:
+    def _make_lexicon(self) -> Lexicon | None:
+        """The words of the lexicon, else of the language model; None without either, or where each token is a word."""
+        words = self._words or (self.lm.vocabulary if self.lm else None)
+        if words is None or self._boundary < 0:
+            if self._words is not None:
+                raise DecodeError("a lexicon needs words: word_boundary is None, which treats each token as one")
             return None
-        if self._boundary < 0:
-            if self.lm is None or self._words is not None:
-                raise DecodeError("a lexicon needs words: word_boundary is None, which takes each token for one")
-            fusion = token_fusion(self.tokens, self.lm, self.lm_weight, self.word_bonus, self.unknown_penalty)
-            if (np.delete(fusion.words, self.blank) == self.lm.unknown).all():
-                raise DecodeError("the language model knows none of the tokens: is it one of words?")
-            return fusion
         apart = (self.blank, self._boundary)
         spelling = {token: number for number, token in enumerate(self.tokens) if number not in apart}
-        closed = self._words is not None
-        words: Iterable[str] = self._words or (self.lm.words if self.lm else ())
-        lexicon = Lexicon.build(words, self.spell or partial(_letters, spelling), spelling)
-        self.unspellable = lexicon.unspellable
-        bonus = self.word_bonus if self.lm else 0.0
-        return word_fusion(lexicon, self._boundary, self.lm, self.lm_weight, bonus, self.unknown_penalty, closed)
+        return Lexicon.build(words, self.spell or partial(_letters, spelling), spelling)
+
+    def _make_fusion(self) -> Fusion | None:
+        if self._lexicon is not None:
+            bonus = self.word_bonus if self.lm else 0.0
+            weights = self.lm_weight, bonus, self.unknown_penalty
+            return word_fusion(self._lexicon, self._boundary, self.lm, *weights, closed=self._words is not None)
+        if self.lm is None:
+            return None
+        fusion = token_fusion(self.tokens, self.lm, self.lm_weight, self.word_bonus, self.unknown_penalty)
+        if (np.delete(fusion.words, self.blank) == self.lm.unknown).all():
+            raise DecodeError("the language model contains none of the tokens: is it a word model?")
+        return fusion
 
     def _limits(self, hot: HotWords | None) -> Limits:
         ceiling = 1.0 if self._fusion is None else self._fusion.ceiling
@@ -219,8 +245,12 @@ class BeamDecoder:
             ceiling *= float(hot.arrays.factor.max())
         return Limits(self.beam, math.exp(-self.beam_threshold), math.exp(self.token_floor), ceiling)
 
-    def _decode(self, log_probs: Floats, probabilities: Floats, nbest: int, hot: HotWords | None) -> list[Hypothesis]:
-        """The best hypotheses of one utterance: (steps, tokens) each."""
+    def _decode(self, row: Tensor, nbest: int, hot: HotWords | None) -> list[Hypothesis]:
+        """The best hypotheses of one utterance, (steps, tokens)."""
+        log_probs, probabilities = probabilities_of(row, len(self.tokens))  # here: in float64 for one at a time
+        if len(self._searched) > len(self.tokens):
+            log_probs = np.pad(log_probs, ((0, 0), (0, 1)), constant_values=-np.inf)
+            probabilities = np.pad(probabilities, ((0, 0), (0, 1)))
         fusion, lm = self._fusion, self._lm
         hot_arrays = hot.arrays if hot else None
         greedy_text = best_path(log_probs, self.blank)

@@ -4,7 +4,7 @@ Where nothing but the acoustic model speaks, the future of a prefix depends on i
 with variants of the distant past that all end alike, and loses the best text to them, often by a token or two. What
 remains to be changed is found directly, from the forward and backward variables of CTC (Graves et al. 2006, section
 4.1), here called masses: that of a prefix before each step, and that of a suffix from each step on, make the exact
-probability of a text with one token substituted, inserted or deleted a sum over a few steps, for all tokens together.
+probability of a text with one token substituted, inserted or deleted a sum over a few steps.
 """
 
 from __future__ import annotations
@@ -22,6 +22,8 @@ Floats = npt.NDArray[np.float64]
 
 _GAIN = 1e-9  # what an edit must gain, as a share: less is rounding
 APART = 32  # tokens between edits that are made at once
+_PROBABLE = 1e-3  # tokens with this probability at a step are tried there before all others
+_FEW = 64  # tokens, such as letters: to try them all takes no longer than to find out which are probable
 _NOTHING = 1e-60  # share of the best mass at a step: what has less is never counted
 
 
@@ -46,6 +48,41 @@ class Masses(NamedTuple):
     scale: Floats
 
 
+class Lattice(NamedTuple):
+    """All alignments of a text.
+
+    Attributes:
+        text: (tokens,).
+        forward: Masses of its prefixes.
+        backward: Masses of its suffixes, turned round.
+        factors: (steps,) what probabilities are multiplied by, so that they are scaled as `backward` is.
+        weights: (steps + 1,) what makes a prefix' mass before a step times a suffix' from there on a share of the
+            probability of the text.
+    """
+
+    text: Numbers
+    forward: Masses
+    backward: Masses
+    factors: Floats
+    weights: Floats
+
+
+class Shortlist(NamedTuple):
+    """Which tokens are to be tried.
+
+    Attributes:
+        all: (tokens to try,) those that are probable enough at any step.
+        probable: Those that are probable at a step, at one after the other.
+        begin: (steps + 1,) where the tokens of each step begin in `probable`.
+        rest: (steps,) the probability of the best of the others at each step.
+    """
+
+    all: Numbers
+    probable: Numbers
+    begin: npt.NDArray[np.int64]
+    rest: Floats
+
+
 @compiled
 def climb(probabilities: Floats, blank: int, floor: float, least: float, text: Numbers, apart: int = APART) -> Numbers:
     """The text that is reached by making the best single edit again and again, until none is left that gains.
@@ -64,14 +101,12 @@ def climb(probabilities: Floats, blank: int, floor: float, least: float, text: N
     """
     steps = len(probabilities)
     least = max(least, _NOTHING)
-    tokens = _tokens_to_try(probabilities, blank, floor)
-    backwards = probabilities[::-1].copy()
-    rows, weights = np.empty((steps, len(tokens))), np.empty(steps + 1)
+    shortlist = _shortlist(probabilities, blank, floor)
     best, total = text, -math.inf
     while True:
         count = len(text)
-        forward = _masses(probabilities, blank, text, least)
-        backward = _masses(backwards, blank, text[::-1].copy(), least)
+        forward = _masses(probabilities, blank, text, least, False)
+        backward = _masses(probabilities, blank, text[::-1].copy(), least, True)
         reached = -math.inf
         if forward.last[count] == steps and backward.last[count] == steps:
             end = forward.offset[steps] + count
@@ -85,50 +120,51 @@ def climb(probabilities: Floats, blank: int, floor: float, least: float, text: N
         else:  # edits that are good alone are not together
             text, total, apart = best, -math.inf, max(count, len(best)) + 2
             continue
-        _scale(probabilities, tokens, forward.scale, backward.scale, total, rows, weights)
-        gains, stops, put = _best_edits(rows, tokens, text, forward, backward, weights)
+        gains, stops, put = _best_edits(probabilities, shortlist, _lattice(text, forward, backward, total))
         if not gains.max() > 1.0 + _GAIN:
             return best
         text = _edited(text, gains, stops, put, apart)
 
 
-@lean
-def _scale(
-    probabilities: Floats,
-    tokens: Numbers,
-    forward: Floats,
-    backward: Floats,
-    total: float,
-    rows: Floats,
-    weights: Floats,
-) -> None:
-    """Fill `rows` and `weights` as `_best_edits` takes them, from the scales of both masses and the text's score."""
-    steps = len(probabilities)
-    for step in range(steps + 1):
-        weights[step] = math.exp(min(700.0, forward[step] + backward[steps - step] - total))
+@compiled
+def _lattice(text: Numbers, forward: Masses, backward: Masses, total: float) -> Lattice:
+    """The masses of a text, and what makes shares of the probability of the text, of logarithm `total`, of them."""
+    steps = len(forward.scale) - 1
+    factors, weights = np.empty(steps), np.empty(steps + 1)
     for step in range(steps):
-        factor = math.exp(backward[steps - step - 1] - backward[steps - step])
-        for number in range(len(tokens)):
-            rows[step, number] = probabilities[step, tokens[number]] * factor
+        factors[step] = math.exp(backward.scale[steps - step - 1] - backward.scale[steps - step])
+    for step in range(steps + 1):
+        weights[step] = math.exp(min(700.0, forward.scale[step] + backward.scale[steps - step] - total))
+    return Lattice(text, forward, backward, factors, weights)
 
 
 @compiled
-def _tokens_to_try(probabilities: Floats, blank: int, floor: float) -> Numbers:
-    """The tokens that are probable enough at any step."""
-    wanted = np.zeros(probabilities.shape[1], np.bool_)
-    for step in range(len(probabilities)):
-        for token in range(probabilities.shape[1]):
-            wanted[token] |= probabilities[step, token] >= floor
-    wanted[blank] = False
-    return np.flatnonzero(wanted).astype(np.int32)
+def _shortlist(probabilities: Floats, blank: int, floor: float) -> Shortlist:
+    """The tokens to try, (steps, tokens); none that is less probable than `floor` at every step."""
+    steps, size = probabilities.shape
+    bar = max(floor, _PROBABLE)
+    wanted, rest = np.zeros(size, np.bool_), np.zeros(steps)
+    for step in range(steps):
+        for token in range(size):
+            if token != blank:
+                share = probabilities[step, token]
+                wanted[token] |= share >= floor
+                if share < bar:
+                    rest[step] = max(rest[step], share)
+    probable = probabilities >= bar
+    probable[:, blank] = False
+    places, tokens = np.nonzero(probable)
+    begin = np.searchsorted(places, np.arange(steps + 1))
+    return Shortlist(np.flatnonzero(wanted).astype(np.int32), tokens.astype(np.int32), begin, rest)
 
 
 @compiled
-def _masses(probabilities: Floats, blank: int, text: Numbers, least: float) -> Masses:
+def _masses(probabilities: Floats, blank: int, text: Numbers, least: float, turned: bool) -> Masses:
     """The forward algorithm, with all that it computes on its way.
 
-    Turned round, steps and text, it is the backward algorithm: `ending` is then the mass of a suffix from a step on
-    whose first token is said at that step, and `resting` that of those where a blank comes first.
+    Turned round, the steps by `turned` and the text by the caller, it is the backward algorithm: `ending` is then the
+    mass of a suffix from a step on whose first token is said at that step, and `resting` that of those where a blank
+    comes first.
     """
     steps, count = len(probabilities), len(text)
     ending, resting, offset = np.empty(8 * steps + 16), np.empty(8 * steps + 16), np.zeros(steps + 1, np.int64)
@@ -142,7 +178,8 @@ def _masses(probabilities: Floats, blank: int, text: Numbers, least: float) -> M
     for step in range(steps):
         scale[step + 1] = scale[step] + math.log(best)
         share, best = 1.0 / best, 0.0
-        blanks = probabilities[step, blank] * share
+        row = probabilities[steps - 1 - step if turned else step]
+        blanks = row[blank] * share
         if high <= count:
             high += 1
         for place in range(high - 1, low - 1, -1):  # downwards: place - 1 is still that of the step before
@@ -152,7 +189,7 @@ def _masses(probabilities: Floats, blank: int, text: Numbers, least: float) -> M
                 into = ends[place] + rests[place - 1]
                 if place == 1 or text[place - 2] != token:
                     into += ends[place - 1]
-                into *= probabilities[step, token] * share
+                into *= row[token] * share
             rests[place] = (ends[place] + rests[place]) * blanks
             ends[place] = into
             best = max(best, rests[place] + into)
@@ -184,50 +221,84 @@ def _larger(values: Floats, wanted: int) -> Floats:
 
 
 @compiled
-def _best_edits(
-    rows: Floats, tokens: Numbers, text: Numbers, forward: Masses, backward: Masses, weights: Floats
-) -> tuple[Floats, Numbers, Numbers]:
-    """The edit at each place that makes a text most probable.
+def _best_edits(probabilities: Floats, shortlist: Shortlist, lattice: Lattice) -> tuple[Floats, Numbers, Numbers]:
+    """The edit at each place that makes a text most probable, where there is one that gains.
 
-    Args:
-        rows: (steps, tokens to try) probabilities, scaled as `backward` is.
-        tokens: (tokens to try,) their numbers.
-        text: (tokens,).
-        forward: Masses of its prefixes.
-        backward: Masses of its suffixes, turned round.
-        weights: (steps + 1,) what makes a prefix' mass before a step times a suffix' from there on a share of the
-            probability of the text.
+    Most tokens are improbable wherever a place can lie. None of them gains more than a token would that is, at every
+    step, as probable as the best of them. Only if that is more than what is known to gain must all be tried.
 
     Returns:
         What the probability of the text is multiplied by where the place is edited, up to where tokens are replaced,
         and the token put there, or NONE: (tokens + 1,) each.
     """
-    count = len(text)
+    text = lattice.text
+    count, steps, size = len(text), len(probabilities), probabilities.shape[1]
     best = np.zeros(count + 1)
     stops, put = np.zeros(count + 1, np.int32), np.zeros(count + 1, np.int32)
-    gains, after = np.empty(len(tokens)), np.empty(len(tokens))
+    tokens, seen = np.empty(size, np.int32), np.full(size, NONE, np.int32)
+    work = np.empty((3, size))
+    rest = shortlist.rest
     for start in range(count + 1):
         for stop in range(start, min(start + 1, count) + 1):
             if stop > start:
-                gain = _deletion(text, start, stop, forward, backward, weights)
+                gain = _deletion(lattice, start, stop)
                 if gain > best[start]:
                     best[start], stops[start], put[start] = gain, stop, NONE
-            _insertions(rows, start, stop, forward, backward, weights, gains, after)
-            for number in range(len(tokens)):
-                gain, token = gains[number], tokens[number]
-                if gain <= best[start] or (stop > start and token == text[start]):
-                    continue
-                if (start > 0 and token == text[start - 1]) or (stop < count and token == text[stop]):
-                    gain = _insertion_by_equal(rows[:, number], token, text, start, stop, forward, backward, weights)
-                if gain > best[start]:
-                    best[start], stops[start], put[start] = gain, stop, token
+            low, high = lattice.forward.first[start], steps - lattice.backward.first[count - stop]
+            listed = shortlist.all
+            if len(listed) > _FEW:
+                listed = tokens[: _probable_between(low, high, shortlist, tokens, seen, start + stop)]
+            gain, token, bound = _best_insertion(probabilities, listed, rest, lattice, start, stop, work)
+            if len(listed) < len(shortlist.all) and bound > max(gain, best[start], 1.0 + _GAIN):
+                gain, token, _ = _best_insertion(probabilities, shortlist.all, rest, lattice, start, stop, work)
+            if gain > best[start]:
+                best[start], stops[start], put[start] = gain, stop, token
     return best, stops, put
 
 
 @lean
-def _deletion(text: Numbers, start: int, stop: int, forward: Masses, backward: Masses, weights: Floats) -> float:
+def _probable_between(low: int, high: int, shortlist: Shortlist, tokens: Numbers, seen: Numbers, number: int) -> int:
+    """Fill `tokens` with those that are probable at a step from `low` on, before `high`; returns how many.
+
+    Both arrays are (tokens,). `seen` holds the number of the call that last took a token, so that none comes twice.
+    """
+    count = 0
+    if low < high:
+        for place in range(shortlist.begin[low], shortlist.begin[high]):
+            token = shortlist.probable[place]
+            if seen[token] != number:
+                tokens[count], seen[token] = token, number
+                count += 1
+    return count
+
+
+@lean
+def _best_insertion(
+    probabilities: Floats, tokens: Numbers, rest: Floats, lattice: Lattice, start: int, stop: int, work: Floats
+) -> tuple[float, int, float]:
+    """The best of some tokens to be put between a prefix and a suffix: its share, and itself, NONE if none is possible.
+
+    The last is no less than the share of any token whose probabilities are no more than `rest`, (steps,).
+    """
+    text = lattice.text
+    bound = _insertions(probabilities, tokens, rest, lattice, start, stop, work)
+    best, put = 0.0, NONE
+    for number in range(len(tokens)):
+        gain, token = work[0, number], tokens[number]
+        if gain <= best or (stop > start and token == text[start]):
+            continue
+        if (start > 0 and token == text[start - 1]) or (stop < len(text) and token == text[stop]):
+            gain = _insertion(probabilities[:, token], token, lattice, start, stop)
+        if gain > best:
+            best, put = gain, token
+    return best, put, bound
+
+
+@lean
+def _deletion(lattice: Lattice, start: int, stop: int) -> float:
     """The share of the prefix up to `start` and the suffix from `stop`, one after the other."""
-    count, steps = len(text), len(weights) - 1
+    text, forward, backward = lattice.text, lattice.forward, lattice.backward
+    count, steps = len(text), len(lattice.factors)
     turned = count - stop
     alike = start > 0 and stop < count and text[start - 1] == text[stop]
     gain = 0.0
@@ -238,76 +309,67 @@ def _deletion(text: Numbers, start: int, stop: int, forward: Masses, backward: M
         mass = forward.resting[place]
         if not alike:
             mass += forward.ending[place]
-        gain += mass * backward.ending[backward.offset[steps - step] + turned] * weights[step]
+        gain += mass * backward.ending[backward.offset[steps - step] + turned] * lattice.weights[step]
     return gain
 
 
 @lean
 def _insertions(
-    rows: Floats,
-    start: int,
-    stop: int,
-    forward: Masses,
-    backward: Masses,
-    weights: Floats,
-    gains: Floats,
-    after: Floats,
-) -> None:
-    """The share of a prefix, a token and a suffix, for each token; too much where the token is one of its neighbours.
+    probabilities: Floats, tokens: Numbers, rest: Floats, lattice: Lattice, start: int, stop: int, work: Floats
+) -> float:
+    """The share of a prefix, a token and a suffix, for each of some tokens; too much where it is one of its neighbours.
 
-    `after` is the mass from a step on, where the token was said just before it: it may go on, or rest and the suffix
-    follows. Both arrays are (tokens to try,).
+    They are left in `work[0]`; that of a token with the probabilities of `rest` is returned. `after` is the mass from a
+    step on, where the token was said just before it: it may go on, or rest and the suffix follows.
     """
-    steps = len(weights) - 1
-    turned = len(forward.first) - 1 - stop
-    gains[:] = 0.0
+    forward, backward, steps = lattice.forward, lattice.backward, len(lattice.factors)
+    turned, count = len(lattice.text) - stop, len(tokens)
+    gains, after, shares, bound = work[0], work[1], work[2], 0.0
+    gains[:count] = 0.0
     low, high = forward.first[start], steps - backward.first[turned]
-    if forward.last[start] < low or backward.last[turned] < 0 or high <= low:
-        return
+    if high <= low:
+        return bound
     place = backward.offset[steps - high] + turned
-    after[:] = backward.ending[place] + backward.resting[place]
+    after[:count] = last = backward.ending[place] + backward.resting[place]
     for step in range(high - 1, low - 1, -1):
-        before = 0.0
+        before, follows = 0.0, 0.0
         if step <= forward.last[start]:
             place = forward.offset[step] + start
-            before = (forward.ending[place] + forward.resting[place]) * weights[step]
-        follows = 0.0
+            before = (forward.ending[place] + forward.resting[place]) * lattice.weights[step]
         if steps - step <= backward.last[turned]:
             place = backward.offset[steps - step] + turned
             follows = backward.ending[place] + backward.resting[place]
-        for number in range(len(gains)):
-            said = rows[step, number] * after[number]
+        row, factor = probabilities[step], lattice.factors[step]
+        said = rest[step] * factor * last
+        bound += before * said
+        last = said + follows
+        for number in range(count):  # apart from the other loop, which becomes one of vectors
+            shares[number] = row[tokens[number]] * factor
+        for number in range(count):
+            said = shares[number] * after[number]
             gains[number] += before * said
             after[number] = said + follows
+    return bound
 
 
 @lean
-def _insertion_by_equal(
-    row: Any,
-    token: int,
-    text: Numbers,
-    start: int,
-    stop: int,
-    forward: Masses,
-    backward: Masses,
-    weights: Floats,
-) -> float:
+def _insertion(row: Any, token: int, lattice: Lattice, start: int, stop: int) -> float:
     """The same for one token, (steps,), that may be alike its neighbours: a blank must then come between."""
-    count, steps = len(text), len(weights) - 1
-    turned = count - stop
+    text, forward, backward, steps = lattice.text, lattice.forward, lattice.backward, len(row)
+    turned = len(text) - stop
     twice = start > 0 and text[start - 1] == token
-    again = stop < count and text[stop] == token
+    again = stop < len(text) and text[stop] == token
     gain, after = 0.0, 0.0
     for step in range(steps - backward.first[turned], forward.first[start] - 1, -1):
         said = 0.0
         if step < steps:
-            said = row[step] * after
+            said = row[step] * lattice.factors[step] * after
         if step <= forward.last[start]:
             place = forward.offset[step] + start
             before = forward.resting[place]
             if not twice:
                 before += forward.ending[place]
-            gain += before * weights[step] * said
+            gain += before * lattice.weights[step] * said
         after = said
         if steps - step <= backward.last[turned]:
             place = backward.offset[steps - step] + turned

@@ -19,7 +19,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from asr.decode.compiled import lean
+from asr.decode.compiled import compiled, lean
 from asr.decode.lexicon import Lexicon
 from asr.decode.ngram import NgramModel
 from asr.decode.ngram_arrays import advance
@@ -98,7 +98,7 @@ def word_fusion(
         singles = bonus + weight * lm.arrays.log_prob[numbers + 1].astype(np.float64)
         singles[numbers == lm.unknown] += penalty
         outside = bonus + weight * float(lm.arrays.log_prob[lm.unknown + 1]) + penalty
-    charge = _best_ahead(lexicon, singles)
+    charge = _best_ahead(lexicon.word, lexicon.parent, singles)
     if not closed:
         charge = np.maximum(charge, outside)
     charge[START] = 0.0
@@ -146,13 +146,12 @@ def token_fusion(tokens: tuple[str, ...], lm: NgramModel, weight: float, bonus: 
     )
 
 
-def _best_ahead(lexicon: Lexicon, scores: Floats) -> Floats:
-    """(lexemes,) the best of the scores of the words, (words,), that pass each node of a lexicon."""
-    best = np.where(lexicon.word >= 0, scores[lexicon.word], -np.inf)
+@compiled
+def _best_ahead(words: Numbers, parents: Numbers, scores: Floats) -> Floats:
+    """(lexemes,) the best of the scores of the words, (words,), that pass each node of a lexicon: see `Lexicon`."""
+    best = np.where(words >= 0, scores[words], -np.inf)
     for node in range(len(best) - 1, 0, -1):  # children come after their parents
-        parent = lexicon.parent[node]
-        if best[node] > best[parent]:
-            best[parent] = best[node]
+        best[parents[node]] = max(best[parents[node]], best[node])
     return best
 
 

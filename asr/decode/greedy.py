@@ -7,9 +7,10 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import torch
 from torch import Tensor
 
-from asr.decode.batch import LogProbs, pack
+from asr.decode.batch import LogProbs, utterances_of
 from asr.decode.hypothesis import DecodeError, Hypothesis, TokenSpan, check_log_probs
 
 
@@ -44,7 +45,7 @@ class GreedyDecoder:
         return self.decode_batch([log_probs])[0]
 
     def decode_batch(
-        self, log_probs: Sequence[LogProbs] | Tensor, lengths: Tensor | Sequence[int] | None = None
+        self, log_probs: Sequence[LogProbs] | LogProbs, lengths: Tensor | Sequence[int] | None = None
     ) -> list[list[Hypothesis]]:
         """The hypotheses of several utterances, one list of one each.
 
@@ -57,12 +58,13 @@ class GreedyDecoder:
         Raises:
             DecodeError: Not normalised log-probabilities over these tokens.
         """
-        packed, sizes = pack(log_probs, lengths)
-        if packed is None:
+        rows = utterances_of(log_probs, lengths)
+        if not rows:
             return []
+        packed = torch.cat(rows)
         check_log_probs(packed, len(self.tokens))
         best, numbers = packed.max(dim=1)
-        borders = np.cumsum(sizes)[:-1]
+        borders = np.cumsum([len(row) for row in rows])[:-1]
         paths = np.split(numbers.cpu().numpy(), borders)
         scores = np.split(best.double().cpu().numpy(), borders)
         return [[self._hypothesis(*row)] for row in zip(paths, scores, strict=True)]

@@ -45,8 +45,14 @@ class HotArrays(NamedTuple):
 
 @dataclass(frozen=True)
 class HotWords:
-    """Hot words, ready for a search."""
+    """Hot words, ready for a search.
 
+    Attributes:
+        boosts: Phrase -> what each time of it adds to a score.
+        arrays: The automaton that finds them.
+    """
+
+    boosts: Mapping[str, float]
     arrays: HotArrays
 
     @classmethod
@@ -75,7 +81,7 @@ class HotWords:
                 raise DecodeError(f"hot word {phrase!r}: its boost must be a number, not {boost}")
             if abs(boost) > LARGEST_BOOST:
                 raise DecodeError(
-                    f"hot word {phrase!r}: a boost of {boost:g} is beyond {LARGEST_BOOST:g}; 2 to 10 is usual"
+                    f"hot word {phrase!r}: a boost of {boost:g} is above the limit {LARGEST_BOOST:g}; 2 to 10 is usual"
                 )
             trie.add(_spelled(phrase, tokens, boundary, spell), boost, boundary)
         arrays = trie.automaton(len(tokens), boundary)
@@ -83,7 +89,7 @@ class HotWords:
             raise DecodeError(
                 f"hot words that end in one another add up to a boost of {np.abs(arrays.won).max():g}; 2 to 10 is usual"
             )
-        return cls(arrays)
+        return cls(dict(boosts), arrays)
 
 
 def _spelled(
@@ -99,7 +105,7 @@ def _spelled(
         list((spell(word) if spell else None) or plain) for word, plain in zip(phrase.split(), letters, strict=True)
     ]
     if not words:
-        raise DecodeError("a hot word is empty")
+        raise DecodeError("empty hot word")
     spelled = words[0]
     for word in words[1:]:
         spelled += word if boundary < 0 else [boundary, *word]

@@ -85,7 +85,7 @@ def check_log_probs(log_probs: Tensor, tokens: int) -> None:
     if worst <= _TOLERANCE:
         return
     if math.isnan(worst) or math.isinf(worst):
-        raise DecodeError("log-probabilities hold NaN or infinity: the model has diverged, or its input was broken")
+        raise DecodeError("log-probabilities contain NaN or infinity: the model has diverged, or its input was broken")
     sums = log_probs.sum(dim=1)
     if log_probs.min() >= 0 and bool(torch.all((sums - 1).abs() <= _TOLERANCE)):
         raise DecodeError("these are probabilities: take their natural logarithm first")

@@ -139,9 +139,9 @@ def _numbered(sentences: Iterable[Sequence[str]]) -> tuple[Ids, list[str]]:
         markers += 2
     ids: Ids = np.frombuffer(text, dtype=np.int32) if text else np.empty(0, dtype=np.int32)
     if len(ids) == markers:
-        raise LanguageModelError("a language model needs text, and there are no words in this one")
+        raise LanguageModelError("no words in the text to train a language model on")
     if np.count_nonzero((ids == _BEGIN) | (ids == _END)) > markers:
-        raise LanguageModelError(f"{BEGIN} or {END} stands as a word in the text; each line is a sentence as it is")
+        raise LanguageModelError(f"the text contains {BEGIN} or {END} as a word; remove them (each line is a sentence)")
     return ids, list(numbers)
 
 
@@ -202,7 +202,7 @@ def _discounts(counts: Counts, order: int) -> Discounts:
         3 - 4 * share * four / thrice,
     )
     if not (two > 0 and more > 0):  # none is ever too large, and the first is a share
-        return Discounts(*FALLBACK, f"the counts of {order}-grams ask for a discount below 0")
+        return Discounts(*FALLBACK, f"the counts of {order}-grams give a discount below 0")
     return Discounts(one, two, more)
 
 

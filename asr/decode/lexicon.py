@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from itertools import chain
 
 import numpy as np
 import numpy.typing as npt
@@ -57,10 +58,10 @@ class Lexicon:
                 unspellable.append(word)
         if not spelled:
             example = next((word for word in unspellable if word), None)
-            named = f", {example!r} for one" if example else ""
+            named = f", such as {example!r}" if example else ""
             raise DecodeError(
                 f"no word can be spelled with the model's characters {''.join(alphabet)!r:.80}{named}: "
-                "normalise the words as the training text was"
+                "normalise the words as the training texts were"
             )
         spellings = sorted(spelled)
         arrays = _trie(spellings)
@@ -73,15 +74,15 @@ def _trie(spellings: Sequence[tuple[int, ...]]) -> tuple[Numbers, Numbers, Numbe
     Level by level: in the order of the spellings, a new node begins where the parent or the token changes.
     """
     lengths = np.array([len(spelling) for spelling in spellings])
-    padded = np.full((len(spellings), lengths.max()), -1, np.int32)
-    for row, spelling in zip(padded, spellings, strict=True):
-        row[: len(spelling)] = spelling
+    flat = np.fromiter(chain.from_iterable(spellings), np.int32, lengths.sum())
+    starts = np.cumsum(lengths) - lengths
+    going = np.arange(len(spellings))  # those that have a token at this depth
     places = np.zeros(len(spellings), np.int64)  # the node that each spelling has reached
     tokens, parents, words = [np.array([-1])], [np.array([-1])], [np.array([-1])]
     count = 1
-    for depth in range(padded.shape[1]):
-        going = np.flatnonzero(lengths > depth)
-        origin, letter = places[going], padded[going, depth]
+    for depth in range(lengths.max()):
+        going = going[lengths[going] > depth]
+        origin, letter = places[going], flat[starts[going] + depth]
         begins = np.ones(len(going), bool)
         begins[1:] = (origin[1:] != origin[:-1]) | (letter[1:] != letter[:-1])
         places[going] = count - 1 + np.cumsum(begins)

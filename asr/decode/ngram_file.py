@@ -79,7 +79,7 @@ def read_binary(path: str | Path) -> tuple[NgramArrays, list[str], list[int]]:
         _, version, length = _START.unpack(file.read(_START.size).ljust(_START.size))
         data = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
     if version != FORMAT:
-        raise LanguageModelError(f"{path}: a language model of format {version}; this program reads format {FORMAT}")
+        raise LanguageModelError(f"{path}: language model of format {version}, but this version of asr reads {FORMAT}")
     try:
         if length > _LONGEST_HEADER:
             raise ValueError
@@ -91,7 +91,7 @@ def read_binary(path: str | Path) -> tuple[NgramArrays, list[str], list[int]]:
     except (ValueError, KeyError, TypeError, IndexError, OverflowError, RecursionError):
         sound = False
     if not sound:
-        raise LanguageModelError(f"{path}: a damaged language model: copy it again, or make it anew")
+        raise LanguageModelError(f"{path}: damaged language model: copy it again, or train it again")
     return arrays, words, counts
 
 

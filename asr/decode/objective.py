@@ -18,9 +18,9 @@ Floats = npt.NDArray[np.float64]
 
 @compiled
 def whole_texts(nodes: Nodes, leaves: Numbers, fusion: Fusion, lm: Any) -> tuple[Numbers, Floats, Floats]:
-    """Those of some texts that are made of whole words of the vocabulary, and what they score.
+    """Drop hypotheses that end inside a word; the texts that remain, and what the language model scores them.
 
-    If there is none, then of each text what stands before the first word that is none.
+    If none remains, each text is cut off before its first word that the vocabulary does not hold.
 
     Args:
         nodes: The trie of prefixes.

@@ -5,8 +5,8 @@ from __future__ import annotations
 import errno
 import math
 import os
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
     from asr.decode.beam import BeamDecoder
     from asr.decode.greedy import GreedyDecoder
+    from asr.decode.hotwords import HotWords
     from asr.decode.hypothesis import Hypothesis
     from asr.decode.ngram import NgramModel
 
@@ -28,11 +29,12 @@ DECODERS = ("greedy", "beam")
 BEAM = 100
 WIDEST = 100_000  # takes some 500 MB a thread; from a few hundred on a beam finds nothing more
 LM_WEIGHT = 0.5
+UNSPELLABLE = 0.1  # of a language model's words: a few have foreign letters, many only where case or script differ
 WORD_BONUS = 1.0  # with a language model, which would else prefer few words
 
 ONE_WORD = (
-    "no transcript that this model learnt from holds a space, so each recording is taken for one word; a language "
-    "without spaces takes a language model of characters (`asr lm train --characters`)"
+    "this model's training transcripts have no spaces, so each recording is treated as one word; for a language "
+    "without spaces use a language model of characters (`asr lm train --characters`)"
 )
 
 
@@ -74,16 +76,16 @@ class DecodingOptions:
             AsrError: Options that contradict each other or make no sense, or a file that is not there.
         """
         if self.name not in DECODERS:
-            raise AsrError(f"no such decoder: {self.name}; there are {', '.join(DECODERS)}")
+            raise AsrError(f"unknown decoder {self.name!r}; choose from {', '.join(DECODERS)}")
         if self.name == "greedy" and self.of_beam:
-            raise AsrError(f"the greedy decoder takes no {', '.join(self.of_beam)}; --decoder beam does")
+            raise AsrError(f"the greedy decoder does not support {', '.join(self.of_beam)}; use --decoder beam")
         for name, value in (("beam", self.beam), ("nbest", self.nbest), ("threads", self.threads)):
             if value is not None and value < 1:
                 raise AsrError(f"--{name} must be 1 or more, not {value}")
         if self.beam is not None and self.beam > WIDEST:
             raise AsrError(f"--beam must be at most {WIDEST:,}, not {self.beam:,}")
         if self.lm is None and (self.lm_weight is not None or self.word_bonus is not None):
-            raise AsrError("--lm-weight and --word-bonus need a language model, --lm")
+            raise AsrError("--lm-weight and --word-bonus need a language model (--lm)")
         if self.lm_weight is not None and not 0 <= self.lm_weight < math.inf:
             raise AsrError(f"--lm-weight must be 0 or more, not {self.lm_weight}")
         if self.word_bonus is not None and not math.isfinite(self.word_bonus):
@@ -114,7 +116,7 @@ class Chosen:
     Attributes:
         decoder: Ready to be used.
         nbest: How many readings the user wants.
-        hotwords: Likely words and phrases with their boosts.
+        hotwords: Words and phrases that are likelier than usual; None: no such.
         profile: The model's, where it goes with the language model that was given.
         notes: What a user should know about the choice, a line each.
         threads: Utterances that the beam search decodes at a time; None: one a core.
@@ -122,7 +124,7 @@ class Chosen:
 
     decoder: GreedyDecoder | BeamDecoder
     nbest: int = 1
-    hotwords: Mapping[str, float] = field(default_factory=dict)
+    hotwords: HotWords | None = None
     profile: DecodingProfile | None = None
     notes: tuple[str, ...] = ()
     threads: int | None = None
@@ -153,8 +155,9 @@ class Chosen:
         """What a report says about how its text was decoded."""
         if not self.hotwords:
             return self.decoder.settings
-        phrases = (f"{phrase}\t{boost!r}" for phrase, boost in self.hotwords.items())
-        return self.decoder.settings | {"hotwords": len(self.hotwords), "hotwords_id": words_id(phrases)}
+        boosts = self.hotwords.boosts
+        phrases = (f"{phrase}\t{boost!r}" for phrase, boost in boosts.items())
+        return self.decoder.settings | {"hotwords": len(boosts), "hotwords_id": words_id(phrases)}
 
 
 def choose_decoder(options: DecodingOptions, tokenizer: Tokenizer, profile: DecodingProfile | None) -> Chosen:
@@ -176,7 +179,7 @@ def choose_decoder(options: DecodingOptions, tokenizer: Tokenizer, profile: Deco
     notes: tuple[str, ...] = ()
     if profile and profile.lm and options.decoder is None:
         tuned = f"this model's decoding was tuned with a language model{_named(profile.lm_name)}"
-        notes = (f"{tuned}; without --lm it is decoded greedily",)
+        notes = (f"{tuned}; without --lm, decoding is greedy",)
     return Chosen(GreedyDecoder(tokenizer.tokens, tokenizer.blank), notes=notes)
 
 
@@ -193,12 +196,12 @@ def _beam(options: DecodingOptions, tokenizer: Tokenizer, profile: DecodingProfi
     if boundary == "":
         notes.append(ONE_WORD)
     if lm and lm.characters and tokenizer.word_boundary:
-        notes.append("the language model is of characters, and this model's texts have spaces: it takes one of words")
+        notes.append("the language model is of characters, but this model's texts have spaces: use one of words")
     if tuned:
         notes += _not_as_tuned(options, words, tuned)
     elif profile and lm:
         another = f"another language model{_named(profile.lm_name)}"
-        notes.append(f"the model's decoding was tuned with {another}: default weights (try `asr tune`)")
+        notes.append(f"the model's decoding was tuned with {another}: using default weights (try `asr tune`)")
     weight = _first(options.lm_weight, tuned.lm_weight if tuned else None, LM_WEIGHT)
     bonus = _first(options.word_bonus, tuned.word_bonus if tuned else None, WORD_BONUS if lm else 0.0)
     decoder = BeamDecoder(
@@ -211,13 +214,11 @@ def _beam(options: DecodingOptions, tokenizer: Tokenizer, profile: DecodingProfi
         word_bonus=bonus,
         lexicon=words,
     )
-    if options.lexicon and decoder.unspellable:
-        named = ", ".join(decoder.unspellable[:3])
-        notes.append(f"{len(decoder.unspellable):,} words of the lexicon cannot be written by this model: {named}")
-    hotwords = read_hotwords(options.hotwords) if options.hotwords else {}
-    if boundary == "" and (phrases := [phrase for phrase in hotwords if " " in phrase]):
-        notes.append(f"each recording is one word here, so phrases are never heard: {', '.join(phrases[:3])}")
-    return Chosen(decoder, options.nbest, hotwords, tuned, tuple(notes), options.threads)
+    notes += _unspellable(decoder.unspellable, lm, words)
+    boosts = read_hotwords(options.hotwords) if options.hotwords else {}
+    if boundary == "" and (phrases := [phrase for phrase in boosts if " " in phrase]):
+        notes.append(f"each recording is one word here, so phrases never match: {', '.join(phrases[:3])}")
+    return Chosen(decoder, options.nbest, decoder.hot_words(boosts), tuned, tuple(notes), options.threads)
 
 
 def word_boundary(tokenizer: Tokenizer, lm: NgramModel | None, words: Sequence[str] | None) -> str | None:
@@ -233,10 +234,23 @@ def word_boundary(tokenizer: Tokenizer, lm: NgramModel | None, words: Sequence[s
     boundary = "" if tokenizer.word_boundary is None and one_word else tokenizer.word_boundary
     if lm and boundary is None and max(map(len, tokenizer.tokens[1:])) > 1:
         raise AsrError(
-            "this model writes pieces of several characters and no spaces, so a language model of characters cannot "
-            "judge its texts: train with text.units=characters"
+            "this model outputs subword units and no spaces, so a language model of characters cannot score its "
+            "texts: train with text.units=characters"
         )
     return boundary
+
+
+def _unspellable(unspellable: Sequence[str], lm: NgramModel | None, words: Sequence[str] | None) -> list[str]:
+    """A line about words that a model has no tokens for: any of a lexicon's, or many of a language model's."""
+    named = ", ".join(unspellable[:3])
+    if words and unspellable:
+        return [f"this model cannot output {len(unspellable):,} words of the lexicon: {named}"]
+    if lm and len(unspellable) > UNSPELLABLE * len(lm.vocabulary):
+        return [
+            f"this model cannot output {len(unspellable):,} of the language model's {len(lm.vocabulary):,} words: "
+            f"{named} (normalise its training texts as this model's were)"
+        ]
+    return []
 
 
 def _not_as_tuned(options: DecodingOptions, words: Iterable[str] | None, tuned: DecodingProfile) -> list[str]:
@@ -256,7 +270,7 @@ def _not_as_tuned(options: DecodingOptions, words: Iterable[str] | None, tuned: 
     }
     other = [flag for flag, (said, found) in settings.items() if said is not None and said != found]
     if tuned.calibration and other:
-        notes.append(f"confidences were calibrated without this {', '.join(other)}: they may not fit")
+        notes.append(f"confidences were calibrated with other settings than this {', '.join(other)}: they may not fit")
     return notes
 
 

@@ -177,7 +177,7 @@ def _list_tokens(probabilities: Floats, scale: float, blank: int, floor: float, 
 def _stay(
     step: int, beam: npt.NDArray[Any], size: int, nodes: Nodes, blank: int, work: Work, fusion: Fusion | None, hot: Any
 ) -> tuple[int, float]:
-    """Prefixes that remain what they are, by a blank, by their last token again, or said anew from their parents.
+    """Prefixes that stay the same: by a blank, by their last token again, or reached again from their parent prefix.
 
     Returns:
         How many candidates they are, and the best of their masses.

@@ -48,8 +48,8 @@ def read_sentences(
     for path in paths:
         if _name(path).endswith(_NO_TEXT):
             raise LanguageModelError(
-                f"{path}: neither text, one sentence a line, nor a .jsonl manifest; `asr prepare own --table` makes "
-                "manifests of a table"
+                f"{path}: neither text with one sentence per line nor a .jsonl manifest; `asr prepare own --table` "
+                "converts a table to manifests"
             )
     total = sum(Path(path).stat().st_size for path in paths)
     before = 0
@@ -93,4 +93,4 @@ def _lines(path: str | Path, raw: BinaryIO) -> Iterator[str]:
     except UnicodeDecodeError:
         raise LanguageModelError(f"{path}:{number}: not UTF-8; convert the file first") from None
     except (EOFError, zlib.error, gzip.BadGzipFile) as error:
-        raise LanguageModelError(f"{path}:{number}: cut short or damaged after this line: {error}") from None
+        raise LanguageModelError(f"{path}:{number}: truncated or damaged after this line: {error}") from None

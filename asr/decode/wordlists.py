@@ -27,7 +27,7 @@ def read_words(path: str | Path) -> list[str]:
     """
     words = [line.split()[0] for _, line in _lines(path)]
     if not words:
-        raise TextError(f"{path}: holds no word")
+        raise TextError(f"{path}: contains no words")
     return words
 
 
@@ -45,9 +45,9 @@ def read_hotwords(path: str | Path) -> dict[str, float]:
         except ValueError:
             boost = math.nan
         if math.isnan(boost):
-            raise TextError(f"{path}, line {number}: a boost is a number, not {said.strip()!r}")
+            raise TextError(f"{path}, line {number}: the boost must be a number, not {said.strip()!r}")
         if not phrase.strip():
-            raise TextError(f"{path}, line {number}: there is no phrase before the tab")
+            raise TextError(f"{path}, line {number}: no phrase before the tab")
         boosts[" ".join(phrase.split())] = boost
     return boosts
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -104,7 +103,7 @@ def tune_model(
     if len({point.errors for point in tuner.tried.values()}) == 1:
         say(
             f"all settings made the same errors: {counted(len(split.utterances), 'utterance')} cannot tell them apart, "
-            "and what is kept trusts the language model least"
+            "so those that rely least on the language model are kept"
         )
     tuner.save(folder)
     draw_surface(list(tuner.tried.values()), best, folder / "surface.png")
@@ -138,16 +137,14 @@ def _decoders(
     boundary = word_boundary(recognizer.tokenizer, lm, words)
     if boundary == "":
         say(ONE_WORD)
-    make = partial(
-        BeamDecoder,
+    decoder = BeamDecoder(
         recognizer.tokenizer.tokens,
         word_boundary=boundary,
         spell=recognizer.tokenizer.spell,
         lm=lm,
         lexicon=words,
     )
-    make(beam=1)  # words that the model cannot spell show before the acoustic model has worked
-    return make
+    return decoder.with_weights
 
 
 def _prints(split: Split, recognizer: Recognizer) -> dict[str, Prints]:
@@ -163,8 +160,8 @@ def _heard(split: Split, recognizer: Recognizer, prints: Mapping[str, Prints]) -
     if not found:
         return []
     return [
-        f"{found:,} of {counted(len(split.utterances), 'utterance')} {'was' if found == 1 else 'were'} heard in "
-        "training: what is tuned there trusts the model too much, and takes it for surer than it is"
+        f"{found:,} of {counted(len(split.utterances), 'utterance')} {'was' if found == 1 else 'were'} seen in "
+        "training: settings tuned on them trust the model too much, and confidences come out too high"
     ]
 
 
@@ -192,6 +189,6 @@ def _calibrate(
     calibration = fit(np.concatenate(found), np.array(correct)) if found else None
     if calibration:
         measured = reliability(confidences(np.concatenate(found), calibration), correct)
-        title = f"{counted(measured.words, 'word')} that this was fitted on: ECE {measured.ece:.3f}"
+        title = f"{counted(measured.words, 'word')} used for the fit: ECE {measured.ece:.3f}"
         draw_reliability(measured, title, picture)
     return calibration

@@ -206,6 +206,6 @@ def refuse_test_set(split: Split, allowed: int) -> None:
     """
     if held_out(split) and allowed < 2:
         raise AsrError(
-            f"{split.manifest}: a test set; what is tuned on it can no longer be measured on it. Tune on validation "
-            "(if you know what you do, say --on-test-set twice)"
+            f"{split.manifest}: a test set; after tuning on it, results on it are biased. Tune on the validation set "
+            "(or, if you are sure, give --on-test-set twice)"
         )

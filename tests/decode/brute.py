@@ -33,6 +33,17 @@ def all_texts(log_probs: torch.Tensor) -> dict[tuple[int, ...], float]:
     return dict(zip(texts, np.log(np.bincount(numbers, np.exp(scores))), strict=True))
 
 
+def boost_of(text: str, boosts: dict[str, float]) -> float:
+    """What hot words add to the score of a text: each phrase for each time that it stands there as whole words."""
+    return sum(boost * times(phrase, text) for phrase, boost in boosts.items())
+
+
+def times(phrase: str, text: str) -> int:
+    """How often a phrase is among the words of a text."""
+    words, wanted = text.split(), phrase.split()
+    return sum(words[i : i + len(wanted)] == wanted for i in range(len(words)))
+
+
 def best_alignment(log_probs: torch.Tensor, text: tuple[int, ...]) -> float:
     """The log-probability of the best single path that reads as a text."""
     steps, tokens = log_probs.shape

@@ -93,8 +93,8 @@ def test_silence_has_no_spans():
 @pytest.mark.parametrize(
     ("tokens", "message"),
     [
-        ([1, 1, 1], "needs 5 steps or more, and there are 4"),
-        ([1, 2, 1, 2, 1], "needs 5 steps"),
+        ([1, 1, 1], "needs at least 5 steps, but there are 4"),
+        ([1, 2, 1, 2, 1], "needs at least 5 steps"),
         ([0], "without the blank"),
         ([7], "without the blank"),
     ],

@@ -1,6 +1,8 @@
 """Beam search without a language model: exact where nothing is pruned, never worse than greedy where something is."""
 
 import math
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -108,7 +110,32 @@ def test_threads_batches_and_padding_change_nothing():
     assert decoder.decode_batch(rows, nbest=3) == alone
     assert decoder.decode_batch(padded, lengths, nbest=3) == alone
     assert decoder.decode_batch(padded, lengths, nbest=3, threads=4) == alone
+    assert decoder.decode_batch(padded.numpy(), lengths.numpy(), nbest=3) == alone
     assert decoder.decode_batch([]) == []
+
+
+MANY_UTTERANCES = """
+import resource
+import numpy as np
+from asr.decode import BeamDecoder
+
+decoder = BeamDecoder("-abcdefghijklmnopqrstuvwxyz", None, beam=4)
+rng = np.random.default_rng(1)
+rows = []
+for _ in range(400):
+    row = rng.standard_normal((1000, 27), np.float32)
+    row[:, 0] += 12  # an easy search
+    rows.append(row - np.log(np.exp(row).sum(axis=1, keepdims=True)))
+decoder.decode_batch(rows[:2], threads=2)  # compiled
+before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+decoder.decode_batch(rows, threads=2)
+print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before)
+"""
+
+
+def test_many_utterances_are_not_copied_all_at_once():
+    done = subprocess.run([sys.executable, "-c", MANY_UTTERANCES], capture_output=True, text=True, check=True)
+    assert int(done.stdout) * 1024 < 400 * 1000 * 27 * 4 / 2
 
 
 def test_memory_is_bounded_however_long_the_audio():
@@ -174,5 +201,7 @@ def test_lengths_and_counts_are_checked():
     decoder = BeamDecoder(LETTERS, None)
     with pytest.raises(DecodeError, match="0 to 3"):
         decoder.decode_batch(random_log_probs(1, 3, 4)[None], [4])
+    with pytest.raises(DecodeError, match=r"a batch must be \(batch, steps, tokens\), not \(3, 4\)"):
+        decoder.decode_batch(random_log_probs(1, 3, 4).numpy())
     with pytest.raises(DecodeError, match="nbest"):
         decoder.decode(random_log_probs(1, 3, 4), nbest=0)

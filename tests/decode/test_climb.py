@@ -73,6 +73,23 @@ def test_no_single_edit_gains_with_the_pruning_that_is_usual(sizes, beam):
     check_no_edit_gains(values, size, found.tokens, floor=-12.0, tolerance=1e-4)
 
 
+@settings(max_examples=40)
+@given(st.integers(0, 10**9), st.integers(0, 20), st.sampled_from([2, 60, 300]), st.floats(0, 6), st.data())
+def test_no_token_of_many_gains_however_improbable_it_is(seed, steps, size, sharpness, data):
+    values = random_log_probs(seed, steps, size, sharpness)
+    text = np.array(data.draw(st.lists(st.integers(1, size - 1), max_size=steps // 4)), np.int32)
+    reached = climb(values.exp().numpy(), 0, 0.0, 0.0, text)
+    check_no_edit_gains(values, size, reached.tolist())
+
+
+def test_improbable_tokens_are_tried_where_none_is_probable():
+    probabilities = np.full((1, 3000), 0.4 / 2999)
+    probabilities[0, [0, 1000, 2000]] = 0.0, 0.0004, 0.0008
+    for floor in (0.0, 0.0005):
+        assert climb(probabilities, 0, floor, 0.0, np.array([1], np.int32)).tolist() == [2000]
+        assert climb(probabilities, 0, floor, 0.0, np.array([1000], np.int32)).tolist() == [2000]
+
+
 @settings(max_examples=30)
 @given(st.integers(0, 10**9), st.integers(60, 90), st.floats(1, 4), st.integers(1, 3))
 def test_edits_that_are_good_alone_and_not_together_are_made_one_by_one(seed, steps, sharpness, apart):
@@ -90,7 +107,7 @@ def test_masses_that_are_kept_have_no_gaps(sizes, data):
     seed, steps, size, sharpness = sizes
     values = random_log_probs(seed, steps, size, sharpness).exp().numpy()
     text = np.array(data.draw(st.lists(st.integers(1, size - 1), max_size=steps)), np.int32)
-    masses = _masses(values, 0, text, 0.05)
+    masses = _masses(values, 0, text, 0.05, False)
     kept = [
         masses.offset[step] + place
         for place in range(len(text) + 1)

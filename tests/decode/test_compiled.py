@@ -54,7 +54,7 @@ def test_who_waits_for_the_compiler_is_told_once_and_only_then(tmp_path):
             _viterbi(np.zeros((3, 2)), np.array([1]), 0)
     """
     environment = os.environ | {"NUMBA_CACHE_DIR": str(tmp_path)}
-    for place, told in ((tmp_path, ["the first time only"]), (tmp_path, []), (tmp_path / "file", ["each time"])):
+    for place, told in ((tmp_path, ["the first time only"]), (tmp_path, []), (tmp_path / "file", ["every time"])):
         (tmp_path / "file").write_text("no folder")
         environment["NUMBA_CACHE_DIR"] = str(place)
         run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=environment, check=True)

@@ -59,6 +59,7 @@ def test_agrees_with_the_rule_alone_and_in_a_batch(paths):
     for place, row in zip(padded, rows, strict=True):
         place[: len(row)] = row
     together = decoder.decode_batch(padded, torch.tensor([len(row) for row in rows]))
+    assert together == decoder.decode_batch(padded.numpy(), [len(row) for row in rows])
     assert together == decoder.decode_batch(rows) == [decoder.decode(row) for row in rows]
     for (hypothesis,), path in zip(together, paths, strict=True):
         merged = "".join(character for character, _ in groupby(path) if character != "-")

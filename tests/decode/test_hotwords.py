@@ -4,7 +4,7 @@ import math
 
 import numpy as np
 import pytest
-from brute import all_texts, random_log_probs
+from brute import all_texts, boost_of, random_log_probs, times
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -13,16 +13,6 @@ from asr.decode.hotwords import HotWords, hot_score
 from asr.decode.search import Limits, new_work, search
 
 TOKENS = ("<blank>", " ", "a", "b")
-
-
-def times(phrase, text):
-    """How often a phrase is among the words of a text."""
-    words, wanted = text.split(), phrase.split()
-    return sum(words[i : i + len(wanted)] == wanted for i in range(len(words)))
-
-
-def boost_of(text, boosts):
-    return sum(boost * times(phrase, text) for phrase, boost in boosts.items())
 
 
 phrases = st.lists(st.text("ab", min_size=1, max_size=3), min_size=1, max_size=3).map(" ".join)
@@ -70,6 +60,16 @@ def test_a_boost_holds_for_one_call():
     assert decoder.decode(values) == before
 
 
+def test_hot_words_that_are_made_once_are_the_same():
+    values = random_log_probs(3, 8, 4)
+    decoder = BeamDecoder(TOKENS)
+    boosts = {"ab ba": 3.0, "a": -1.0}
+    assert decoder.decode(values, hotwords=decoder.hot_words(boosts)) == decoder.decode(values, hotwords=boosts)
+    assert decoder.hot_words({}) is None
+    with pytest.raises(DecodeError, match="not in the model's alphabet"):
+        decoder.hot_words({"xyz": 1.0})
+
+
 def test_the_largest_boosts_lose_no_precision():
     values = random_log_probs(3, 40, 4)
     boosts = {"ab": 100.0, "b ab": 100.0, "ba": -100.0}
@@ -106,8 +106,8 @@ def test_without_word_boundaries_phrases_are_found_anywhere():
         ({"abé": 1.0}, r"hot word 'abé': not in the model's alphabet: 'é' U\+00E9"),
         ({" ": 1.0}, "empty"),
         ({"ab": math.nan}, "boost must be a number"),
-        ({"ab": 101.0}, "'ab': a boost of 101 is beyond 100"),
-        ({"ab": -1e6}, "'ab': a boost of -1e.06 is beyond 100"),
+        ({"ab": 101.0}, "'ab': a boost of 101 is above the limit 100"),
+        ({"ab": -1e6}, "'ab': a boost of -1e.06 is above the limit 100"),
         ({"a": 90.0, "b a": 90.0, "a b a": 90.0}, "add up to a boost of 270"),
     ],
 )

@@ -100,7 +100,7 @@ def test_discounts_say_why_they_fall_back():
         ([[], []], 2, "no words"),
         ([["a"]], 0, "1 to 10"),
         ([["a"]], 11, "1 to 10"),
-        ([["a", "</s>"]], 2, "</s> stands as a word"),
+        ([["a", "</s>"]], 2, "</s> as a word; remove"),
     ],
 )
 def test_refuses(text, order, complaint):

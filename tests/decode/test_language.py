@@ -4,12 +4,14 @@ import math
 
 import numpy as np
 import pytest
-from brute import all_texts, random_log_probs
+from brute import all_texts, boost_of, random_log_probs
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from asr.decode import BeamDecoder, DecodeError
 from asr.decode.ngram import NgramModel
+from asr.decode.prefixes import tokens_of
+from asr.decode.search import new_work, search
 
 TOKENS = ("<blank>", " ", "a", "b")
 EXHAUSTIVE = {"beam": 4000, "beam_threshold": math.inf, "token_floor": -math.inf}
@@ -94,13 +96,13 @@ def best_of_texts(values, score):
     return best
 
 
-def word_objective(lm, weight, bonus, lexicon=None):
+def word_objective(lm, weight, bonus, lexicon=None, hot=None):
     def score(tokens):
         text = spell(tokens).split()
         if lexicon is not None and not set(text) <= set(lexicon):
             return None
         unknown = sum(lm.id(word) == lm.unknown for word in text)
-        return weight * lm.score(text) + UNKNOWN * unknown, bonus * len(text)
+        return weight * lm.score(text) + UNKNOWN * unknown, bonus * len(text) + boost_of(spell(tokens), hot or {})
 
     return score
 
@@ -118,26 +120,50 @@ def check(values, decoder, objective, **call):
 case = st.tuples(st.integers(0, 10**9), st.integers(0, 6), st.floats(0, 2), st.floats(-2, 2), st.booleans())
 
 
-def check_case(case, lm):
+phrases = st.lists(st.text("ab", min_size=1, max_size=2), min_size=1, max_size=2).map(" ".join)
+boosts = st.none() | st.dictionaries(phrases, st.floats(-3, 3), min_size=1, max_size=3)
+
+
+def check_case(case, lm, hot):
     seed, steps, weight, bonus, closed = case
     lexicon = ["a", "bb", "ba"] if closed else None  # "bb" is a word that the model does not know
     decoder = BeamDecoder(
         TOKENS, " ", lm=lm, lm_weight=weight, word_bonus=bonus, lexicon=lexicon, unknown_penalty=UNKNOWN, **EXHAUSTIVE
     )
-    check(random_log_probs(seed, steps, 4), decoder, word_objective(lm, weight, bonus, lexicon))
+    check(random_log_probs(seed, steps, 4), decoder, word_objective(lm, weight, bonus, lexicon, hot), hotwords=hot)
 
 
 @settings(max_examples=100)
-@given(case)
-def test_exact_with_a_model_of_words(words, case):
-    check_case(case, words)
+@given(case, boosts)
+def test_exact_with_a_model_of_words(words, case, hot):
+    check_case(case, words, hot)
 
 
 @pytest.mark.long
 @settings(max_examples=10_000)
-@given(case)
-def test_exact_with_a_model_of_words_10_000(words, case):
-    check_case(case, words)
+@given(case, boosts)
+def test_exact_with_a_model_of_words_10_000(words, case, hot):
+    check_case(case, words, hot)
+
+
+@settings(max_examples=200)
+@given(case, st.integers(1, 12), boosts)
+def test_what_is_skipped_for_its_bounds_would_not_have_been_kept(words, case, beam, hot):
+    seed, steps, weight, bonus, closed = case
+    lexicon = ["a", "bb", "ba"] if closed else None
+    decoder = BeamDecoder(TOKENS, " ", beam, words, weight, bonus, lexicon=lexicon, unknown_penalty=UNKNOWN)
+    probabilities = random_log_probs(seed, 4 * steps, 4).exp().numpy()
+    arrays = hot and decoder.hot_words(hot).arrays
+
+    def found(limits, fusion):
+        work = new_work(beam, len(TOKENS), fusion.start)
+        nodes, _, leaves = search(probabilities, 0, limits, work, fusion, words.arrays, arrays)
+        return {tuple(tokens_of(nodes, leaf)) for leaf in leaves}
+
+    limits, fusion = decoder._limits(hot and decoder.hot_words(hot)), decoder._fusion
+    unbounded = fusion.lexemes.copy()
+    unbounded["most"] = 1e200
+    assert found(limits, fusion) == found(limits._replace(ceiling=1e200), fusion._replace(lexemes=unbounded))
 
 
 @settings(max_examples=50)
@@ -222,11 +248,37 @@ def test_settings_name_the_model(words):
 
 def test_words_that_cannot_be_spelled_are_named(words):
     assert BeamDecoder(TOKENS, lexicon=["ab", "été"]).unspellable == ("été",)
-    assert "<unk>" in BeamDecoder(TOKENS, lm=words).unspellable
-    with pytest.raises(DecodeError, match=r"no word can be spelled .* 'a' for one"):
+    assert BeamDecoder(TOKENS, lm=words).unspellable == ()
+    with pytest.raises(DecodeError, match=r"no word can be spelled .* such as 'a'"):
         BeamDecoder(("<blank>", " ", "X", "Y"), lm=words, lexicon=["a"])
-    with pytest.raises(DecodeError, match="knows none of the tokens"):
+    with pytest.raises(DecodeError, match="contains none of the tokens"):
         BeamDecoder(("<blank>", "X", "Y"), None, lm=words)
+
+
+@pytest.mark.parametrize("mark", ["<s>", "</s>", "<unk>"])
+def test_pitfall_the_marks_of_a_language_model_are_no_words(words, mark):
+    tokens = ("<blank>", " ", *"<>/sunkab")
+    path = [tokens.index(character) for character in mark]
+    values = np.log(np.full((len(path), len(tokens)), 1e-9) + np.eye(len(tokens))[path] * (1 - 1e-8))
+    (found,) = BeamDecoder(tokens, lm=words, lm_weight=1.0, unknown_penalty=UNKNOWN).decode(values)
+    assert found.text == mark
+    assert found.lm == pytest.approx(words.score(["zebra"]) + UNKNOWN, abs=1e-5)  # as any unknown word
+
+
+@settings(max_examples=30)
+@given(case, st.integers(1, 12))
+def test_other_weights_are_as_if_built_with_them(words, case, beam):
+    seed, steps, weight, bonus, _ = case
+    values = random_log_probs(seed, steps, 4)
+    for boundary, vocabulary in ((" ", {"lm": words}), (" ", {"lm": words, "lexicon": ["a", "bb"]}), (None, {})):
+        built = BeamDecoder(TOKENS, boundary, beam, lm_weight=weight, word_bonus=bonus, **vocabulary)
+        first = BeamDecoder(TOKENS, boundary, 7, lm_weight=0.1, word_bonus=3.0, **vocabulary)
+        before = first.decode(values, nbest=3)
+        assert first.with_weights(beam, weight, bonus).decode(values, nbest=3) == built.decode(values, nbest=3)
+        assert first.with_weights(beam, weight, bonus).settings == built.settings
+        assert first.decode(values, nbest=3) == before
+    with pytest.raises(DecodeError, match="lm_weight must be 0 or more"):
+        first.with_weights(beam, -1.0, bonus)
 
 
 def test_threads_change_nothing(words):

@@ -1,5 +1,6 @@
 """N-gram models: scores against a slow back-off in Python, files, and what they refuse."""
 
+import hashlib
 import json
 import math
 
@@ -105,6 +106,11 @@ def test_every_file_gives_the_same_model(tmp_path, order):
         assert again.words == model.words and again.counts == model.counts
         assert (again.start, again.end, again.unknown) == (model.start, model.end, model.unknown)
         assert again.score(["a", "b", "x"]) == model.score(["a", "b", "x"])
+
+
+def test_an_id_is_the_hash_of_words_and_numbers(model):
+    content = "\n".join(model.words).encode() + b"".join(array.tobytes() for array in model.arrays)
+    assert model.model_id == hashlib.sha256(content).hexdigest()[:16]
 
 
 def test_ids_differ_where_models_do(model):

@@ -62,7 +62,7 @@ def test_a_profile_counts_with_its_own_language_model_alone(tokenizer, lm, tmp_p
     assert chosen.profile == own and chosen.notes == ()
     said = choose_decoder(DecodingOptions(lm=lm, lm_weight=0.1, beam=64), tokenizer, own)
     assert (said.settings["lm_weight"], said.settings["word_bonus"]) == (0.1, 2.5)  # what is said goes first
-    assert said.notes == ("confidences were calibrated without this --lm-weight: they may not fit",)
+    assert said.notes == ("confidences were calibrated with other settings than this --lm-weight: they may not fit",)
     assert choose_decoder(DecodingOptions(lm=lm, beam=64), tokenizer, own).notes == ()
 
     other = choose_decoder(DecodingOptions(lm=lm), tokenizer, profile("another"))
@@ -124,7 +124,7 @@ def test_a_model_of_single_words_is_given_words_as_whole_texts(lm, tmp_path):
     for asked in ({"lm": lm}, {"lexicon": tmp_path / "words"}):
         chosen = choose_decoder(DecodingOptions(**asked), single, None)
         assert chosen.decoder.word_boundary == ""
-        assert "each recording is taken for one word" in chosen.notes[0]
+        assert "each recording is treated as one word" in chosen.notes[0]
     lm.write_text(ARPA.replace("one", "o").replace("two", "t"))
     for asked in ({"lm": lm}, {"beam": 4}):
         chosen = choose_decoder(DecodingOptions(**asked), single, None)
@@ -134,16 +134,30 @@ def test_a_model_of_single_words_is_given_words_as_whole_texts(lm, tmp_path):
 def test_words_that_cannot_be_written_are_named(tokenizer, tmp_path):
     (tmp_path / "words").write_text("one\nпривет\ntwo\n", encoding="utf-8")
     chosen = choose_decoder(DecodingOptions(lexicon=tmp_path / "words"), tokenizer, None)
-    assert chosen.notes == ("1 words of the lexicon cannot be written by this model: привет",)
+    assert chosen.notes == ("this model cannot output 1 words of the lexicon: привет",)
     (tmp_path / "words").write_text("one\ntwo\n")
     assert choose_decoder(DecodingOptions(lexicon=tmp_path / "words"), tokenizer, None).notes == ()
+
+
+def test_a_language_model_of_another_script_is_told(tokenizer, lm):
+    assert choose_decoder(DecodingOptions(lm=lm), tokenizer, None).notes == ()
+    foreign = "".join(f"-2\t{word}\n" for word in ("привет", "один", "ONE"))
+    lm.write_text(ARPA.replace("1=5", "1=8").replace("-0.5\tone", foreign + "-0.5\tone"), encoding="utf-8")
+    (note,) = choose_decoder(DecodingOptions(lm=lm), tokenizer, None).notes
+    assert "cannot output 3 of the language model's 5 words: привет, один, ONE" in note
+
+
+def test_bad_hot_words_are_refused_before_anything_is_recognised(tokenizer, tmp_path):
+    (tmp_path / "hot").write_text("one\nthree\n")
+    with pytest.raises(AsrError, match="hot word 'three': not in the model's alphabet"):
+        choose_decoder(DecodingOptions(hotwords=tmp_path / "hot"), tokenizer, None)
 
 
 def test_pieces_of_a_script_without_spaces_take_no_language_model_of_characters(lm):
     lm.write_text(ARPA.replace("one", "猫").replace("two", "犬"), encoding="utf-8")
     pieces = PieceTokenizer.learn(["猫猫犬", "犬猫犬猫"], 4)
     assert max(map(len, pieces.tokens[1:])) > 1
-    with pytest.raises(AsrError, match="pieces of several characters"):
+    with pytest.raises(AsrError, match="subword units and no spaces"):
         choose_decoder(DecodingOptions(lm=lm), pieces, None)
 
 
@@ -151,7 +165,7 @@ def test_phrases_of_hot_words_are_told_where_each_recording_is_a_word(lm, tmp_pa
     (tmp_path / "hot").write_text("one two\none\n")
     single = Tokenizer.build(["one", "two"])
     notes = choose_decoder(DecodingOptions(lm=lm, hotwords=tmp_path / "hot"), single, None).notes
-    assert notes[-1] == "each recording is one word here, so phrases are never heard: one two"
+    assert notes[-1] == "each recording is one word here, so phrases never match: one two"
 
 
 @pytest.mark.parametrize("name", ["beam", "nbest", "threads"])

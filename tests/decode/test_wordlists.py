@@ -31,7 +31,10 @@ def test_an_empty_lexicon_and_a_boost_that_is_no_number(tmp_path):
         read_words(tmp_path / "empty")
     with pytest.raises(TextError, match=r"line 4.*much"):
         read_hotwords(tmp_path / "hot")
-    for line, said in (("\t4.5", "line 2: there is no phrase"), ("two\tnan", "line 2: a boost is a number, not 'nan'")):
+    for line, said in (
+        ("\t4.5", "line 2: no phrase before the tab"),
+        ("two\tnan", "line 2: the boost must be a number, not 'nan'"),
+    ):
         (tmp_path / "hot").write_text(f"one\x85\n{line}\n", encoding="utf-8")  # NEL ends no line
         with pytest.raises(TextError, match=said):
             read_hotwords(tmp_path / "hot")
