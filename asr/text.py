@@ -190,7 +190,7 @@ def _selects_variation(character: str) -> bool:
 class Tokenizer:
     """Characters as tokens. It alone knows which token has which number; the blank is always 0.
 
-    `asr.pieces.PieceTokenizer` is one whose tokens are pieces of words; what is written for this one holds for both.
+    `asr.bpe.BpeTokenizer` is one whose tokens are pieces of words; what is written for this one holds for both.
 
     Attributes:
         tokens: Token strings by number: "<blank>", then single characters.

@@ -18,8 +18,8 @@ from typing import Any
 
 import numpy as np
 
+from asr.data.fingerprints import PRINT, make_print, to_json
 from asr.data.manifest import Utterance, read_manifest, write_manifest
-from asr.data.prints import PRINT, make_print, to_json
 from asr.evaluate import evaluate, read_splits
 from asr.evaluate.report import Extras
 from asr.recognizer import Recognizer

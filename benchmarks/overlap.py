@@ -1,4 +1,4 @@
-"""An LSTM layer's two directions at the same time, as `asr.model.both` runs them, against one after the other.
+"""An LSTM layer's two directions at the same time, as `asr.model.two_threads` runs them, against one after the other.
 
     python benchmarks/overlap.py [--threads N]
 
@@ -17,7 +17,7 @@ from lstm import SHAPES
 from measure import median_seconds
 from torch import Tensor, nn
 
-from asr.model.both import run_both
+from asr.model.two_threads import run_in_two_threads
 
 LARGER = ((16, 330, 256), (36, 330, 256), (36, 330, 320))  # as in training on read English, in one view and in two
 
@@ -37,7 +37,7 @@ def measure(batch: int, steps: int, hidden: int, bf16: bool, threads: int) -> di
         torch.set_num_threads(threads)
         with torch.autocast("cpu", torch.bfloat16, enabled=bf16):
             if at_once:
-                heard = run_both(outputs, directions, values)
+                heard = run_in_two_threads(outputs, directions, values)
             else:
                 heard = outputs(directions[0], values[0]), outputs(directions[1], values[1])
         torch.autograd.backward(heard, [gradient.to(one.dtype) for one in heard])

@@ -37,7 +37,7 @@ from asr.data.plan import Example, Plan, epoch_plan, padding_share
 from asr.device import uses_bf16
 from asr.model.acoustic import AcousticModel
 from asr.model.lstm import Layout
-from asr.train.losses import blank_out
+from asr.train.losses import spec_augment
 from asr.train.run import measure_statistics
 from asr.train.schedule import make_optimizer
 
@@ -74,7 +74,7 @@ class Contestant:
             made = made.to(self.device)
         with self.clocked("loading" if self.features_load else "features"), torch.no_grad():
             features, frames = self.model.features(made.waveforms, made.lengths, made.tones[0])
-            features = blank_out(features, made.time_masks[0], made.mel_masks[0])
+            features = spec_augment(features, made.time_masks[0], made.mel_masks[0])
         with self.clocked("forward"), torch.autocast(self.device.type, torch.bfloat16, enabled=self.bf16):
             log_probs, steps = self.model.encode(features, frames)
         with self.clocked("CTC"):

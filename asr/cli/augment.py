@@ -36,7 +36,7 @@ def augment(
     """
     from asr.audio import find_audio
     from asr.config_file import load_config
-    from asr.train.examples import write_examples
+    from asr.train.preview import write_examples
     from asr.writers import output_stems, refuse_to_replace
 
     settings = [text for text in audio if _SETTING.match(text) and not Path(text).exists()]

@@ -54,7 +54,7 @@ def _decoding(facts: dict[str, Any]) -> dict[str, str]:
 
 def _remembers(heard: dict[str, dict[str, str]]) -> str:
     """How many recordings a model file has fingerprints of, by what they were for."""
-    from asr.data.prints import from_json
+    from asr.data.fingerprints import from_json
 
     counts = [f"{len(from_json(record)[0]):,} ({name})" for name, record in heard.items()]
     return (

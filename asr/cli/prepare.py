@@ -22,7 +22,7 @@ if TYPE_CHECKING:  # what reads audio is imported where a command runs: `asr --h
     Splits = Mapping[str, Sequence[Utterance]]
 
 app = typer.Typer(
-    help="Turn a corpus into manifests: train.jsonl, valid.jsonl, test.jsonl and dataset.yaml.",
+    help="Turn a corpus into manifests of its splits.",
     no_args_is_help=True,
     rich_markup_mode=None,
 )

@@ -45,7 +45,7 @@ def tune(
 
     from asr.cli.progress import progress
     from asr.evaluate import read_splits
-    from asr.evaluate.profile import tune_model
+    from asr.evaluate.tuning import tune_model
 
     (split,) = read_splits([manifest])
     with progress() as advance:

@@ -17,8 +17,8 @@ import soxr
 from asr.config import Config
 from asr.data.filters import band_limit
 from asr.data.noise import Waveform, add_noise, coloured_noise
-from asr.data.randomness import generator
 from asr.data.reverb import Room, recorded_room, reverberate, simulated_room
+from asr.data.seeding import generator
 from asr.data.sounds import Sounds
 from asr.data.views import Views, draw_views
 

@@ -13,11 +13,11 @@ from pathlib import Path
 import numpy as np
 
 from asr.audio import AudioInfo, probe, read_audio
+from asr.bpe import learn_tokenizer
 from asr.config import Config
 from asr.data.manifest import Dataset, Utterance, manifest_lines, parse_line, real_folder, write_dataset, write_manifest
 from asr.data.splits import overlaps, shared_dataset
 from asr.errors import AudioError, ManifestError, TextError
-from asr.pieces import learn_tokenizer
 from asr.text import Normalizer, Tokenizer, describe_characters, steps_needed
 from asr.wording import how_long
 

@@ -17,7 +17,7 @@ from typing import NamedTuple
 import numpy as np
 
 from asr.config import AugmentConfig, BatchConfig, Config
-from asr.data.randomness import generator
+from asr.data.seeding import generator
 
 
 class Item(NamedTuple):

@@ -21,8 +21,8 @@ import numpy.typing as npt
 
 from asr.archive import open_binary, size
 from asr.config import TextConfig
+from asr.data.duplicates import same_recordings
 from asr.data.manifest import Dataset, Utterance, read_dataset
-from asr.data.recordings import same_recordings
 from asr.errors import ManifestError
 from asr.text import Normalizer
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from asr.archive import size
-from asr.data.prints import Prints, Waveform, make_print
+from asr.data.fingerprints import Prints, Waveform, make_print
 from asr.errors import AudioError, ScoreError
 from asr.evaluate.examples import make_examples
 from asr.evaluate.groups import check_fields

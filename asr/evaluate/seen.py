@@ -1,4 +1,4 @@
-"""What a model has heard before of the recordings that it is measured on: see `asr.data.prints`."""
+"""What a model has heard before of the recordings that it is measured on: see `asr.data.fingerprints`."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from asr.data.prints import PRINT, Prints, from_json, known, speaker_hashes
+from asr.data.fingerprints import PRINT, Prints, from_json, known, speaker_hashes
 from asr.evaluate.splits import Split
 from asr.wording import counted
 

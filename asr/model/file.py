@@ -21,10 +21,10 @@ from safetensors.torch import save
 from torch import Tensor
 
 from asr.atomic import replacing
+from asr.bpe import tokenizer_from_json
 from asr.config import Config, Section
 from asr.errors import AsrError, ModelFileError
 from asr.model.acoustic import AcousticModel
-from asr.pieces import tokenizer_from_json
 from asr.text import Normalizer, Tokenizer
 
 FORMAT = 2  # in format 1, model_id was a hash of all settings
@@ -46,8 +46,8 @@ class ModelFile:
         model_id: Hash of tensors, tokenizer and the settings that recognition uses; equal ids give equal
             log-probabilities.
         decoding: The tuned decoding profile (`asr.decode.profile`), empty where nothing was tuned; not in `model_id`.
-        heard: Fingerprints (`asr.data.prints.to_json`) of the recordings that it was made with, by what for: `train`,
-            `valid` and `tune`; empty where it does not remember. Not in `model_id`.
+        heard: Fingerprints (`asr.data.fingerprints.to_json`) of the recordings that it was made with, by what for:
+            `train`, `valid` and `tune`; empty where it does not remember. Not in `model_id`.
     """
 
     model: AcousticModel

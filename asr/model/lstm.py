@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 from torch.nn import functional
 
-from asr.model.both import run_both
+from asr.model.two_threads import run_in_two_threads
 
 # oneDNN keeps what it compiled for each shape it met, 3 MB each and a thousand of them. Every batch has a shape of its
 # own, compiling it costs a tenth of its first step, and gigabytes of memory are worth more. Read at the first use.
@@ -137,7 +137,7 @@ class BidirectionalLSTM(nn.Module):
             (steps, batch, outputs); beyond a sequence's length the values mean nothing.
         """
         directions, inputs = (self.forwards, self.backwards), (values, _reverse(values, layout.rows))
-        ahead, back = run_both(partial(_run, pieces=layout.pieces), directions, inputs)
+        ahead, back = run_in_two_threads(partial(_run, pieces=layout.pieces), directions, inputs)
         back = _reverse(back, layout.rows)
         return ahead + back if self.merge == "sum" else torch.cat((ahead, back), dim=-1)
 

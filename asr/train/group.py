@@ -91,7 +91,7 @@ class Group:
         result: T = told[0]
         return result
 
-    def add_gradients(self, model: nn.Module, figures: Tensor) -> Tensor:
+    def all_reduce_gradients(self, model: nn.Module, figures: Tensor) -> Tensor:
         """Replace each process' gradients by their sum.
 
         Args:
@@ -113,7 +113,7 @@ class Group:
         summed: Tensor = sums.to(figures.dtype)
         return summed
 
-    def share_weights(self, model: nn.Module) -> None:
+    def broadcast_model(self, model: nn.Module) -> None:
         """Give all processes the weights, and the feature statistics, that the first one's model has."""
         if self.size > 1:
             for tensor in model.state_dict().values():

@@ -13,19 +13,19 @@ from torch.nn.utils import clip_grad_norm_
 from asr.config import Config
 from asr.data.dataset import Batch, SpeechData
 from asr.data.plan import Plan, epoch_plan, largest_batch, padding_share, plain_plan
-from asr.data.randomness import torch_seed
+from asr.data.seeding import torch_seed
 from asr.device import uses_bf16
 from asr.errors import TrainingError
 from asr.model.file import ModelFile
 from asr.train.average import MovingAverage, applied
+from asr.train.best_model import Keeper
 from asr.train.checkpoint import Progress, save_checkpoint
+from asr.train.deferred_metrics import Unread, UnreadStep
 from asr.train.group import Group
 from asr.train.journal import Journal
-from asr.train.keep import Keeper
 from asr.train.losses import batch_losses
 from asr.train.schedule import learning_rate
 from asr.train.stop import Signals, out_of_memory
-from asr.train.unread import Unread, UnreadStep
 from asr.train.validate import Validation, validate
 
 
@@ -172,7 +172,7 @@ class Trainer:
         tokens = sum(self.training.tokens(example) for batch in step for example in batch)
         loss, losses = self._gradients(parts, tokens)
         mine = loss.new_full((), sum(batch.lost_tokens for batch in parts.values()))
-        loss, lost = self.group.add_gradients(self.model, torch.stack([loss, mine]))
+        loss, lost = self.group.all_reduce_gradients(self.model, torch.stack([loss, mine]))
         if self.config.batches.unreadable:  # the plan counted what could not be read
             scale = lost.new_full((), tokens) / (tokens - lost).clamp(min=1)
             loss = loss * scale

@@ -32,7 +32,7 @@ def batch_losses(
     of `intermediate_weight`, that of the whole model the rest (Lee & Watanabe 2021, "Intermediate loss regularization
     for CTC-based speech recognition").
 
-    Two views that differ in masks and tone should be heard as the same: `consistency` times their `disagreement` is
+    Two views that differ in masks and tone should be heard as the same: `consistency` times their `consistency_loss` is
     added (Yao et al. 2025, "CR-CTC: Consistency regularization on CTC for improved speech recognition", section 3.2).
     """
     here = batch.to(model.mean.device)
@@ -40,7 +40,7 @@ def batch_losses(
         views = []
         for tones, time_masks, mel_masks in zip(here.tones, here.time_masks, here.mel_masks, strict=True):
             features, frames = model.features(here.waveforms, here.lengths, tones)
-            views.append(blank_out(features, time_masks, mel_masks))
+            views.append(spec_augment(features, time_masks, mel_masks))
     count = len(views)
     with torch.autocast(here.waveforms.device.type, torch.bfloat16, enabled=bf16):
         log_probs, lower, steps = model.encode_with(torch.cat(views), frames.repeat(count), intermediate)
@@ -61,10 +61,10 @@ def batch_losses(
     if count == 1 or not consistency:
         return loss
     one, other = log_probs.chunk(2)
-    return loss + consistency * disagreement(one, other, steps[: len(one)])
+    return loss + consistency * consistency_loss(one, other, steps[: len(one)])
 
 
-def disagreement(one: Tensor, other: Tensor, steps: Tensor) -> Tensor:
+def consistency_loss(one: Tensor, other: Tensor, steps: Tensor) -> Tensor:
     """How differently two views of each example are heard: both Kullback-Leibler divergences, halved, over all steps.
 
     In each, the view that is the target is held constant, so that it pulls and is not pulled.
@@ -82,7 +82,7 @@ def disagreement(one: Tensor, other: Tensor, steps: Tensor) -> Tensor:
     return zero_padding(divergence.sum(-1, keepdim=True), steps).sum((1, 2)) / 2
 
 
-def blank_out(features: Tensor, time_masks: Tensor, mel_masks: Tensor) -> Tensor:
+def spec_augment(features: Tensor, time_masks: Tensor, mel_masks: Tensor) -> Tensor:
     """SpecAugment: set spans of frames and of mel bands to zero, the mean of normalised features.
 
     Args:

@@ -10,7 +10,7 @@ import torch
 from asr.config import Config
 from asr.data.dataset import SpeechData
 from asr.data.plan import plain_plan
-from asr.data.randomness import generator
+from asr.data.seeding import generator
 from asr.device import choose_device, uses_bf16
 from asr.errors import TrainingError
 from asr.train.group import Group

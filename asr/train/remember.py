@@ -16,7 +16,7 @@ import numpy as np
 
 from asr.atomic import replacing
 from asr.data.dataset import SpeechData, too_many_unreadable
-from asr.data.prints import PRINT, Prints, from_json, make_print, speaker_hashes, to_json
+from asr.data.fingerprints import PRINT, Prints, from_json, make_print, speaker_hashes, to_json
 from asr.errors import AudioError, TrainingError
 from asr.model.file import MODEL_NAME, load_model
 from asr.train.group import Group

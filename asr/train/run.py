@@ -15,30 +15,30 @@ import torch
 import asr
 from asr.archive import parse
 from asr.atomic import claimed, leftovers, replacing
+from asr.bpe import learn_tokenizer
 from asr.config import Config
 from asr.config_file import config_yaml
 from asr.data.dataset import SpeechData
 from asr.data.manifest import Dataset, Utterance, read_dataset, read_manifest
 from asr.data.plan import plain_plan
-from asr.data.randomness import generator, torch_seed
+from asr.data.seeding import generator, torch_seed
 from asr.data.sounds import Sounds
 from asr.data.splits import refuse_overlaps
 from asr.device import uses_bf16
 from asr.errors import ManifestError, TrainingError
 from asr.model.acoustic import AcousticModel
 from asr.model.file import MODEL_NAME, ModelFile, Start, initialise_from, model_path
-from asr.pieces import learn_tokenizer
 from asr.program import surroundings
 from asr.text import Normalizer, Tokenizer
 from asr.train.average import MovingAverage
 from asr.train.checkpoint import Progress, checkpoints, load_checkpoint
 from asr.train.curves import draw_curves
-from asr.train.going_on import refuse_changes, refuse_other_run, refuse_unlike_processes, settings_id
 from asr.train.group import Group
 from asr.train.heap import keep_freed_memory
 from asr.train.journal import Journal, Silence
 from asr.train.loop import Trainer
 from asr.train.remember import Heard, remember
+from asr.train.resume_checks import refuse_changes, refuse_other_run, refuse_unlike_processes, settings_id
 from asr.train.schedule import make_optimizer
 from asr.train.selection import select
 from asr.train.stop import stops_told
@@ -270,7 +270,7 @@ def _set_up(
         model, start = new_model(config, tokenizer, training, journal.say)
         progress.started_from, before = start.model_id, start.heard
     model.to(group.device)
-    group.share_weights(model)  # other processors may draw and measure others, by their last bits
+    group.broadcast_model(model)  # other processors may draw and measure others, by their last bits
     optimizer = make_optimizer(model, config.train)
     average = MovingAverage(model, config.train.ema) if config.train.ema else None
     if state:

@@ -9,8 +9,8 @@ import pytest
 import torch
 
 from asr.audio import read_audio, write_wav
+from asr.data.fingerprints import make_print, to_json
 from asr.data.manifest import Dataset, Utterance, write_dataset, write_manifest
-from asr.data.prints import make_print, to_json
 from asr.evaluate.tune import Point, Tuner
 from asr.model.file import load_model, save_model
 

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from asr.config_file import parse_config
 from asr.data.augment import Augmenter, change_gain, change_speed
 from asr.data.noise import coloured_noise
-from asr.data.randomness import generator
+from asr.data.seeding import generator
 from asr.data.sounds import Sounds
 
 RATE = 8000

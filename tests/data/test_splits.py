@@ -8,8 +8,8 @@ import soundfile
 
 from asr.audio import read_audio, write_wav
 from asr.corpora.shards import pack
+from asr.data.duplicates import same_recordings
 from asr.data.manifest import Dataset, Utterance, write_dataset
-from asr.data.recordings import same_recordings
 from asr.data.splits import overlaps, refuse_overlaps, shared_dataset
 from asr.errors import ManifestError
 

@@ -4,12 +4,12 @@ from dataclasses import replace
 
 import pytest
 
+from asr.bpe import BpeTokenizer
 from asr.decode.greedy import GreedyDecoder
 from asr.decode.options import DecodingOptions, choose_decoder
 from asr.decode.profile import Calibration, DecodingProfile
 from asr.decode.wordlists import words_id
 from asr.errors import AsrError
-from asr.pieces import PieceTokenizer
 from asr.text import Tokenizer
 
 ARPA = """\\data\\
@@ -155,7 +155,7 @@ def test_bad_hot_words_are_refused_before_anything_is_recognised(tokenizer, tmp_
 
 def test_pieces_of_a_script_without_spaces_take_no_language_model_of_characters(lm):
     lm.write_text(ARPA.replace("one", "猫").replace("two", "犬"), encoding="utf-8")
-    pieces = PieceTokenizer.learn(["猫猫犬", "犬猫犬猫"], 4)
+    pieces = BpeTokenizer.learn(["猫猫犬", "犬猫犬猫"], 4)
     assert max(map(len, pieces.tokens[1:])) > 1
     with pytest.raises(AsrError, match="subword units and no spaces"):
         choose_decoder(DecodingOptions(lm=lm), pieces, None)

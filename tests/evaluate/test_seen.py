@@ -7,8 +7,8 @@ import pytest
 import soundfile
 
 from asr.audio import read_audio
+from asr.data.fingerprints import from_json
 from asr.data.manifest import Dataset, Utterance, write_dataset, write_manifest
-from asr.data.prints import from_json
 from asr.decode.profile import DecodingProfile
 from asr.errors import ScoreError
 from asr.evaluate import evaluate, read_splits

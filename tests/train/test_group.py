@@ -261,9 +261,9 @@ def test_alone_there_is_nothing_to_do():
     model = torch.nn.Linear(2, 2)
     model(torch.ones(1, 2)).sum().backward()
     before = model.weight.grad.clone()
-    assert group.add_gradients(model, torch.tensor([1.5, 2])).tolist() == [1.5, 2]
+    assert group.all_reduce_gradients(model, torch.tensor([1.5, 2])).tolist() == [1.5, 2]
     assert torch.equal(model.weight.grad, before)
-    group.share_weights(model)
+    group.broadcast_model(model)
     assert group.gather([1, 2]) == [1, 2] and group.leads
     assert group.led(lambda: 3) == 3
     group.leave()

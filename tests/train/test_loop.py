@@ -10,7 +10,7 @@ from asr.data.dataset import Batch
 from asr.data.plan import epoch_plan, padding_share, plain_plan
 from asr.errors import AudioError, TrainingError
 from asr.model.file import load_model
-from asr.train import keep, loop
+from asr.train import best_model, loop
 from asr.train.checkpoint import load_checkpoint
 from asr.train.journal import Journal, Silence, read_log
 from asr.train.loop import Trainer
@@ -221,7 +221,7 @@ def validations(monkeypatch, *rates: float) -> None:
 def test_the_best_model_is_kept_not_the_last(make_trainer, settings, monkeypatch):
     validations(monkeypatch, 0.9, 0.5, 0.5, 0.7)
     kept = []
-    monkeypatch.setattr(keep, "save_model", lambda _, content: kept.append(content.training))
+    monkeypatch.setattr(best_model, "save_model", lambda _, content: kept.append(content.training))
     trainer = make_trainer(settings(train={"epochs": 4}))
     records = fit(trainer)
     assert [(facts["epoch"], facts["validation"]["cer"]) for facts in kept] == [(1, 0.9), (2, 0.5)]  # 0.5: no better

@@ -7,7 +7,7 @@ import torch
 
 from asr.data.plan import plain_plan
 from asr.train.loop import Trainer
-from asr.train.losses import batch_losses, blank_out, disagreement
+from asr.train.losses import batch_losses, consistency_loss, spec_augment
 
 
 def one_batch(trainer: Trainer):
@@ -51,19 +51,19 @@ def test_disagreement_is_the_symmetric_divergence():
     """Against torch.distributions, step by step; padding, where the views differ too, has no say."""
     one, other = torch.randn(2, 3, 7, 5, dtype=torch.float64).log_softmax(-1)
     steps = torch.tensor([7, 4, 1])
-    found = disagreement(one, other, steps)
+    found = consistency_loss(one, other, steps)
     for row, size in enumerate(steps.tolist()):
         p, q = (torch.distributions.Categorical(logits=view[row, :size]) for view in (one, other))
         there, back = torch.distributions.kl_divergence(p, q), torch.distributions.kl_divergence(q, p)
         assert float(found[row]) == pytest.approx(float((there + back).sum()) / 2, rel=1e-9)
-    assert not disagreement(one, one, steps).any()
+    assert not consistency_loss(one, one, steps).any()
 
 
 def test_disagreement_draws_each_view_to_the_other_held_still():
     """Its gradient by the logits of one view is half of what is too likely in it (CR-CTC, equation 4)."""
     logits = torch.randn(2, 1, 6, 5, dtype=torch.float64, requires_grad=True)
     one, other = logits.log_softmax(-1)
-    disagreement(one, other, torch.tensor([6])).sum().backward()
+    consistency_loss(one, other, torch.tensor([6])).sum().backward()
     excess = (one.exp() - other.exp()).detach() / 2
     torch.testing.assert_close(logits.grad, torch.stack([excess, -excess]))
 
@@ -82,10 +82,10 @@ def test_two_views_are_two_losses_averaged_and_what_they_disagree_by(make_traine
         part = {name: getattr(batch, name)[view : view + 1] for name in ("tones", "time_masks", "mel_masks")}
         singly.append(batch_losses(trainer.model, replace(batch, **part), False, 0.3))
         features, frames = trainer.model.features(batch.waveforms, batch.lengths, batch.tones[view])
-        features = blank_out(features, batch.time_masks[view], batch.mel_masks[view])
+        features = spec_augment(features, batch.time_masks[view], batch.mel_masks[view])
         log_probs, steps = trainer.model.encode(features, frames)
         heard.append(log_probs)
-    expected = sum(singly) / 2 + 0.3 * disagreement(*heard, steps)
+    expected = sum(singly) / 2 + 0.3 * consistency_loss(*heard, steps)
     torch.testing.assert_close(losses, expected, rtol=1e-4, atol=1e-4)
     assert (losses > sum(singly) / 2).all()
 
@@ -94,7 +94,7 @@ def test_masked_frames_and_bands_have_no_say(make_trainer, plain):
     features = torch.randn(2, 10, 6)
     time = torch.tensor([[[2, 4], [3, 7]], [[0, 0], [9, 10]]])
     mels = torch.tensor([[[0, 1]], [[5, 6]]])
-    masked = blank_out(features, time, mels)
+    masked = spec_augment(features, time, mels)
     expected = features.clone()
     expected[0, 2:7] = 0
     expected[1, 9] = 0
@@ -119,7 +119,7 @@ def test_intermediate_losses_have_their_share_and_the_final_one_the_rest(make_tr
     lower = torch.zeros(len(losses))
     for view in range(2):
         features, frames = trainer.model.features(batch.waveforms, batch.lengths, batch.tones[view])
-        features = blank_out(features, batch.time_masks[view], batch.mel_masks[view])
+        features = spec_augment(features, batch.time_masks[view], batch.mel_masks[view])
         _, heard, steps = trainer.model.encode_with(features, frames, [0, 1])
         targets = torch.split(batch.targets, batch.target_lengths.tolist())
         for layer in heard:

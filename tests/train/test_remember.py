@@ -8,8 +8,8 @@ import pytest
 
 from asr.audio import read_audio
 from asr.data.dataset import SpeechData
+from asr.data.fingerprints import from_json, known, make_print, speaker_hashes
 from asr.data.manifest import read_dataset, read_manifest
-from asr.data.prints import from_json, known, make_print, speaker_hashes
 from asr.errors import AudioError, TrainingError
 from asr.model.file import load_model
 from asr.text import Normalizer

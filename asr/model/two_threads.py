@@ -22,7 +22,7 @@ T = TypeVar("T")
 M = TypeVar("M", bound=nn.Module)
 
 
-def run_both(
+def run_in_two_threads(
     run: Callable[[M, Tensor], Tensor], modules: tuple[M, M], values: tuple[Tensor, Tensor]
 ) -> tuple[Tensor, Tensor]:
     """What `run(modules[0], values[0])` and `run(modules[1], values[1])` return, gradients included.

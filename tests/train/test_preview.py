@@ -11,7 +11,7 @@ from asr.data.dataset import SpeechData
 from asr.data.manifest import Utterance
 from asr.data.plan import epoch_plan
 from asr.text import Normalizer
-from asr.train.examples import write_examples
+from asr.train.preview import write_examples
 
 MASK = (0xC9, 0xD6, 0xDF)
 

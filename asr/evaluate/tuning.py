@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from asr.audio import read_audio
-from asr.data.prints import Prints, make_print, speaker_hashes, to_json
+from asr.data.fingerprints import Prints, make_print, speaker_hashes, to_json
 from asr.decode.beam import BeamDecoder
 from asr.decode.confidence import confidences, evidence, fit
 from asr.decode.greedy import GreedyDecoder

@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 
 from asr.audio import read_audio
 from asr.corpora.librispeech import prepare
+from asr.data.fingerprints import PRINT, from_json, known, make_print, speaker_hashes, to_json
 from asr.data.manifest import Utterance, read_manifest
-from asr.data.prints import PRINT, from_json, known, make_print, speaker_hashes, to_json
 
 RATE = 8000
 FORMATS = {

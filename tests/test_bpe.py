@@ -9,11 +9,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from asr.bpe import BpeTokenizer, learn_tokenizer, tokenizer_from_json
 from asr.config import TextConfig
 from asr.decode import BeamDecoder
 from asr.decode.ctc import forward_score
 from asr.errors import TextError
-from asr.pieces import PieceTokenizer, learn_tokenizer, tokenizer_from_json
 from asr.text import BLANK, Tokenizer
 
 TEXTS = ["the cat and the hat", "then they thanked the thin man", "a fat cat sat", "that hat is the man's"]
@@ -21,8 +21,8 @@ EXHAUSTIVE = {"beam": 4000, "beam_threshold": math.inf, "token_floor": -math.inf
 
 
 @pytest.fixture(scope="module")
-def pieces() -> PieceTokenizer:
-    return PieceTokenizer.learn(TEXTS, 30)
+def pieces() -> BpeTokenizer:
+    return BpeTokenizer.learn(TEXTS, 30)
 
 
 def test_the_blank_the_space_and_every_letter_are_tokens(pieces):
@@ -49,7 +49,7 @@ def test_what_the_letters_cannot_write_is_named(pieces):
 
 
 def test_equal_texts_give_equal_pieces_and_files_keep_them(pieces):
-    again = PieceTokenizer.learn(iter(TEXTS), 30)
+    again = BpeTokenizer.learn(iter(TEXTS), 30)
     assert again == pieces and again.to_json() == pieces.to_json()
     for copy in (tokenizer_from_json(pieces.to_json()), pickle.loads(pickle.dumps(pieces))):
         assert copy == pieces and copy.encode("the cat") == pieces.encode("the cat")
@@ -90,29 +90,29 @@ def test_a_model_that_changes_texts_is_refused(pieces, change):
 
 def test_signs_of_the_library_in_texts():
     with pytest.raises(TextError, match=r"U\+2581"):
-        PieceTokenizer.learn([*TEXTS, "a \u2581 b"], 30)
+        BpeTokenizer.learn([*TEXTS, "a \u2581 b"], 30)
     with pytest.raises(TextError, match=r"cannot represent .* U\+0000"):
-        PieceTokenizer.learn([*TEXTS, "a\0b"], 30)
-    tokenizer = PieceTokenizer.learn([*TEXTS, "a <unk> cat"], 30)
+        BpeTokenizer.learn([*TEXTS, "a\0b"], 30)
+    tokenizer = BpeTokenizer.learn([*TEXTS, "a <unk> cat"], 30)
     assert tokenizer.decode(tokenizer.encode("a <unk> cat")) == "a <unk> cat"
 
 
 def test_impossible_sizes_are_refused():
     with pytest.raises(TextError, match=r"text.bpe_tokens=4: .* characters alone are more"):
-        PieceTokenizer.learn(TEXTS, 4)
+        BpeTokenizer.learn(TEXTS, 4)
     with pytest.raises(TextError, match=r"text.bpe_tokens=4000: .* at most \d+ are possible"):
-        PieceTokenizer.learn(TEXTS, 4000)
+        BpeTokenizer.learn(TEXTS, 4000)
     with pytest.raises(TextError, match="no characters"):
-        PieceTokenizer.learn(["", ""], 30)
+        BpeTokenizer.learn(["", ""], 30)
 
 
 def test_the_config_says_which_kind():
-    assert type(learn_tokenizer(TextConfig(units="bpe", bpe_tokens=25), TEXTS)) is PieceTokenizer
+    assert type(learn_tokenizer(TextConfig(units="bpe", bpe_tokens=25), TEXTS)) is BpeTokenizer
     assert type(learn_tokenizer(TextConfig(), TEXTS)) is Tokenizer
 
 
 def test_a_script_without_spaces_has_no_space_token():
-    tokenizer = PieceTokenizer.learn(["猫猫犬", "犬猫犬猫"], 4)
+    tokenizer = BpeTokenizer.learn(["猫猫犬", "犬猫犬猫"], 4)
     assert tokenizer.word_boundary is None and tokenizer.decode(tokenizer.encode("猫犬")) == "猫犬"
 
 

@@ -57,7 +57,7 @@ class Keeper:
         chosen = self.epochs.chosen() if self.epochs else []
         weights = self.epochs.mean(chosen) if self.epochs else dict(model.named_parameters())
         with applied(weights, model):
-            self.group.share_weights(model)  # so that the others need not see the first one's files
+            self.group.broadcast_model(model)  # so that the others need not see the first one's files
             yield chosen
 
     def take_average(self, result: Validation, epochs: Sequence[int]) -> bool:

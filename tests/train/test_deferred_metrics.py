@@ -11,13 +11,13 @@ from asr.data import dataset
 from asr.data.dataset import Batch
 from asr.data.plan import plain_plan
 from asr.errors import AudioError, TrainingError
-from asr.train import loop, losses, unread
+from asr.train import deferred_metrics, loop, losses
 from asr.train.average import MovingAverage
 from asr.train.checkpoint import Progress, checkpoints
+from asr.train.deferred_metrics import READ_EVERY, Unread, UnreadStep
 from asr.train.group import Group
 from asr.train.journal import Journal, Silence, read_log
 from asr.train.loop import Trainer
-from asr.train.unread import READ_EVERY, Unread, UnreadStep
 
 
 def fit(trainer: Trainer, at_most: int = READ_EVERY) -> list[dict]:
@@ -263,7 +263,7 @@ def test_batches_for_a_gpu_are_pinned(make_trainer, settings, monkeypatch):
 
 
 def test_it_is_full_after_so_many_steps(monkeypatch):
-    monkeypatch.setattr(unread, "READ_EVERY", 2)
+    monkeypatch.setattr(deferred_metrics, "READ_EVERY", 2)
     pending = Unread(Progress(), Group(device=torch.device("cuda", 0)), 0)
     full = []
     for _ in range(2):

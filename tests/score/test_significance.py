@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from asr.score import Pair, difference, matched_pairs
-from asr.score.compare import segments, sign_flip_p
+from asr.score.significance import segments, sign_flip_p
 
 # Made by sclite and sc_stats (sctk 2.4.12) of two spoilt copies of 60 made-up sentences: each copy's alignments in
 # sclite's letters, and what its "Matched Pairs Sentence-Segment Word Error" test printed of them.

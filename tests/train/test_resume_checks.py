@@ -3,8 +3,8 @@
 import pytest
 
 from asr.errors import TrainingError
-from asr.train.going_on import differences, refuse_unlike_processes, settings_id
 from asr.train.group import Group
+from asr.train.resume_checks import differences, refuse_unlike_processes, settings_id
 
 
 def test_differences_are_named_by_their_path(settings):

@@ -10,7 +10,7 @@ from typer.testing import CliRunner
 
 from asr.cli.main import app
 from asr.model.file import load_model
-from asr.train import average, keep, loop
+from asr.train import average, best_model, loop
 from asr.train.checkpoint import checkpoints
 from asr.train.journal import read_log
 from asr.train.loop import Trainer
@@ -130,7 +130,7 @@ MOMENTS = {  # the call of a function that is interrupted; there are 3 steps and
     "in the last epoch": (Trainer, "_step", 12),
     "while the last epoch's weights are written": (average, "save", 4),
     "before the average": (Trainer, "_average_epochs", 1),
-    "before the average is written": (keep, "save_model", 4),
+    "before the average is written": (best_model, "save_model", 4),
     "before the last checkpoint": (loop, "save_checkpoint", 8),
 }
 
@@ -180,7 +180,7 @@ def test_a_run_that_is_interrupted_ends_the_same(moment, whole, tones, settings,
 def test_nothing_is_done_twice(whole, tones, settings, tmp_path, monkeypatch):
     shutil.copytree(whole, tmp_path / "run")
     monkeypatch.setattr(loop, "validate", None)
-    monkeypatch.setattr(keep, "save_model", None)
+    monkeypatch.setattr(best_model, "save_model", None)
     train(settings(train=AVERAGED | {"checkpoint_steps": 2}), tones, tmp_path / "run", resume=True)
     assert_same_end(tmp_path / "run", whole)
 

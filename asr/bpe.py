@@ -24,7 +24,7 @@ _LONGEST = 100_000  # bytes of a text; the library would leave out longer ones w
 
 
 @dataclass(frozen=True)
-class PieceTokenizer(Tokenizer):
+class BpeTokenizer(Tokenizer):
     """Pieces of words as tokens; see `Tokenizer`.
 
     Attributes:
@@ -147,10 +147,10 @@ def learn_tokenizer(config: TextConfig, texts: Iterable[str]) -> Tokenizer:
     """The tokenizer of normalised training texts, of the kind that a config asks for.
 
     Raises:
-        TextError: See `Tokenizer.build` and `PieceTokenizer.learn`.
+        TextError: See `Tokenizer.build` and `BpeTokenizer.learn`.
     """
     if config.units == "bpe":
-        return PieceTokenizer.learn(texts, config.bpe_tokens)
+        return BpeTokenizer.learn(texts, config.bpe_tokens)
     return Tokenizer.build(texts)
 
 
@@ -160,7 +160,7 @@ def tokenizer_from_json(record: Mapping[str, Any]) -> Tokenizer:
     Raises:
         TextError: Of neither.
     """
-    return PieceTokenizer.from_json(record) if record.get("type") == "bpe" else Tokenizer.from_json(record)
+    return BpeTokenizer.from_json(record) if record.get("type") == "bpe" else Tokenizer.from_json(record)
 
 
 def _tokens_of(model: bytes) -> tuple[str, ...]:

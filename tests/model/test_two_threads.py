@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import nn
 
-from asr.model.both import run_both
+from asr.model.two_threads import run_in_two_threads
 
 
 @pytest.fixture(autouse=True)
@@ -49,7 +49,7 @@ def results(how, run=called, bf16=False, frozen=(), fixed=False):
 @pytest.mark.parametrize("fixed", [False, True])
 def test_outputs_and_gradients_are_those_of_one_after_the_other(bf16, frozen, fixed):
     expected = results(after_each_other, bf16=bf16, frozen=frozen, fixed=fixed)
-    found = results(run_both, bf16=bf16, frozen=frozen, fixed=fixed)
+    found = results(run_in_two_threads, bf16=bf16, frozen=frozen, fixed=fixed)
     for one, other in zip(found, expected, strict=True):
         assert (one is None) == (other is None)
         if one is not None:
@@ -65,7 +65,7 @@ def test_they_run_in_two_threads_with_half_of_the_threads_each(threads):
         seen[id(module)] = threading.get_ident(), torch.get_num_threads(), torch.is_autocast_enabled("cpu")
         return called(module, values)
 
-    results(run_both, run, bf16=True)
+    results(run_in_two_threads, run, bf16=True)
     (one, *first), (other, *second) = seen.values()
     assert one != other and first == second == [threads // 2, True]
     assert torch.get_num_threads() == threads
@@ -79,7 +79,7 @@ def test_a_single_thread_does_both(threads):
         seen.add(threading.get_ident())
         return module(values)[0]
 
-    results(run_both, run)
+    results(run_in_two_threads, run)
     assert seen == {threading.get_ident()}
 
 
@@ -87,7 +87,7 @@ def test_a_single_thread_does_both(threads):
 def test_recognition_keeps_no_graph(mode):
     modules, values = (nn.LSTM(6, 5), nn.LSTM(6, 5)), (torch.randn(9, 3, 6), torch.randn(9, 3, 6))
     with mode():
-        outputs = run_both(called, modules, values)
+        outputs = run_in_two_threads(called, modules, values)
     for module, value, output in zip(modules, values, outputs, strict=True):
         assert not output.requires_grad and output.is_inference() == (mode is torch.inference_mode)
         torch.testing.assert_close(output.clone(), called(module, value).detach())
@@ -103,19 +103,21 @@ def test_an_error_of_either_is_raised_and_threads_are_as_they_were(failing, thre
         return module(values)[0]
 
     with pytest.raises(ValueError, match="broken"):
-        run_both(run, modules, (torch.randn(9, 3, 6), torch.randn(9, 3, 6)))
+        run_in_two_threads(run, modules, (torch.randn(9, 3, 6), torch.randn(9, 3, 6)))
     assert torch.get_num_threads() == threads
 
 
 def _in_child(answers):
     torch.set_num_threads(2)
     with torch.no_grad():
-        outputs = run_both(lambda module, values: values + 1, (nn.Identity(), nn.Identity()), (torch.ones(2),) * 2)
+        outputs = run_in_two_threads(
+            lambda module, values: values + 1, (nn.Identity(), nn.Identity()), (torch.ones(2),) * 2
+        )
     answers.put([output.tolist() for output in outputs])
 
 
 def test_works_in_a_forked_process():
-    results(run_both)  # the parent has its thread by now, which the child will not have
+    results(run_in_two_threads)  # the parent has its thread by now, which the child will not have
     context = multiprocessing.get_context("fork")
     answers = context.Queue()
     child = context.Process(target=_in_child, args=(answers,))
