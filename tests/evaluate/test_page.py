@@ -275,7 +275,7 @@ def press(browser, key: str) -> None:
 
 
 def test_in_a_browser_escape_closes_what_is_open_and_then_shows_all(opened):
-    click(opened, "[aria-label='Hear and see valid-2'], .hear")
+    click(opened, "[aria-label='Play and view valid-2'], .hear")
     assert opened.find_elements("css selector", "audio")
     press(opened, "\ue00c")
     assert not opened.find_elements("css selector", "audio")
@@ -326,7 +326,7 @@ def test_in_a_browser_a_recording_can_be_played(opened):
 
 def test_in_a_browser_a_lost_recording_says_so(opened):
     click(opened, "#more")
-    click(opened, "[aria-label='Hear and see test-3']")
+    click(opened, "[aria-label='Play and view test-3']")
     assert "test-3.wav: no such file" in opened.find_element("css selector", ".example:not(:empty)").text
 
 
