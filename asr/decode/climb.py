@@ -146,11 +146,13 @@ def _shortlist(probabilities: Floats, blank: int, floor: float) -> Shortlist:
     wanted, rest = np.zeros(size, np.bool_), np.zeros(steps)
     for step in range(steps):
         for token in range(size):
-            if token != blank:
-                share = probabilities[step, token]
-                wanted[token] |= share >= floor
-                if share < bar:
-                    rest[step] = max(rest[step], share)
+            wanted[token] |= token != blank and probabilities[step, token] >= floor
+    if wanted.sum() <= _FEW:  # all are tried everywhere
+        return Shortlist(np.flatnonzero(wanted).astype(np.int32), np.zeros(0, np.int32), np.zeros(0, np.int64), rest)
+    for step in range(steps):
+        for token in range(size):
+            if token != blank and probabilities[step, token] < bar:
+                rest[step] = max(rest[step], probabilities[step, token])
     probable = probabilities >= bar
     probable[:, blank] = False
     places, tokens = np.nonzero(probable)
