@@ -333,7 +333,7 @@ def _run(
 ) -> None:
     """Prepare a corpus: show the progress, name each recording that is left out, and say what was made of the rest."""
     from asr.cli.progress import progress
-    from asr.corpora.common import earlier_division, few, since
+    from asr.corpora.common import changes_since, earlier_division, few
     from asr.corpora.shards import pack_corpus
     from asr.data.manifest import read_dataset
 
@@ -347,12 +347,13 @@ def _run(
 
     with progress() as advance:
         splits = prepare(out=out, on_error=name, on_progress=partial(advance, "recordings"), **options)
-        new, gone = since(before, splits)
+        new, gone = changes_since(before, splits)
         if shard_mb:
             splits = pack_corpus(out, splits, shard_mb, partial(advance, "shards"))
-    if before and new:
+    if before and (new or "seed" in options):  # a seed, and the shares beside it, are for new recordings only
         stay = f"{len(before) - len(gone):,} recordings stay in their splits"
-        print(f"asr: {stay}, {len(new):,} are new: {few(new)}", file=sys.stderr)
+        more = f"{len(new):,} are new: {few(new)}" if new else "none is new; --overwrite makes new splits"
+        print(f"asr: {stay}, {more}", file=sys.stderr)
     if gone:
         print(f"asr: {len(gone):,} of the {len(before):,} earlier recordings are gone: {few(gone)}", file=sys.stderr)
     _show(splits, out, conf, doubts(splits, read_dataset(out).shared))

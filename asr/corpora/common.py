@@ -170,7 +170,7 @@ def refuse_to_lose(out: str | Path, owner: Mapping[str, str]) -> None:
         )
 
 
-def since(
+def changes_since(
     before: Sequence[tuple[Utterance, str]], splits: Mapping[str, Sequence[Utterance]]
 ) -> tuple[list[str], list[str]]:
     """What is new in the splits, and what is in none any more, as ids."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import unicodedata
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -27,6 +28,7 @@ _RARE = 2  # utterances; a character in so few of many is more often a typing er
 _MANY = 100
 _SHOWN = 100  # characters of an alphabet
 _THREADS = 8
+_SIGN = re.compile(r"(?<=\S)[^\w\s](?=\S)")  # inside a word, perhaps; millions of letters are passed over quickly
 
 
 @dataclass(frozen=True)
@@ -361,8 +363,9 @@ def _check_channels(checked: Checked) -> None:
 
 def _spaced(text: str, normalizer: Normalizer) -> Iterator[str]:
     """Signs between two letters, or marks on them, that the normaliser turns into spaces."""
-    for before, sign, after in zip(text, text[1:], text[2:], strict=False):
-        inside = _is_spelling(before) and _is_spelling(after) and not _is_spelling(sign) and not sign.isspace()
+    for match in _SIGN.finditer(text):
+        before, sign, after = text[match.start() - 1], match[0], text[match.end()]
+        inside = _is_spelling(before) and _is_spelling(after) and not _is_spelling(sign)
         if inside and " " in normalizer(f"a{sign}a"):
             yield sign
 

@@ -98,6 +98,20 @@ def test_subsets_that_nobody_named_are_not_fetched(tmp_path):
     assert not list(tmp_path.iterdir())
 
 
+def test_what_becomes_of_recordings_that_were_there_before_is_said(babble, tmp_path):
+    """Another seed changes nothing for them, and who asks for it must hear so."""
+    for number in range(12):
+        soundfile.write(tmp_path / f"{number}.wav", babble(0.5, seed=number), 8000)
+        (tmp_path / f"{number}.txt").write_text("abcdefghijkl"[number])
+    prepare = ("own", "--source", tmp_path, "--out", tmp_path / "out")
+    assert "stay" not in run(*prepare).stderr
+    again = run(*prepare, "--seed", "3")
+    assert "asr: 12 recordings stay in their splits, none is new; --overwrite makes new splits\n" in again.stderr
+    soundfile.write(tmp_path / "new.wav", babble(0.5, seed=99), 8000)
+    (tmp_path / "new.txt").write_text("z")
+    assert "asr: 12 recordings stay in their splits, 1 are new: new\n" in run(*prepare).stderr
+
+
 def test_another_division_is_refused_and_an_equal_one_is_not(digits, tmp_path):
     """A model trained on the one must not be tested on the other."""
     prepare = ("fsdd", "--source", digits, "--out", tmp_path / "out")
