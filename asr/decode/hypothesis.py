@@ -101,7 +101,7 @@ def probabilities_of(log_probs: Tensor, tokens: int) -> tuple[Floats, Floats]:
         DecodeError: See `check_log_probs`.
     """
     values = log_probs.detach().cpu().to(torch.float64).contiguous().numpy()
-    # Not by torch: it wakes a thread for each utterance, which then waits, spinning, for three times as long as we work.
+    # Not by torch: it wakes a thread for each utterance, which then spins for twice as long as the search takes.
     with np.errstate(over="ignore", invalid="ignore"):  # found below
         probabilities = np.exp(values)
         # `check_log_probs`, told from what is needed anyway: it would take a sixth of the time of an easy search.

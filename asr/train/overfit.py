@@ -13,11 +13,14 @@ from asr.data.plan import plain_plan
 from asr.data.seeding import generator
 from asr.device import choose_device, uses_bf16
 from asr.errors import TrainingError
+from asr.model.acoustic import AcousticModel
+from asr.text import Tokenizer
 from asr.train.group import Group
 from asr.train.losses import batch_losses
 from asr.train.run import new_model, read_data, text_tools
 from asr.train.schedule import make_optimizer
 from asr.train.selection import select
+from asr.train.stop import out_of_memory
 from asr.train.validate import validate
 
 _EXAMPLES = 8
@@ -42,7 +45,7 @@ def overfit_one_batch(config: Config, data: Path, say: Callable[[str], None]) ->
         Whether every training transcript came out without an error.
 
     Raises:
-        TrainingError: Not one utterance can be trained on.
+        TrainingError: Not one utterance can be trained on, or they do not fit in memory.
     """
     config = config.model_copy(
         update={
@@ -67,8 +70,27 @@ def overfit_one_batch(config: Config, data: Path, say: Callable[[str], None]) ->
     say(f"overfitting {len(chosen)} utterances: {', '.join(utterance.id for utterance in chosen)}")
 
     training = SpeechData(chosen, config, normalizer, tokenizer, content.sounds)
+    try:
+        model = new_model(config, tokenizer, training, say)[0].to(device)
+        learnt = _learns(model, tokenizer, training, config, device, say)
+    except (MemoryError, RuntimeError) as error:
+        if not out_of_memory(error):
+            raise
+        raise TrainingError("out of memory: lower batches.max_frames, or make the model smaller") from None
+    say("one batch was overfit: model, targets and loss work together" if learnt else _ADVICE)
+    return learnt
+
+
+def _learns(
+    model: AcousticModel,
+    tokenizer: Tokenizer,
+    training: SpeechData,
+    config: Config,
+    device: torch.device,
+    say: Callable[[str], None],
+) -> bool:
+    """Whether a model learns some utterances by heart."""
     plan = plain_plan(training.items, config)
-    model = new_model(config, tokenizer, training, say)[0].to(device)
     optimizer = make_optimizer(model, config.train)
     bf16 = uses_bf16(config.train.bf16, device)
     batches = list(training.batches(plan, None, device))
@@ -83,7 +105,5 @@ def overfit_one_batch(config: Config, data: Path, say: Callable[[str], None]) ->
             result = validate(model, tokenizer, training, plan, Group(device=device))
             say(f"step {step}: loss {float(loss.detach()):.4f}, CER {100 * result.cer:.1f} %")
             if result.cer == 0:
-                say("one batch was overfit: model, targets and loss work together")
                 return True
-    say(_ADVICE)
     return False

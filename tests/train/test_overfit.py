@@ -40,3 +40,13 @@ def test_nothing_to_learn_is_an_error(corpus, settings, tmp_path):
     with pytest.raises(TrainingError, match="no training utterances left"):
         overfit_one_batch(settings(batches={"max_seconds": 0.01}), folder, said.append)
     assert "longer than" in said[0]
+
+
+@pytest.mark.parametrize("error", [MemoryError(), RuntimeError("DefaultCPUAllocator: can't allocate memory")])
+def test_what_does_not_fit_in_memory_is_an_error(error, tones, settings, monkeypatch):
+    def full(*_: object) -> None:
+        raise error
+
+    monkeypatch.setattr(overfit, "batch_losses", full)
+    with pytest.raises(TrainingError, match=r"lower batches\.max_frames"):
+        overfit_one_batch(settings(), tones, lambda line: None)
