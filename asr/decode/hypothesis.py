@@ -102,9 +102,9 @@ def probabilities_of(log_probs: Tensor, tokens: int) -> tuple[Floats, Floats]:
     """
     values = log_probs.detach().cpu().to(torch.float64).contiguous().numpy()
     # Not by torch: it wakes a thread for each utterance, which then spins for twice as long as the search takes.
-    with np.errstate(over="ignore", invalid="ignore"):  # found below
+    with np.errstate(over="ignore", invalid="ignore"):  # then the sums are not 1
         probabilities = np.exp(values)
-        # `check_log_probs`, told from what is needed anyway: it would take a sixth of the time of an easy search.
+        # These are needed anyway; `check_log_probs` for all would take a sixth of the time of an easy search.
         normal = values.shape[1:] == (tokens,) and (np.abs(probabilities.sum(axis=1) - 1) <= _TOLERANCE / 2).all()
     if not normal:
         check_log_probs(log_probs, tokens)
