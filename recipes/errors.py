@@ -12,7 +12,7 @@ from __future__ import annotations
 import argparse
 import json
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -21,7 +21,8 @@ from rapidfuzz.distance import Levenshtein
 
 from asr.audio import read_audio
 from asr.data.manifest import Utterance, read_manifest
-from asr.errors import CorpusError
+from asr.decode import NgramModel
+from asr.errors import AsrError, CorpusError
 from asr.score import score
 from asr.score.wer import UtteranceScore
 from asr.text import Normalizer
@@ -93,7 +94,7 @@ def by_third(words: Iterable[Word], values: Mapping[str, float]) -> dict[str, li
     return grouped(words, name, names)
 
 
-def quiet_below_loud(utterance: Utterance) -> float:
+def dynamic_range(utterance: Utterance) -> float:
     """How far the quietest tenth of a recording's frames lies below its loudest tenth, dB: little where it is noisy."""
     waveform = read_audio(utterance.audio, 16000)
     frames = waveform[: len(waveform) // FRAME * FRAME].reshape(-1, FRAME)
@@ -112,27 +113,27 @@ def phonemes(words: Iterable[str]) -> dict[str, str] | None:
     return {word: espeak.phonemes(word).translate(dict.fromkeys(map(ord, "ˈˌ"))) for word in words}
 
 
-def kinds(words: Sequence[Word], trained: Counter[str]) -> list[str]:
-    """What became of the words that were recognised as others."""
+def substitutions(words: Sequence[Word], trained: Counter[str]) -> list[str]:
+    """How far the words recognised as others are from what was said."""
     others = [(word.text, word.heard) for word in words if word.wrong and word.heard is not None]
     if not others:
-        return ["No word was recognised as another.", ""]
+        return ["No word was substituted.", ""]
     spoken = phonemes({text for pair in others for text in pair})
     counts: Counter[str] = Counter()
     for said, heard in others:
-        far = Levenshtein.distance(said, heard)
+        distance = Levenshtein.distance(said, heard)
         if spoken is not None:
-            counts["sounds the same (espeak-ng's American English)"] += spoken[said] == spoken[heard]
-        counts["one letter is another, missing or too many"] += far == 1
-        counts["two letters"] += far == 2
-        counts["more letters"] += far > 2
-        counts["the word written is none of the training transcripts"] += heard not in trained
-    lines = ["| of the words recognised as another | number | share |", "| --- | ---: | ---: |"]
+            counts["homophone (in espeak-ng's American English)"] += spoken[said] == spoken[heard]
+        counts["edit distance of 1 letter"] += distance == 1
+        counts["2 letters"] += distance == 2
+        counts["3 letters or more"] += distance > 2
+        counts["recognised word not in the training transcripts"] += heard not in trained
+    lines = ["| substitutions | number | share |", "| --- | ---: | ---: |"]
     return [*lines, *(f"| {name} | {n:,} | {100 * n / len(others):.1f} % |" for name, n in counts.items()), ""]
 
 
 def joined(items: Iterable[UtteranceScore]) -> tuple[int, list[str]]:
-    """Places where words have the right letters and the wrong borders, as *away* for *a way*, and some of them."""
+    """How often the letters are right and the word boundaries wrong, as *away* for *a way*, and some of the places."""
     found = []
     for item in items:
         run: list[tuple[str, str]] = []
@@ -154,70 +155,98 @@ def most_frequent(words: Iterable[Word]) -> str:
     return ", ".join(shown) or "nothing"
 
 
+def by_recording(words: Sequence[Word], items: Iterable[UtteranceScore], test: Mapping[str, Utterance]) -> list[str]:
+    """Tables by speaker, and by thirds of the utterances."""
+    lengths = {item.id: item.words.length for item in items}
+    measures: dict[str, Callable[[Utterance], float]] = {
+        "speaking rate, words per second": lambda one: lengths[one.id] / one.duration,
+        "duration, s": lambda one: one.duration,
+        "dynamic range, dB": dynamic_range,
+    }
+    lines = table("speaker", grouped(words, lambda word: test[word.utterance].speaker or "unknown"))
+    for title, measure in measures.items():
+        lines += table(title, by_third(words, {id: measure(test[id]) for id in lengths}))
+    return [
+        *lines,
+        "Dynamic range: the loudest tenth of the 25 ms frames over the quietest, small where it is noisy.",
+        "",
+    ]
+
+
+def by_word(words: Sequence[Word], trained: Counter[str], vocabulary: Collection[str] | None) -> list[str]:
+    """Tables by the frequency and length of a word, and by whether the language model knows it."""
+    order = [within(low, FREQUENCIES) for low, _ in FREQUENCIES]
+    lines = table(
+        "occurrences in the training transcripts",
+        grouped(words, lambda word: within(trained[word.text], FREQUENCIES), order),
+    )
+    order = [within(low, LETTERS) for low, _ in LETTERS]
+    lines += table("letters", grouped(words, lambda word: within(len(word.text), LETTERS), order))
+    if vocabulary is not None:
+        name = {True: "in the vocabulary", False: "not in it"}
+        lines += table("language model", grouped(words, lambda word: name[word.text in vocabulary], name.values()))
+    return lines
+
+
 def analysis(result: Path, train: Path, test: Path, lm: Path | None, title: str) -> str:
-    """The page."""
+    """The page.
+
+    Raises:
+        SystemExit: If `result` has no words of a split called test, or is of other recordings.
+        AsrError: If a file cannot be read.
+    """
+    vocabulary = None if lm is None else set(NgramModel.load(lm).vocabulary)
     report = json.loads((result / "report.json").read_text(encoding="utf-8"))
     lines = [json.loads(line) for line in (result / "hypotheses.jsonl").read_text(encoding="utf-8").splitlines()]
     lines = [line for line in lines if line["split"] == "test"]
     if not any(line["reference"] for line in lines):
         raise SystemExit(f"{result}: no utterance with words of a split called test")
-    references, hypotheses = ({line["id"]: line[side] for line in lines} for side in ("reference", "hypothesis"))
-    scored = score(references, hypotheses)
+    scored = score(*({line["id"]: line[side] for line in lines} for side in ("reference", "hypothesis")))
     items, words = scored.per_utterance, words_of(scored.per_utterance)
     normalize = Normalizer.from_json(report["normalizer"])
     trained = Counter(word for utterance in read_manifest(train) for word in normalize(utterance.text).split())
     utterances = {utterance.id: utterance for utterance in read_manifest(test)}
-    if strangers := references.keys() - utterances.keys():
+    if strangers := {item.id for item in items} - utterances.keys():
         raise SystemExit(f"{test}: holds no utterance {min(strangers)!r}; {result} is of another test set")
-    inserted = scored.insertions
+    count, examples = joined(items)
     page = [
         f"# {title}",
         "",
-        f"Made by `python recipes/errors.py` from {result.as_posix()}: {scored.wer:.2%} WER, {len(words):,} words, "
-        f"{sum(word.wrong for word in words):,} of them wrong, {inserted:,} inserted beside them.",
+        f"Made by `python recipes/errors.py` from {result.as_posix()}: WER {scored.wer:.2%}; {len(words):,} words, "
+        f"{sum(word.wrong for word in words):,} of them wrong (substituted or deleted), "
+        f"{scored.insertions:,} inserted.",
         "",
-        "## Who speaks, and how",
-        "",
-        *table("speaker", grouped(words, lambda word: utterances[word.utterance].speaker or "unknown")),
+        *["## Speakers and recordings", "", *by_recording(words, items, utterances)],
+        *["## Words", "", *by_word(words, trained, vocabulary)],
+        *["## Kinds of errors", "", *substitutions(words, trained)],
+        *[f"Only the word boundaries wrong ({count}): {', '.join(examples) or 'none'}.", ""],
+        *[f"Most frequent: {most_frequent(words)}.", ""],
     ]
-    measures = {
-        "speaking rate, words a second": {item.id: item.words.length / utterances[item.id].duration for item in items},
-        "length, s": {item.id: utterances[item.id].duration for item in items},
-        "quietest tenth of a recording below its loudest, dB": {
-            item.id: quiet_below_loud(utterances[item.id]) for item in items
-        },
-    }
-    for measure, values in measures.items():
-        page += table(measure, by_third(words, values))
-    page += ["## Which words", ""]
-    order = [within(low, FREQUENCIES) for low, _ in FREQUENCIES]
-    times = grouped(words, lambda word: within(trained[word.text], FREQUENCIES), order)
-    page += table("times in the training transcripts", times)
-    order = [within(low, LETTERS) for low, _ in LETTERS]
-    page += table("letters", grouped(words, lambda w: within(len(w.text), LETTERS), order))
-    if lm:
-        from asr.decode import NgramModel
-
-        vocabulary = set(NgramModel.load(lm).vocabulary)
-        name = {True: "a word of the language model", False: "none of it"}
-        page += table("language model", grouped(words, lambda w: name[w.text in vocabulary], name.values()))
-    count, examples = joined(items)
-    page += ["## What became of them", "", *kinds(words, trained)]
-    page += [f"Right letters, wrong borders, {count} times: {', '.join(examples) or 'none'}.", ""]
-    page += [f"Most often: {most_frequent(words)}.", ""]
     return "\n".join(page)
+
+
+def file(text: str) -> Path:
+    """A path of the command line that must exist."""
+    if not Path(text).is_file():
+        raise argparse.ArgumentTypeError(f"no file {text}")
+    return Path(text)
 
 
 def main() -> None:
     """Print the page."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("result", type=Path)
-    parser.add_argument("--train", type=Path, required=True)
-    parser.add_argument("--test", type=Path, required=True)
-    parser.add_argument("--lm", type=Path)
+    parser.add_argument("--train", type=file, required=True)
+    parser.add_argument("--test", type=file, required=True)
+    parser.add_argument("--lm", type=file)
     parser.add_argument("--title", default="What it gets wrong")
     arguments = parser.parse_args()
-    print(analysis(arguments.result, arguments.train, arguments.test, arguments.lm, arguments.title), end="")
+    if not (arguments.result / "hypotheses.jsonl").is_file():
+        parser.error(f"{arguments.result}: no folder with the hypotheses.jsonl of a report")
+    try:
+        print(analysis(arguments.result, arguments.train, arguments.test, arguments.lm, arguments.title), end="")
+    except AsrError as error:
+        raise SystemExit(str(error)) from None
 
 
 if __name__ == "__main__":

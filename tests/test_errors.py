@@ -45,7 +45,7 @@ def page(tmp_path) -> str:
 
 def test_each_table_counts_every_word(page):
     # two -> too, "a way" -> "away" (one substituted, one lost), knight lost, extraordinary misspelt; "song" is too many
-    assert "54.55% WER" in page and "11 words, 5 of them wrong, 1 inserted" in page
+    assert "WER 54.55%" in page and "11 words, 5 of them wrong (substituted or deleted), 1 inserted" in page
     tables = page.split("\n\n")
     counted = [table for table in tables if table.splitlines()[-1].startswith("|") and "| words |" in table]
     assert len(counted) == 6
@@ -61,9 +61,7 @@ def test_a_result_without_errors_has_a_page(tmp_path, page):
     (tmp_path / "hypotheses.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
     page = errors.analysis(tmp_path, tmp_path / "train.jsonl", tmp_path / "test.jsonl", None, "Errors")
     assert (
-        "11 words, 0 of them wrong" in page
-        and "No word was recognised as another." in page
-        and "often: nothing." in page
+        "11 words, 0 of them wrong" in page and "No word was substituted." in page and "Most frequent: nothing." in page
     )
 
 
@@ -79,7 +77,15 @@ def test_a_result_of_other_recordings_is_refused(tmp_path, page, split, id, said
 
 def test_kinds_of_errors(page):
     pytest.importorskip("espeakng_loader")
-    assert "| sounds the same (espeak-ng's American English) | 1 |" in page
-    assert "| one letter is another, missing or too many | 2 |" in page
-    assert "Right letters, wrong borders, 1 times: *away* for *a way*." in page
+    assert "| homophone (in espeak-ng's American English) | 1 |" in page
+    assert "| edit distance of 1 letter | 2 |" in page
+    assert "Only the word boundaries wrong (1): *away* for *a way*." in page
     assert "*knight* → nothing (1)" in page
+
+
+def test_a_missing_language_model_is_said_in_a_line(tmp_path, page, monkeypatch, capsys):
+    manifests = ["--train", str(tmp_path / "train.jsonl"), "--test", str(tmp_path / "test.jsonl")]
+    monkeypatch.setattr(sys, "argv", ["errors.py", str(tmp_path), *manifests, "--lm", "words.lm"])
+    with pytest.raises(SystemExit):
+        errors.main()
+    assert capsys.readouterr().err.endswith("error: argument --lm: no file words.lm\n")
