@@ -171,6 +171,8 @@ def find_audio(paths: Iterable[str | Path]) -> list[Path]:
 def files_below(folder: Path) -> list[Path]:
     """What is no folder in a folder and all those below it, sorted; links to folders are followed.
 
+    Without the `._` files in which macOS keeps what other file systems cannot: they are called like recordings.
+
     A folder that can be reached by several names is searched once, by its own name where that is below `folder`, so
     that no recording is found twice and a link to a folder above ends.
     """
@@ -186,7 +188,7 @@ def files_below(folder: Path) -> list[Path]:
                     folders.clear()
                     continue
                 searched.add(real)
-                found += (Path(place, name) for name in files)
+                found += (Path(place, name) for name in files if not name.startswith("._"))
                 links += (path for name in folders if (path := Path(place, name)).is_symlink())
         tops = sorted(links)
     return sorted(found)

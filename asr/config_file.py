@@ -128,10 +128,7 @@ def _apply(tree: dict[str, Any], override: str) -> None:
     path, equals, text = override.partition("=")
     if not equals or not path:
         raise ConfigError(f"{override}: write overrides as section.field=value (in quotes if they contain spaces)")
-    try:
-        value = YAML(typ="safe", pure=True).load(text)
-    except (YAMLError, ValueError):
-        value = text  # as in text.keep=', which is no YAML but a good text
+    value = _value(text, _annotation(path.split(".")))
     *parents, name = path.split(".")
     for parent in parents:
         branch = tree.setdefault(parent, {})
@@ -139,6 +136,30 @@ def _apply(tree: dict[str, Any], override: str) -> None:
             raise ConfigError(f"{override}: {parent} is not a section")
         tree = branch
     tree[name] = value
+
+
+def _value(text: str, taken: Any) -> Any:
+    """What is said of a setting, as YAML; of one that takes any text, the text as it stands, unless it is in quotes.
+
+    Else `text.keep=-` would be a list, and ` #` would cut off the end of a path.
+    """
+    if taken in (str, str | None) and text[:1] not in ("'", '"'):
+        return None if taken is not str and text in ("", "null") else text
+    try:
+        return YAML(typ="safe", pure=True).load(text)
+    except (YAMLError, ValueError):
+        return text  # as in text.keep=', which is no YAML but a good text
+
+
+def _annotation(path: Iterable[str]) -> Any:
+    """What a setting takes; None where there is no such setting."""
+    held: Any = Config
+    for part in path:
+        fields = held.model_fields if isinstance(held, type) and issubclass(held, BaseModel) else {}
+        if part not in fields:
+            return None
+        held = fields[part].annotation
+    return held
 
 
 def _explain(item: Any) -> str:

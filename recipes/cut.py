@@ -10,15 +10,15 @@ manifests of OUT name it where it is.
 from __future__ import annotations
 
 import argparse
-import json
 import math
-import os
 import random
 import shutil
 import sys
 from collections import Counter
 from pathlib import Path
-from typing import Any
+
+from asr.data.manifest import read_manifest, write_manifest
+from asr.errors import AsrError
 
 FILES = ("train.jsonl", "valid.jsonl", "test.jsonl", "dataset.yaml")
 
@@ -28,6 +28,7 @@ def cut(data: Path, minutes: float, out: Path, seed: int) -> float:
 
     Raises:
         SystemExit: The training set is shorter than that, or something is wrong with the folders.
+        ManifestError: A manifest cannot be used.
     """
     if not 0 < minutes < math.inf:
         raise SystemExit(f"minutes must be a number above 0, not {minutes}")
@@ -35,41 +36,27 @@ def cut(data: Path, minutes: float, out: Path, seed: int) -> float:
         raise SystemExit(f"{out}: choose another folder, the corpus itself would be cut")
     if missing := [name for name in FILES if not (data / name).is_file()]:
         raise SystemExit(f"{data}: no prepared corpus, it has no {missing[0]}")
-    clips = _read(data / "train.jsonl")
+    clips = read_manifest(data / "train.jsonl")
     random.Random(seed).shuffle(clips)
     times: dict[str, Counter[str | None]] = {"text": Counter(), "speaker": Counter()}
     ranks = []
     for place, clip in enumerate(clips):
-        ranks.append((times["text"][clip["text"]], times["speaker"][clip.get("speaker")], place))
-        times["text"][clip["text"]] += 1
-        times["speaker"][clip.get("speaker")] += 1
+        ranks.append((times["text"][clip.text], times["speaker"][clip.speaker], place))
+        times["text"][clip.text] += 1
+        times["speaker"][clip.speaker] += 1
     chosen, seconds = [], 0.0
     for _, _, place in sorted(ranks):
         if seconds >= 60 * minutes:
             break
         chosen.append(clips[place])
-        seconds += clips[place]["duration"]
+        seconds += clips[place].duration
     if seconds < 60 * minutes:
         raise SystemExit(f"{data}: its training set has {seconds / 60:.1f} minutes, not {minutes:g}")
-    out.mkdir(parents=True, exist_ok=True)
     for name in ("valid", "test"):
-        _write(out / f"{name}.jsonl", _read(data / f"{name}.jsonl"), data)
+        write_manifest(out / f"{name}.jsonl", read_manifest(data / f"{name}.jsonl"))
     shutil.copy(data / "dataset.yaml", out)
-    _write(out / "train.jsonl", chosen, data)  # last: a folder that has it is whole
+    write_manifest(out / "train.jsonl", chosen)  # last: a folder that has it is whole
     return seconds / 60
-
-
-def _read(path: Path) -> list[dict[str, Any]]:
-    """The lines of a manifest; other line breaks may stand in its texts."""
-    return [json.loads(line) for line in path.read_text(encoding="utf-8").split("\n") if line]
-
-
-def _write(path: Path, clips: list[dict[str, Any]], data: Path) -> None:
-    """A manifest whose audio is named from its own folder."""
-    for clip in clips:
-        audio = str(clip["audio"])
-        clip["audio"] = audio if Path(audio).is_absolute() else os.path.relpath(data / audio, path.parent)
-    path.write_text("".join(json.dumps(clip, ensure_ascii=False) + "\n" for clip in clips), encoding="utf-8")
 
 
 def main() -> None:
@@ -80,7 +67,10 @@ def main() -> None:
     parser.add_argument("out", type=Path)
     parser.add_argument("--seed", type=int, default=1)
     arguments = parser.parse_args()
-    minutes = cut(arguments.data, arguments.minutes, arguments.out, arguments.seed)
+    try:
+        minutes = cut(arguments.data, arguments.minutes, arguments.out, arguments.seed)
+    except AsrError as error:
+        raise SystemExit(str(error)) from None
     print(f"{arguments.out}: {minutes:.1f} minutes of training", file=sys.stderr)
 
 

@@ -298,7 +298,7 @@ def test_tags_after_the_audio_do_no_harm():
 
 @pytest.fixture
 def tree(tmp_path):
-    for name in ("b.wav", "a.FLAC", "sub/deep/c.opus", "notes.txt", "sub/d.mp3", "e[1].wav"):
+    for name in ("b.wav", "a.FLAC", "sub/deep/c.opus", "notes.txt", "sub/d.mp3", "e[1].wav", "._b.wav"):
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).touch()
     return tmp_path

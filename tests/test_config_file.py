@@ -56,6 +56,12 @@ def test_overrides_win_over_the_file_and_the_last_wins(write):
 def test_override_that_is_no_yaml_is_text(write):
     assert load_config(write(""), ["text.keep='"]).text.keep == "'"
     assert load_config(write(""), ['text.keep=""']).text.keep == ""
+    for text in ("-", ":", "#", "~", "!", "7", "", "'-", "null"):
+        assert load_config(write(""), [f"text.keep={text}"]).text.keep == text
+    assert load_config(write(""), ["text.keep='-'", 'augment.join_text=" "']).text.keep == "-"
+    assert load_config(write(""), ["augment.noise=1", "augment.noise_files=a #1: b"]).augment.noise_files == "a #1: b"
+    for none in ("", "null"):
+        assert load_config(write("train: {init_from: old}"), [f"train.init_from={none}"]).train.init_from is None
     assert load_config(write(""), ["train.device=cuda:1"]).train.device == "cuda:1"
     assert load_config(write(""), ["name=a=b"]).name == "a=b"
 

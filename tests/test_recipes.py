@@ -182,8 +182,9 @@ def test_the_curve_cuts_the_training_set_and_has_every_text_once_before_any_twic
     data.mkdir(parents=True)
     clips = [{"id": f"{n}", "text": f"text {n // 2}", "audio": "../x", "duration": 6.0} for n in range(600)]
     (data / "train.jsonl").write_text("".join(json.dumps(clip) + "\n" for clip in clips))
-    for name in ("valid.jsonl", "test.jsonl", "dataset.yaml"):
-        (data / name).write_text("")
+    for name in ("valid.jsonl", "test.jsonl"):
+        (data / name).write_text(json.dumps(clips[0]) + "\n")
+    (data / "dataset.yaml").write_text("")
     commands, _ = run("own", tmp_path, "out", "runs/base", script="curve.sh", SETTINGS="train.seed=2")
     for command in commands:
         assert_parses(command)
@@ -203,8 +204,9 @@ def test_an_ablation_changes_one_thing_at_a_time(tmp_path):
     data.mkdir(parents=True)
     clips = [{"id": str(n), "text": str(n), "audio": "../x", "duration": 12.0} for n in range(301)]
     (data / "train.jsonl").write_text("".join(json.dumps(clip) + "\n" for clip in clips))
-    for name in ("valid.jsonl", "test.jsonl", "dataset.yaml"):
-        (data / name).write_text("")
+    for name in ("valid.jsonl", "test.jsonl"):
+        (data / name).write_text(json.dumps(clips[0]) + "\n")
+    (data / "dataset.yaml").write_text("")
     commands, _ = run("librispeech", tmp_path, "out", script="ablation.sh", SETTINGS="train.threads=1")
     for command in commands:
         assert_parses(command)
@@ -239,6 +241,21 @@ def test_a_corpus_is_not_cut_in_its_own_place_nor_to_nothing(tmp_path):
     (tmp_path / "dataset.yaml").write_text("")
     subprocess.run([sys.executable, RECIPES / "cut.py", ".", "1", "out"], cwd=tmp_path, check=True)
     assert json.loads((tmp_path / "out" / "train.jsonl").read_text())["text"] == "a\u2028b"
+
+
+def test_a_corpus_behind_a_link_is_cut_with_paths_that_lead_to_its_audio(tmp_path):
+    data = tmp_path / "big" / "store" / "data"
+    data.mkdir(parents=True)
+    (tmp_path / "big" / "store" / "corpus").mkdir()
+    (tmp_path / "big" / "store" / "corpus" / "a.wav").touch()
+    line = {"id": "a", "audio": "../corpus/a.wav", "text": "a", "duration": 60.0, "accent": "x"}
+    for name in ("train.jsonl", "valid.jsonl", "test.jsonl"):
+        (data / name).write_text(json.dumps(line) + "\n")
+    (data / "dataset.yaml").write_text("")
+    (tmp_path / "link").symlink_to(data)
+    subprocess.run([sys.executable, RECIPES / "cut.py", "link", "1", "out"], cwd=tmp_path, check=True)
+    written = json.loads((tmp_path / "out" / "train.jsonl").read_text())
+    assert (tmp_path / "out" / written["audio"]).is_file() and written["accent"] == "x"
 
 
 def test_across_tests_each_model_on_the_others_digits(tmp_path):

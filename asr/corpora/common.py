@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-import re
+import unicodedata
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -218,24 +218,40 @@ def _file(utterance: Utterance) -> str:
 
 
 def file_names(ids: Iterable[str]) -> list[str]:
-    """A name for each id that any file system takes, without suffix; no two alike, in upper or lower case."""
+    """A name for each id that any file system takes, without suffix; no two alike, in upper or lower case.
+
+    Of ids whose names would be alike, each gets a hash of its own, whatever their order: an id that comes in front of
+    another must not take over its file.
+    """
+    ids = list(ids)
+    plain = [_plain(id) for id in ids]
+    alike = Counter(map(_folded, plain))
     names: list[str] = []
     taken: set[str] = set()
-    uses: Counter[str] = Counter()
-    for id in ids:
-        name = base = _shortened(re.sub(r"[^\w-]", "_", id), id)
-        while name.casefold() in taken:
-            uses[base] += 1
-            name = f"{base}-{uses[base] + 1}"
-        taken.add(name.casefold())
-        names.append(name)
+    for id, name in zip(ids, plain, strict=True):
+        fits = alike[_folded(name)] == 1 and len(name.encode()) <= _LONGEST_NAME
+        wanted = base = name if fits else _hashed(name, id)
+        uses = 1
+        while _folded(wanted) in taken:  # the same id again
+            uses += 1
+            wanted = f"{base}-{uses}"
+        taken.add(_folded(wanted))
+        names.append(wanted)
     return names
 
 
-def _shortened(name: str, id: str) -> str:
-    """A name that a file may have; what is cut off a long one, a hash of the id makes up for."""
-    if len(name.encode()) <= _LONGEST_NAME:
-        return name
+def _plain(id: str) -> str:
+    """An id of letters, their marks (the vowel signs of Indic scripts are such), numbers, hyphens and underscores."""
+    return "".join(one if one in "-_" or unicodedata.category(one)[0] in "LMN" else "_" for one in id)
+
+
+def _folded(name: str) -> str:
+    """What file systems take for the same name: case, and how accents are composed, make no difference to some."""
+    return unicodedata.normalize("NFC", name).casefold()
+
+
+def _hashed(name: str, id: str) -> str:
+    """A name of which no more is cut off than must be, with a hash of its id."""
     digest = blake2b(id.encode(), digest_size=6).hexdigest()
     return f"{name.encode()[: _LONGEST_NAME - 13].decode(errors='ignore')}-{digest}"
 

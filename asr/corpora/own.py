@@ -239,6 +239,9 @@ def _made_splits(
         seed: Of the order in which groups are dealt out.
         kept: By id, the split of each utterance that was there before. The rest of its group (by its speaker, or of its
             text) follows it.
+
+    Raises:
+        CorpusError: There are too few groups, or one is in two splits already.
     """
     normalizer = Normalizer.from_config(TextConfig())
     speakers = {one.id: one.speaker or "" for one in utterances}
@@ -250,7 +253,13 @@ def _made_splits(
     if len(length) < len(SPLITS):
         raise CorpusError(f"{len(length)} distinct texts are too few for three splits that share no text")
     stay = {groups[id]: split for id, split in kept.items()}
-    if any(stay[groups[id]] != split for id, split in kept.items()):
-        stay = {}  # the groups are other ones than before; what then moves is refused where the manifests are written
+    if apart := [id for id, split in kept.items() if stay[groups[id]] != split]:
+        group = groups[apart[0]]
+        other = next(id for id in kept if groups[id] == group and kept[id] == stay[group])
+        raise CorpusError(
+            f"{'speaker' if enough else 'text'} {group!r:.60} is in two splits of the earlier division ({apart[0]} in "
+            f"{kept[apart[0]]}, {other} in {kept[other]}); correct it, choose another --out, or --overwrite to divide "
+            "anew and train again"
+        )
     split_of = divide(length, shares, seed, stay)
     return {id: split_of[group] for id, group in groups.items()}

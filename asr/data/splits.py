@@ -11,6 +11,7 @@ from __future__ import annotations
 import hashlib
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from itertools import combinations, product
 from pathlib import Path
@@ -23,7 +24,7 @@ from asr.archive import open_binary, size
 from asr.config import TextConfig
 from asr.data.duplicates import same_recordings
 from asr.data.manifest import Dataset, Utterance, read_dataset
-from asr.errors import ManifestError
+from asr.errors import AudioError, ManifestError
 from asr.text import Normalizer
 
 Kind = Literal["id", "audio", "recording", "copy", "speaker", "text"]
@@ -195,7 +196,8 @@ def _by_hash(utterances: Iterable[Utterance]) -> dict[str, list[Utterance]]:
     """Utterances by the hash of their audio file."""
     groups = defaultdict(list)
     for utterance in utterances:
-        with open_binary(utterance.audio) as stream:
+        # What cannot be read is nobody's copy; whoever reads the recordings says so.
+        with suppress(OSError, AudioError), open_binary(utterance.audio) as stream:
             groups[hashlib.file_digest(stream, "sha256").hexdigest()].append(utterance)
     return dict(groups)
 

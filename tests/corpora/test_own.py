@@ -466,3 +466,18 @@ def test_one_real_speaker_with_repeated_prompts(real, tmp_path):
     seconds = {name: sum(one.duration for one in utterances) for name, utterances in splits.items()}
     assert seconds["test"] / sum(seconds.values()) == pytest.approx(0.1, abs=0.005)
     assert not overlapping(of(splits, "text"))
+
+
+def test_a_text_that_is_now_in_two_splits_is_named(tmp_path):
+    def prepare(rows: list[str]) -> dict[str, set[str]]:
+        source = table(tmp_path / "in", "path\ttext", rows)
+        return of(own.prepare(tmp_path / "in", tmp_path / "out", table=source), "id")
+
+    rows = [f"{number}.wav\ttext {number}" for number in range(12)]
+    before = prepare(rows)
+    train, test = (min(before[split], key=int) for split in ("train", "test"))
+    rows[int(train)] = f"{train}.wav\tText {test}!"
+    with pytest.raises(CorpusError) as refused:
+        prepare(rows)
+    assert f"text 'text {test}' is in two splits of the earlier division" in str(refused.value)
+    assert f"{train} in train" in str(refused.value) and f"{test} in test" in str(refused.value)

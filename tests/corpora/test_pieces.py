@@ -114,4 +114,12 @@ def test_long_names_are_cut_to_what_a_file_system_takes_and_stay_apart(tmp_path)
     assert names == file_names(ids[:1]) + file_names(ids[1:]) and len(set(names)) == 2
     for name in names:
         (tmp_path / f".{name}.flac.4194304.tmp").touch()
-    assert file_names(["a/b c", "A_b_c"]) == ["a_b_c", "A_b_c-2"]
+
+
+def test_names_that_are_alike_depend_on_no_order():
+    ids = ["a/b c", "A_b_c", "d", "d"]
+    names = file_names(ids)
+    assert len({name.casefold() for name in names}) == 4 and names[2:] == [names[2], f"{names[2]}-2"]
+    assert sorted(names[:2]) == sorted(file_names(reversed(ids[:2])))
+    assert all(name.startswith(start) for name, start in zip(names, ("a_b_c-", "A_b_c-"), strict=False))
+    assert file_names(["बि", "बी", "a/b"]) == ["बि", "बी", "a_b"]  # which differ by their vowel signs

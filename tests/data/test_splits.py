@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import soundfile
 
+from asr.archive import open_binary
 from asr.audio import read_audio, write_wav
 from asr.corpora.shards import pack
 from asr.data.duplicates import same_recordings
@@ -112,6 +113,22 @@ def test_recordings_that_cannot_be_read_are_not_taken_for_leaks(splits):
     """That they are missing is what a user must hear, not that the test set is spoilt."""
     splits["test"].append(put(splits["train"][0], audio="nowhere.wav"))
     assert ("recording", ("train", "test")) not in kinds(splits)
+
+
+def test_a_file_that_nobody_may_read_hides_no_other_leak(splits, tmp_path, monkeypatch):
+    for number in (0, 1):
+        copy = tmp_path / f"copy-{number}.wav"
+        shutil.copyfile(splits["train"][number].audio, copy)
+        splits["test"].append(put(splits["train"][number], audio=str(copy), text=f"x {number}", speaker="y"))
+
+    def refuse(audio):
+        if audio == splits["train"][0].audio:
+            raise PermissionError(13, "Permission denied")
+        return open_binary(audio)
+
+    monkeypatch.setattr("asr.data.splits.open_binary", refuse)
+    with pytest.raises(ManifestError, match=r"share 1 audio file: train-1 = other train-1"):
+        refuse_overlaps(splits, ALL)
 
 
 @pytest.mark.parametrize("kind", ["speaker", "text"])
