@@ -42,3 +42,11 @@ def uses_bf16(setting: str, device: torch.device) -> bool:
 def without_tf32() -> AbstractContextManager[None]:
     """While it lasts, cuDNN computes in full float32: TF32, its default, has 10 bits of mantissa instead of 23."""
     return torch.backends.cudnn.flags(enabled=True, allow_tf32=False)
+
+
+def out_of_memory(error: Exception) -> bool:
+    """Whether an error says that memory is used up; torch has a type for that on a GPU alone."""
+    said = ("out of memory", "allocate memory", "not enough memory")
+    return isinstance(error, MemoryError | torch.OutOfMemoryError) or (
+        isinstance(error, RuntimeError) and any(words in str(error).lower() for words in said)
+    )

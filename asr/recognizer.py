@@ -22,8 +22,8 @@ from asr.decode.confidence import confidences, evidence
 from asr.decode.hypothesis import Hypothesis
 from asr.decode.options import Chosen, DecodingOptions, choose_decoder
 from asr.decode.profile import NBEST, DecodingProfile
-from asr.device import choose_device, without_tf32
-from asr.errors import AudioError, TextError
+from asr.device import choose_device, out_of_memory, without_tf32
+from asr.errors import AsrError, AudioError, TextError
 from asr.model.file import ModelFile, load_model
 from asr.transcript import Alternative, Transcript, Word, overall_confidence, words_from
 
@@ -241,13 +241,28 @@ class Recognizer:
     def _batches(self, waveforms: Sequence[Waveform], batch_frames: int) -> Iterator[tuple[list[int], Tensor, Tensor]]:
         """Waveforms through the model, longest first: their places, (batch, steps, tokens), (batch,) steps."""
         for places in _plan([self._frames(waveform) for waveform in waveforms], batch_frames):
-            lengths = torch.tensor([len(waveforms[place]) for place in places])
-            padded = torch.zeros(len(places), int(lengths.max()))
-            for row, place in zip(padded, places, strict=True):
-                row[: len(waveforms[place])] = torch.as_tensor(waveforms[place])
-            with torch.inference_mode(), without_tf32():
-                log_probs, steps = self.file.model(padded.to(self.device), lengths.to(self.device))
+            try:
+                log_probs, steps = self._outputs([waveforms[place] for place in places])
+            except (MemoryError, RuntimeError) as error:
+                if not out_of_memory(error):
+                    raise
+                longest = f"{max(len(waveforms[place]) for place in places) / self.sample_rate:,.0f} s"
+                raise AsrError(
+                    f"out of memory with {len(places)} recordings of up to {longest} at a time: lower --batch-frames"
+                    if len(places) > 1
+                    else f"out of memory with one recording of {longest}: cut it at pauses"
+                ) from None
             yield places, log_probs, steps
+
+    def _outputs(self, waveforms: Sequence[Waveform]) -> tuple[Tensor, Tensor]:
+        """The model's (batch, steps, tokens) log-probabilities of one batch, and its (batch,) steps."""
+        lengths = torch.tensor([len(waveform) for waveform in waveforms])
+        padded = torch.zeros(len(waveforms), int(lengths.max()))
+        for row, waveform in zip(padded, waveforms, strict=True):
+            row[: len(waveform)] = torch.as_tensor(waveform)
+        with torch.inference_mode(), without_tf32():
+            log_probs, steps = self.file.model(padded.to(self.device), lengths.to(self.device))
+        return log_probs, steps
 
     def _frames(self, waveform: Waveform) -> int:
         return len(waveform) // self.file.config.features.hop + 1

@@ -272,3 +272,13 @@ def test_fsdd_file(recognizer, data):
     (file, *_) = sorted(Path(data, "fsdd", "recordings").glob("*.wav"))
     transcript = recognizer.transcribe(file)
     assert transcript.duration == pytest.approx(soundfile.info(file).duration)
+
+
+@pytest.mark.parametrize(("count", "advice"), [(1, "one recording of 1 s: cut it"), (2, "lower --batch-frames")])
+def test_too_little_memory_is_said_with_what_to_do(recognizer, babble, monkeypatch, count, advice):
+    def full(*_):
+        raise RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate 9 bytes")
+
+    monkeypatch.setattr(recognizer.file.model, "forward", full)
+    with pytest.raises(AsrError, match=f"out of memory with .*{advice}"):
+        recognizer.log_probs([babble(1.0, seed=number) for number in range(count)])

@@ -53,13 +53,14 @@ def train(
     from asr.cli.progress import progress
     from asr.decode.kneser_ney import estimate
     from asr.decode.ngram import NgramModel
-    from asr.decode.sentences import read_sentences
+    from asr.decode.sentences import characters_of, read_sentences
     from asr.outputs import require_folder, spare_inputs
 
     spare_inputs([out], [*texts, *([normalizer] if normalizer else [])])
     require_folder(out.parent)
     with progress() as advance:
-        sentences = read_sentences(texts, normalizer_of(normalizer), characters, partial(advance, "reading"))
+        cut = characters_of if characters else str.split
+        sentences = read_sentences(texts, normalizer_of(normalizer), cut, partial(advance, "reading"))
         found = estimate(sentences, order, vocabulary, min_count)
     model = NgramModel.from_table(found.table)
     model.save(out)
@@ -91,7 +92,7 @@ def perplexity(
 
     model = NgramModel.load(lm)
     with progress() as advance:
-        sentences = read_sentences(texts, normalizer_of(normalizer), model.characters, partial(advance, "reading"))
+        sentences = read_sentences(texts, normalizer_of(normalizer), model.cut, partial(advance, "reading"))
         measured = model.perplexity(sentences)
     if not measured.sentences:
         raise LanguageModelError(f"no sentences in {', '.join(map(str, texts))}")

@@ -5,6 +5,8 @@ Exit status: 0 all done; 1 some inputs failed, each named on stderr, the rest do
 
 from __future__ import annotations
 
+import io
+import os
 import sys
 from typing import Annotated, Any
 
@@ -90,6 +92,7 @@ app.command("config")(config.config)
 
 def main() -> None:
     """Run the program; errors that it raises on purpose end it with one line and status 2."""
+    _write_any_text()
     try:
         app()
     except AsrError as error:
@@ -102,6 +105,13 @@ def main() -> None:
         where = f"{error.filename}: " if error.filename is not None else ""
         print(f"asr: error: {where}{(error.strerror or str(error)).lower()}", file=sys.stderr)
         sys.exit(2)
+
+
+def _write_any_text() -> None:
+    """Have no output fail for a character that the system's encoding lacks: to files and pipes it goes as UTF-8."""
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        asked = sys.stdout.isatty() or "PYTHONIOENCODING" in os.environ
+        sys.stdout.reconfigure(encoding=None if asked else "utf-8", errors="backslashreplace")
 
 
 if __name__ == "__main__":

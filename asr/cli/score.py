@@ -27,7 +27,7 @@ def score(
 
     Writes the report of `asr evaluate`. Each file is UTF-8: JSON lines (.jsonl, with "id" and "text", "hypothesis"
     or "pred_text": a manifest, NeMo's too, or a hypotheses.jsonl), .trn (words, then the id in parentheses), .tsv (id,
-    tab, text; a header line "id" is skipped) or .txt (Kaldi: id, then words). Missing, extra or duplicate ids are
+    tab, text; a header line is skipped) or .txt (Kaldi: id, then words). Missing, extra or duplicate ids are
     errors. Texts are normalised before scoring (lower case, no punctuation) unless --normalizer or --raw says
     otherwise; only reports with the same normalisation can be compared.
 

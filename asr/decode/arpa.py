@@ -98,9 +98,7 @@ def _log10(values: npt.NDArray[np.float32]) -> list[float]:
 def _opened(path: str | Path) -> Iterator[BinaryIO]:
     """A file to read, unpacked if it is compressed."""
     with Path(path).open("rb") as raw:
-        packed = raw.read(2) == b"\x1f\x8b"
-        raw.seek(0)
-        if not packed:
+        if raw.peek(2)[:2] != b"\x1f\x8b":
             yield raw
             return
         try:

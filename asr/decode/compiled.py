@@ -10,6 +10,7 @@ import hashlib
 import os
 import tempfile
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -93,8 +94,10 @@ def _places() -> list[Path]:
     """Where the user wants numba's files; else beside the modules, or in the user's own cache."""
     if wanted := os.environ.get("NUMBA_CACHE_DIR"):
         return [Path(wanted)]
-    own = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
-    return [Path(__file__).parent / "__pycache__", Path(own).expanduser()]
+    places = [Path(__file__).parent / "__pycache__"]
+    with suppress(RuntimeError):  # nobody knows a home
+        places.append(Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser())
+    return places
 
 
 _FOLDER = cache_folder(Path(__file__).parent.glob("*.py"), _places())

@@ -151,6 +151,8 @@ def _limited(text: Ids, words: list[str], vocabulary: int | None, min_count: int
     special = len(_SPECIAL)
     ranked = special + np.argsort(-counts[special:], kind="stable")
     known = ranked[counts[ranked] >= min_count][:vocabulary]
+    if not len(known):
+        raise LanguageModelError(f"no word occurs {min_count:,} times: lower the minimum count")
     numbers = np.zeros(len(words), dtype=np.int32)
     numbers[:special] = range(special)
     numbers[known] = np.arange(special, special + len(known))

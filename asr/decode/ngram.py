@@ -22,6 +22,7 @@ from asr.decode import ngram_file
 from asr.decode.arpa import read_arpa, write_arpa
 from asr.decode.ngram_arrays import ROOT, NgramArrays, identify, score_words
 from asr.decode.ngram_table import BEGIN, END, SPACE, UNKNOWN, Ids, NgramLevel, NgramTable, find
+from asr.decode.sentences import characters_of
 from asr.errors import LanguageModelError
 
 
@@ -100,9 +101,11 @@ class NgramModel:
         """Read a model, whatever its name ends with: ARPA, plain or compressed by gzip, or our binary form.
 
         Raises:
-            LanguageModelError: Neither, or damaged; the message names the file and, in ARPA, the line.
+            LanguageModelError: Neither, damaged, or a pipe; the message names the file and, in ARPA, the line.
             OSError: It cannot be read.
         """
+        if Path(path).is_fifo():
+            raise LanguageModelError(f"{path}: a pipe, but a language model must be a file: it is read more than once")
         if ngram_file.is_binary(path):
             return cls(*ngram_file.read_binary(path))
         return cls.from_table(read_arpa(path))
@@ -136,6 +139,19 @@ class NgramModel:
         """Whether its words are single characters (and `<space>`): a model for tokens, not for words."""
         plain = set(self.vocabulary) - {SPACE}
         return bool(plain) and all(len(word) == 1 for word in plain)
+
+    @property
+    def spaces(self) -> bool:
+        """Whether it knows `<space>`: a model of characters, of texts with spaces."""
+        return SPACE in self._ids
+
+    def cut(self, sentence: str) -> list[str]:
+        """A normalised sentence as the words or characters of this model.
+
+        Where single characters are all that it knows, and no `<space>`, spaces have no place in it: it is of a language
+        that writes none, or its words are spelled letters.
+        """
+        return characters_of(sentence, self.spaces) if self.characters else sentence.split()
 
     @property
     def vocabulary(self) -> tuple[str, ...]:

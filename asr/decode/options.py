@@ -196,7 +196,8 @@ def _beam(options: DecodingOptions, tokenizer: Tokenizer, profile: DecodingProfi
     if boundary == "":
         notes.append(ONE_WORD)
     if lm and lm.characters and tokenizer.word_boundary:
-        notes.append("the language model is of characters, but this model's texts have spaces: use one of words")
+        what = "is of characters" if lm.spaces else "knows only words of one character"
+        notes.append(f"the language model {what}, but this model's texts have spaces: use one of words")
     if tuned:
         notes += _not_as_tuned(options, words, tuned)
     elif profile and lm:
@@ -216,6 +217,8 @@ def _beam(options: DecodingOptions, tokenizer: Tokenizer, profile: DecodingProfi
     )
     notes += _unspellable(decoder.unspellable, lm, words)
     boosts = read_hotwords(options.hotwords) if options.hotwords else {}
+    if words:
+        notes += _outside(boosts, words)
     if boundary == "" and (phrases := [phrase for phrase in boosts if " " in phrase]):
         notes.append(f"each recording is one word here, so phrases never match: {', '.join(phrases[:3])}")
     return Chosen(decoder, options.nbest, decoder.hot_words(boosts), tuned, tuple(notes), options.threads)
@@ -251,6 +254,16 @@ def _unspellable(unspellable: Sequence[str], lm: NgramModel | None, words: Seque
             f"{named} (normalise its training texts as this model's were)"
         ]
     return []
+
+
+def _outside(boosts: Iterable[str], words: Iterable[str]) -> list[str]:
+    """A line about hot words that a lexicon lacks: no boost brings them back."""
+    known = set(words)
+    outside = list(dict.fromkeys(word for phrase in boosts for word in phrase.split() if word not in known))
+    if not outside:
+        return []
+    named = ", ".join(outside[:3]) + (", ..." if len(outside) > 3 else "")
+    return [f"{len(outside):,} of the hot words are not in the lexicon and cannot be recognised: {named} (add them)"]
 
 
 def _not_as_tuned(options: DecodingOptions, words: Iterable[str] | None, tuned: DecodingProfile) -> list[str]:

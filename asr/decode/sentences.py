@@ -5,8 +5,8 @@ from __future__ import annotations
 import gzip
 import zlib
 from collections.abc import Callable, Iterator, Sequence
+from io import BufferedReader
 from pathlib import Path
-from typing import BinaryIO
 
 from asr.data.manifest import parse_line
 from asr.decode.ngram_table import SPACE
@@ -17,17 +17,15 @@ _LINES = 5_000  # between two reports of progress
 _NO_TEXT = (".csv", ".tsv", ".json")  # their commas, paths and brackets would become words
 
 
-def tokens(sentence: str, characters: bool = False) -> list[str]:
-    """The words of a normalised sentence; or its characters, with `<space>` for the space between words."""
-    if not characters:
-        return sentence.split()
-    return [SPACE if character == " " else character for character in sentence]
+def characters_of(sentence: str, space: bool = True) -> list[str]:
+    """The characters of a normalised sentence, with `<space>` for the space between words, or without it."""
+    return [SPACE if character == " " else character for character in sentence if space or character != " "]
 
 
 def read_sentences(
     paths: Sequence[str | Path],
     normalizer: Normalizer,
-    characters: bool = False,
+    cut: Callable[[str], list[str]] = str.split,
     on_progress: Callable[[float, float], None] | None = None,
 ) -> Iterator[list[str]]:
     """The sentences of text files and manifests, plain or compressed by gzip; never more than a line in memory.
@@ -35,9 +33,10 @@ def read_sentences(
     Lines of which the normaliser leaves nothing are no sentences.
 
     Args:
-        paths: UTF-8, one sentence a line; of a manifest, whose name ends with .jsonl, the transcripts.
+        paths: UTF-8, one sentence a line; of a manifest, whose name ends with .jsonl, the transcripts. They may be
+            pipes.
         normalizer: Applied to each line.
-        characters: Whether to cut sentences into characters instead of words.
+        cut: What takes a normalised sentence apart: into words, or `characters_of`.
         on_progress: Called now and then with the bytes read of all files, and their sizes' sum.
 
     Raises:
@@ -56,9 +55,9 @@ def read_sentences(
     for path in paths:
         with Path(path).open("rb") as raw:
             for number, text in enumerate(_texts(path, raw), 1):
-                if words := tokens(normalizer(text), characters):
+                if words := cut(normalizer(text)):
                     yield words
-                if on_progress and number % _LINES == 0:
+                if on_progress and number % _LINES == 0 and raw.seekable():
                     on_progress(before + raw.tell(), total)
         before += Path(path).stat().st_size
     if on_progress:
@@ -70,7 +69,7 @@ def _name(path: str | Path) -> str:
     return Path(path).name.lower().removesuffix(".gz")
 
 
-def _texts(path: str | Path, raw: BinaryIO) -> Iterator[str]:
+def _texts(path: str | Path, raw: BufferedReader) -> Iterator[str]:
     """The lines of a text file, or the transcripts of a manifest."""
     manifest = _name(path).endswith(".jsonl")
     for number, line in enumerate(_lines(path, raw), 1):
@@ -83,9 +82,8 @@ def _texts(path: str | Path, raw: BinaryIO) -> Iterator[str]:
             raise LanguageModelError(f"{path}:{number}: {error}") from None
 
 
-def _lines(path: str | Path, raw: BinaryIO) -> Iterator[str]:
-    packed = raw.read(2) == b"\x1f\x8b"
-    raw.seek(0)
+def _lines(path: str | Path, raw: BufferedReader) -> Iterator[str]:
+    packed = raw.peek(2)[:2] == b"\x1f\x8b"  # a pipe cannot be read from its beginning again
     number = 0
     try:
         for number, line in enumerate(gzip.GzipFile(fileobj=raw) if packed else iter(raw.readline, b""), 1):

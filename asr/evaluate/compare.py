@@ -65,6 +65,7 @@ def read_evaluation(path: str | Path) -> Evaluation:
             record = json.loads(line)
             if not all(isinstance(record[key], str) for key in ("id", "split", "reference", "hypothesis")):
                 raise TypeError("texts are missing")
+            _counted(record)
             records.setdefault(record["split"], {})[record["id"]] = record
     except FileNotFoundError:
         raise ScoreError(f"{file}: no such file; `asr evaluate` or `asr score` writes it") from None

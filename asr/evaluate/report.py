@@ -139,6 +139,12 @@ def write_report(out: Path, report: dict[str, Any], text: str, results: Sequence
             aside.write_text(content, encoding="utf-8", newline="\n")
 
 
+def report_files(splits: Iterable[str], trn: bool) -> list[str]:
+    """The names of what a report is written as, with its page."""
+    files = ["hypotheses.jsonl", "report.md", "report.json", "report.html"]
+    return [*files, *(name for split in splits for name in _trn_names(split) if trn)]
+
+
 def hypothesis_records(result: Result, by: Sequence[str] = ()) -> list[dict[str, Any]]:
     """The lines of hypotheses.jsonl for one split: enough to score, compare and look at without the model."""
     utterances = {utterance.id: utterance for utterance in result.split.utterances}

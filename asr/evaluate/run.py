@@ -16,10 +16,10 @@ from asr.evaluate.groups import check_fields
 from asr.evaluate.markdown import markdown
 from asr.evaluate.origin import Origin, by_recognizer
 from asr.evaluate.page import write_page
-from asr.evaluate.report import PLAIN, Extras, Result, build_report, check_trn, write_report
+from asr.evaluate.report import PLAIN, Extras, Result, build_report, check_trn, report_files, write_report
 from asr.evaluate.seen import heard_again, seen
 from asr.evaluate.splits import Split
-from asr.outputs import require_folder
+from asr.outputs import require_folder, spare_inputs
 from asr.recognizer import BATCH_FRAMES, Recognizer
 from asr.score import oracle_counts, score
 from asr.score.calibration import Reliability, reliability
@@ -60,6 +60,7 @@ def evaluate(
         ManifestError: No utterance of a split has a field to group by.
         ScoreError: No recording of a split can be read; or an id cannot stand in a file for sclite; or `strict` is
             asked for, and the model has heard some of it before, cannot read some of it, or does not remember.
+        AsrError: A manifest would be written over, or a batch does not fit in memory.
         OSError: Nothing can be written into `out`.
     """
     check_fields(extras.by, splits)
@@ -70,6 +71,8 @@ def evaluate(
             "this model keeps no record of its training recordings, so --strict cannot rule out overlap with them"
         )
     require_folder(Path(out))  # before hours of recognising
+    files = report_files((split.name for split in splits), extras.trn)
+    spare_inputs((Path(out) / name for name in files), (split.manifest for split in splits))
     for split in splits:
         _require_one_there(split)
     results = []

@@ -4,8 +4,9 @@ What a file is, its name says:
 
 - `.jsonl`, `.json`: an object a line, with "id" and a text, under any of the names that manifests, NeMo's manifests and
   our own hypotheses.jsonl use for it;
-- `.trn` (NIST's sclite): the words, then the id in parentheses; its alternatives, `{ a / b / @ }`, are refused;
-- `.tsv`: id, tabulator, text; a first line `id<TAB>text` is a header;
+- `.trn` (NIST's sclite): the words, then the id in parentheses; lines that start with `;;` are comments; alternatives,
+  `{ a / b / @ }`, are refused; words that may be left out, `(uh)`, are words like others;
+- `.tsv`: id, tabulator, text; a first line that names its columns, such as `id<TAB>text`, is a header;
 - `.txt`, `.text` or nothing (Kaldi): id, white space, text.
 """
 
@@ -17,7 +18,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-from asr.data.manifest import Dataset, Utterance, duration_of, half_character, parse_record
+from asr.data.manifest import Dataset, Utterance, duration_of, half_character, parse_record, read_dataset
 from asr.errors import ManifestError, ScoreError
 from asr.evaluate.splits import Split, file_hash
 
@@ -26,6 +27,7 @@ _HYPOTHESIS = ("hypothesis", "pred_text", "text")
 # sclite counts the alternative with the fewest errors, `@` being no word at all; as words they would all be errors.
 _ALTERNATIVES = re.compile(r"\{[^{}]*/[^{}]*\}")
 _NO_WORD = re.compile(r"(?<!\S)@(?!\S)")
+_HEADERS = ("id", "utterance", "utterance_id", "utt", "utt_id", "uttid", "key", "file", "filename", "path")
 _TRN = re.compile(r"(.*?)\(([^()]+)\)\s*")
 
 Row = tuple[str, str, dict[str, Any]]  # id, text, other fields
@@ -51,11 +53,13 @@ def read_references(path: str | Path, name: str | None = None) -> Split:
                 audio=str(fields.get("audio", "")),
                 text=text,
                 duration=duration_of(fields.get("duration")) or 0.0,
-                speaker=None if speaker is None else str(speaker),
+                speaker=None if speaker in (None, "") else str(speaker),
                 extra=fields,
             )
         )
-    return Split(name or path.stem, path, utterances, Dataset(), sha256=file_hash(path))
+    # What is beside a manifest says whose texts these are, and what its splits share.
+    dataset = read_dataset(path.parent) if path.suffix == ".jsonl" else Dataset()
+    return Split(name or path.stem, path, utterances, dataset, sha256=file_hash(path))
 
 
 def read_hypotheses(path: str | Path) -> dict[str, str]:
@@ -72,7 +76,8 @@ def _rows(path: Path, names: tuple[str, ...]) -> Iterator[Row]:
     parse = _parser(path, names)
     seen: dict[str, int] = {}
     for number, line in enumerate(_lines(path), start=1):
-        if not line.strip() or (parse is _tsv and number == 1 and line.lower().split("\t")[0] in ("id", "utterance")):
+        header = parse is _tsv and number == 1 and line.lower().split("\t")[0].strip() in _HEADERS
+        if not line.strip() or header or (parse is _trn and line.startswith(";;")):
             continue
         try:
             row = parse(line)

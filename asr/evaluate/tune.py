@@ -9,6 +9,8 @@ from __future__ import annotations
 import csv
 import hashlib
 import os
+import zipfile
+import zlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -93,11 +95,9 @@ def cached_log_probs(
     recordings = "\n".join(f"{item.audio}\t{item.duration}\t{_state(item.audio)}" for item in utterances)
     key = hashlib.sha256(f"{recognizer.model_id}\n{recordings}".encode()).hexdigest()[:16]
     file = cache / f"log_probs-{key}.npz"
-    if file.exists():
-        with np.load(file) as kept:
-            rows, ends = kept["rows"], kept["ends"]
+    if (kept := _kept(file)) is not None:
         progress(len(utterances), len(utterances))
-        return list(np.split(rows, ends[:-1]))
+        return kept
     found: list[LogProbs] = []
     for start in range(0, len(utterances), _READ):
         part = utterances[start : start + _READ]
@@ -109,6 +109,15 @@ def cached_log_probs(
     for other in set(cache.glob("log_probs-*.npz")) - {file}:  # of another model or other recordings
         other.unlink()
     return found
+
+
+def _kept(file: Path) -> list[LogProbs] | None:
+    """What is in the file of `cached_log_probs`; None where there is none, or a damaged one."""
+    try:
+        with np.load(file) as kept:
+            return list(np.split(kept["rows"], kept["ends"][:-1]))
+    except (OSError, EOFError, ValueError, KeyError, zipfile.BadZipFile, zlib.error):
+        return None
 
 
 def _state(audio: str) -> str:

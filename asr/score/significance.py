@@ -14,7 +14,7 @@ Both take p from the same exact test, `sign_flip_p`, however many utterances or 
 method for few and from another for many would jump where they meet, and an eighth win could look like less evidence
 than seven.
 
-`tests/score/test_compare.py` measures how often each is alarmed where there is nothing.
+`tests/score/test_significance.py` measures how often each is alarmed where there is nothing.
 """
 
 from __future__ import annotations

@@ -15,8 +15,8 @@ import torch
 from torch import nn
 
 from asr.atomic import leftovers, replacing
+from asr.device import out_of_memory
 from asr.errors import TrainingError
-from asr.train.stop import out_of_memory
 
 FORMAT = 1
 KEPT = 2

@@ -14,7 +14,7 @@ from asr.config import Config
 from asr.data.dataset import Batch, SpeechData
 from asr.data.plan import Plan, epoch_plan, largest_batch, padding_share, plain_plan
 from asr.data.seeding import torch_seed
-from asr.device import uses_bf16
+from asr.device import out_of_memory, uses_bf16
 from asr.errors import TrainingError
 from asr.model.file import ModelFile
 from asr.train.average import MovingAverage, applied
@@ -25,7 +25,7 @@ from asr.train.group import Group
 from asr.train.journal import Journal
 from asr.train.losses import batch_losses
 from asr.train.schedule import learning_rate
-from asr.train.stop import Signals, out_of_memory
+from asr.train.stop import Signals
 from asr.train.validate import Validation, validate
 
 

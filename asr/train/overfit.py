@@ -11,7 +11,7 @@ from asr.config import Config
 from asr.data.dataset import SpeechData
 from asr.data.plan import plain_plan
 from asr.data.seeding import generator
-from asr.device import choose_device, uses_bf16
+from asr.device import choose_device, out_of_memory, uses_bf16
 from asr.errors import TrainingError
 from asr.model.acoustic import AcousticModel
 from asr.text import Tokenizer
@@ -20,7 +20,6 @@ from asr.train.losses import batch_losses
 from asr.train.run import new_model, read_data, text_tools
 from asr.train.schedule import make_optimizer
 from asr.train.selection import select
-from asr.train.stop import out_of_memory
 from asr.train.validate import validate
 
 _EXAMPLES = 8

@@ -9,9 +9,9 @@ from contextlib import contextmanager
 from types import FrameType
 from typing import Any, ClassVar
 
-import torch
 from torch import distributed
 
+from asr.device import out_of_memory
 from asr.errors import TrainingError
 
 _GOES_ON = "run the same command with --resume to continue from the last checkpoint"
@@ -111,11 +111,3 @@ def stops_told() -> Iterator[None]:
                 f"{_GOES_ON}. A lower batches.max_frames needs a new run with another --out"
             ) from None
         raise
-
-
-def out_of_memory(error: Exception) -> bool:
-    """Whether an error says that memory is used up; torch has a type for that on a GPU alone."""
-    said = ("out of memory", "allocate memory", "not enough memory")
-    return isinstance(error, MemoryError | torch.OutOfMemoryError) or (
-        isinstance(error, RuntimeError) and any(words in str(error).lower() for words in said)
-    )

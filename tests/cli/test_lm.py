@@ -2,6 +2,8 @@
 
 import gzip
 import json
+import os
+import threading
 
 import pytest
 
@@ -120,3 +122,27 @@ def test_what_is_not_there(run_asr, text, tmp_path):
     assert status == 2 and "no sentences" in err
     status, _, err = run_asr("lm", "train", text, "--order", 99, "--out", tmp_path / "y")
     assert status == 2 and "1 to 10" in err
+
+
+def test_words_of_one_letter_are_measured_as_they_were_trained(run_asr, tmp_path):
+    (tmp_path / "letters.txt").write_text("a b c\nc b a\nb a c d\na a b\n")
+    trained = run_asr("lm", "train", tmp_path / "letters.txt", "--order", 2, "--out", tmp_path / "x.arpa").out
+    measured = run_asr("lm", "perplexity", tmp_path / "x.arpa", tmp_path / "letters.txt").out.split()
+    assert measured[3] == "13" and measured[5] == "0" and f"perplexity {measured[11]} on" in trained
+
+
+def test_a_text_may_come_through_a_pipe_and_a_model_not(run_asr, text, tmp_path):
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    writer = threading.Thread(target=lambda: pipe.write_bytes(text.read_bytes()))
+    writer.start()
+    status, out, _ = run_asr("lm", "train", pipe, "--out", tmp_path / "x.arpa")
+    writer.join()
+    assert status == 0 and "9 sentences, 39 words" in out
+    status, _, err = run_asr("lm", "perplexity", pipe, text)
+    assert status == 2 and "must be a file" in err
+
+
+def test_a_count_that_no_word_reaches_is_refused(run_asr, text, tmp_path):
+    status, _, err = run_asr("lm", "train", text, "--min-count", 100, "--out", tmp_path / "x.arpa")
+    assert status == 2 and "no word occurs 100 times" in err and not (tmp_path / "x.arpa").exists()

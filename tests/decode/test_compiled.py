@@ -3,12 +3,13 @@
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
 from numba.core.errors import NumbaError
 
-from asr.decode.compiled import cache_folder, lean
+from asr.decode.compiled import _places, cache_folder, lean
 
 ADD = """
 import sys
@@ -70,3 +71,12 @@ def test_a_lean_function_keeps_and_loses_no_array_and_makes_none():
     assert sys.getrefcount(values) == before
     with pytest.raises(NumbaError, match="NRT"):
         lean(lambda count: np.zeros(count))(3)
+
+
+def test_a_user_without_a_home_can_compile(monkeypatch):
+    def nowhere(path: Path) -> Path:
+        raise RuntimeError("Could not determine home directory.")
+
+    monkeypatch.delenv("NUMBA_CACHE_DIR", raising=False)
+    monkeypatch.setattr(Path, "expanduser", nowhere)
+    assert [place.name for place in _places()] == ["__pycache__"]

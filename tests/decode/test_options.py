@@ -115,6 +115,8 @@ def test_another_lexicon_than_was_tuned_with_is_told(tokenizer, lm, tmp_path):
 
 def test_a_language_model_of_characters_is_told_where_it_takes_words(tokenizer, lm):
     lm.write_text(ARPA.replace("one", "o").replace("two", "t"))
+    assert "only words of one character" in choose_decoder(DecodingOptions(lm=lm), tokenizer, None).notes[0]
+    lm.write_text(ARPA.replace("one", "o").replace("two", "<space>"))
     assert "of characters" in choose_decoder(DecodingOptions(lm=lm), tokenizer, None).notes[0]
 
 
@@ -198,3 +200,15 @@ def test_a_profile_survives_the_model_file():
     assert DecodingProfile.from_json(first).calibration == Calibration(0.5, 1.5, 0.0, 0.0, -0.25)
     with pytest.raises(AsrError):
         DecodingProfile.from_json({"lm": "x", "colour": "blue"})
+
+
+def test_hot_words_that_a_lexicon_lacks_are_named(tokenizer, tmp_path):
+    (tmp_path / "words").write_text("one\ntwo\n")
+    (tmp_path / "hot").write_text("one\nto one\nnow two\nnet\nto\nnow\nten\n")
+    (note,) = choose_decoder(
+        DecodingOptions(lexicon=tmp_path / "words", hotwords=tmp_path / "hot"), tokenizer, None
+    ).notes
+    assert note.startswith("4 of the hot words are not in the lexicon") and "to, now, net, ..." in note
+    (tmp_path / "hot").write_text("one\n")
+    options = DecodingOptions(lexicon=tmp_path / "words", hotwords=tmp_path / "hot")
+    assert not choose_decoder(options, tokenizer, None).notes

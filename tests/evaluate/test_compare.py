@@ -113,6 +113,7 @@ def test_what_is_no_evaluation_is_named(evaluation, tmp_path):
     first = evaluation("first")
     for name, content in (
         ("hypotheses.jsonl", '{"id": "u1"}\n'),
+        ("hypotheses.jsonl", '{"id": "u1", "split": "test", "reference": "", "hypothesis": ""}\n'),
         ("hypotheses.jsonl", "{"),
         ("hypotheses.jsonl", ""),
         ("report.json", '{"splits": {}}'),

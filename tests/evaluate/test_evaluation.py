@@ -10,7 +10,7 @@ import pytest
 
 import asr
 from asr.data.manifest import Dataset, Utterance, write_dataset, write_manifest
-from asr.errors import AudioError, ManifestError, ScoreError
+from asr.errors import AsrError, AudioError, ManifestError, ScoreError
 from asr.evaluate import evaluate, read_splits
 from asr.evaluate.markdown import aligned, summary
 from asr.evaluate.report import Extras
@@ -346,3 +346,12 @@ def test_reports_say_where_their_figures_are_explained(parrot, tmp_path):
     assert "docs/statistics.md" in text and "docs/statistics.md" in page
     explained = (Path(__file__).parents[2] / "docs/statistics.md").read_text(encoding="utf-8")
     assert all(f"**{word}**" in explained for word in ("ECE", "AUROC", "NCE", "WER", "MAPSSWE"))
+
+
+def test_a_manifest_that_would_be_written_over_is_refused_before_anything_is_recognised(parrot, tmp_path):
+    manifest = corpus(tmp_path, "hypotheses", [("u1", "a b", None)])
+    before = manifest.read_text(encoding="utf-8")
+    parrot.transcribe_many = None  # not called
+    with pytest.raises(AsrError, match="is an input and would be overwritten"):
+        evaluate(parrot, read_splits([str(manifest)]), tmp_path)
+    assert manifest.read_text(encoding="utf-8") == before

@@ -2,6 +2,7 @@
 
 import pytest
 
+from asr.data.manifest import Dataset, write_dataset
 from asr.errors import ScoreError
 from asr.evaluate.texts import read_hypotheses, read_references
 
@@ -89,3 +90,22 @@ def test_a_file_that_is_not_there(tmp_path):
 def test_braces_and_at_signs_that_mean_no_alternatives_are_text(tmp_path):
     (tmp_path / "a.trn").write_text("write {x} to me@home (u1)\n", encoding="utf-8")
     assert read_hypotheses(tmp_path / "a.trn") == {"u1": "write {x} to me@home"}
+
+
+@pytest.mark.parametrize("name", ["id", "utt_id", "Utterance", "key"])
+def test_the_names_of_columns_are_no_utterance(name, tmp_path):
+    (tmp_path / "a.tsv").write_text(f"{name}\ttext\nu1\tone\n", encoding="utf-8")
+    assert read_hypotheses(tmp_path / "a.tsv") == {"u1": "one"}
+
+
+def test_comments_of_sclite_are_no_utterance(tmp_path):
+    (tmp_path / "a.trn").write_text(";; by hand (x)\none (u1)\n", encoding="utf-8")
+    assert read_hypotheses(tmp_path / "a.trn") == {"u1": "one"}
+
+
+def test_a_manifest_brings_its_description_and_no_speaker_without_a_name(tmp_path):
+    write_dataset(tmp_path, Dataset("ours", license="CC0", shared=("speaker",)))
+    (tmp_path / "test.jsonl").write_text('{"id": "a", "text": "one", "speaker": ""}\n', encoding="utf-8")
+    split = read_references(tmp_path / "test.jsonl")
+    assert split.dataset == Dataset("ours", license="CC0", shared=("speaker",))
+    assert split.utterances[0].speaker is None

@@ -59,3 +59,14 @@ def test_log_probs_are_computed_once_and_only_the_last_ones_are_kept(tiny_model,
     again = cached_log_probs(recognizer, utterances[:2], tmp_path / "tune")
     for one, two in zip(again, first[:2], strict=True):
         np.testing.assert_allclose(one, two, atol=1e-5)
+
+
+def test_damaged_log_probs_are_computed_again(tiny_model, babble, tmp_path):
+    recognizer = asr.load(tiny_model)
+    write_wav(tmp_path / "0.wav", babble(0.5, seed=1), 8000)
+    utterances = [Utterance("0", str(tmp_path / "0.wav"), "a", 0.5)]
+    (first,) = cached_log_probs(recognizer, utterances, tmp_path / "tune")
+    (file,) = (tmp_path / "tune").iterdir()
+    file.write_bytes(file.read_bytes()[:-100])
+    (again,) = cached_log_probs(recognizer, utterances, tmp_path / "tune")
+    np.testing.assert_array_equal(first, again)
