@@ -258,8 +258,8 @@ def _made_splits(
         other = next(id for id in kept if groups[id] == group and kept[id] == stay[group])
         raise CorpusError(
             f"{'speaker' if enough else 'text'} {group!r:.60} is in two splits of the earlier division ({apart[0]} in "
-            f"{kept[apart[0]]}, {other} in {kept[other]}); correct it, choose another --out, or --overwrite to divide "
-            "anew and train again"
+            f"{kept[apart[0]]}, {other} in {kept[other]}); use the same options as then, correct it, choose another "
+            "--out, or --overwrite to divide anew and train again"
         )
     split_of = divide(length, shares, seed, stay)
     return {id: split_of[group] for id, group in groups.items()}

@@ -50,7 +50,11 @@ def test_another_division_stops_it_before_the_model_is_measured(recipe, tmp_path
     assert recipe("--speaker-from", "folder").status == 0
     before = made(tmp_path)
     refused = recipe()
-    assert refused.status == 2 and "recordings would move to another split" in refused.err
+    assert (
+        refused.status == 2
+        and "is in two splits of the earlier division" in refused.err
+        and "the same options" in refused.err
+    )
     assert made(tmp_path) == before
     told = recipe("--overwrite")  # then the training refuses
     assert told.status == 2 and "not the training and validation sets" in told.err

@@ -116,7 +116,7 @@ def test_a_refused_division_writes_no_piece(calls):
     before = {path: path.stat().st_mtime_ns for path in (calls / "out" / "pieces").iterdir()}
     speakers = calls / "data" / "utt2spk"  # of two people one, who then are in two splits
     speakers.write_text(speakers.read_text().replace("c1-0 spk1", "c1-0 spk0"))
-    with pytest.raises(CorpusError, match="would move to another split"):
+    with pytest.raises(CorpusError, match="speaker 'spk0' is in two splits of the earlier division"):
         own.prepare(calls, calls / "out", table=calls / "data")
     assert {path: path.stat().st_mtime_ns for path in (calls / "out" / "pieces").iterdir()} == before
 

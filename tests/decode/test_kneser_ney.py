@@ -1,10 +1,12 @@
 """The estimator: against lmplz, against the laws of probability, and by hand."""
 
+from collections import Counter
+from itertools import chain
 from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from asr.decode.arpa import read_arpa
@@ -48,6 +50,7 @@ texts = st.lists(st.lists(st.sampled_from("aaabbcdefg"), max_size=6), min_size=1
 @settings(max_examples=60)
 @given(texts, st.integers(1, 5), st.sampled_from([None, 1, 3]), st.sampled_from([1, 2]))
 def test_probabilities_after_every_history_sum_to_one(text, order, vocabulary, min_count):
+    assume(max(Counter(chain.from_iterable(text)).values()) >= min_count)
     model = NgramModel.from_table(estimate(text, order, vocabulary, min_count).table)
     predicted = [number for number, word in enumerate(model.words) if word != "<s>"]
     for history in range(len(model.arrays.suffix)):
@@ -76,6 +79,8 @@ def test_vocabulary_keeps_the_most_frequent():
     assert found.table.words == ("<unk>", "<s>", "</s>", "b", "x")
     assert (found.words, found.unknown) == (8, 3)
     assert estimate(text, 2, min_count=2).table.words[3:] == ("b", "x", "a")
+    with pytest.raises(LanguageModelError, match="no word occurs 4 times"):
+        estimate(text, 2, min_count=4)
     assert "<unk> <unk>" not in grams(found.table) and "b <unk>" in grams(found.table)
 
 
