@@ -143,7 +143,9 @@ def write_flac(path: str | Path, waveform: npt.ArrayLike, sample_rate: int) -> N
 
 def _write(path: str | Path, waveform: npt.ArrayLike, sample_rate: int, format: str) -> None:
     scaled = np.round(np.asarray(waveform, dtype=np.float64) * 32768)
-    soundfile.write(str(path), np.clip(scaled, -32768, 32767).astype(np.int16), sample_rate, format=format)
+    encoded = io.BytesIO()  # of a full disk, libsndfile says no more than "System error"
+    soundfile.write(encoded, np.clip(scaled, -32768, 32767).astype(np.int16), sample_rate, format=format)
+    Path(path).write_bytes(encoded.getbuffer())
 
 
 def find_audio(paths: Iterable[str | Path]) -> list[Path]:

@@ -1,10 +1,12 @@
-"""The LSTM stack against packed `nn.LSTM` of the same shape, forward and backward, in one run.
+"""The LSTM stack against `nn.LSTM` of the same shape, packed and over the padding, forward and backward, in one run.
 
     python benchmarks/lstm.py [--threads N]
 
-Prints for each shape the median seconds of packed `nn.LSTM`, ours in float32 and ours in bfloat16, the ratios, and the
-share of this machine's measured matrix-multiplication peak that ours reaches, counting the operations of valid steps
-only. The geometric means over the shapes come last.
+Prints for each shape the median seconds of packed `nn.LSTM` and of the same over the padding (whose backward direction
+begins in the padding: faster, and its result depends on the batch), in float32, and of ours in float32 and bfloat16; by
+how much ours is faster than packed in both, and than the padded one in float32 and, where that is in bfloat16 too, in
+bfloat16; and the share of this machine's measured matrix-multiplication peak that ours reaches in float32, counting the
+operations of valid steps only. The geometric means over the shapes come last.
 """
 
 from __future__ import annotations
@@ -12,11 +14,14 @@ from __future__ import annotations
 import argparse
 import math
 import os
+from collections.abc import Callable
+from functools import partial
 
 import torch
 from measure import median_seconds
 from torch import Tensor, nn
 
+from asr.device import uses_bf16
 from asr.model.lstm import BidirectionalLSTM, Layout
 
 SHAPES = ((32, 130, 160), (32, 115, 320), (16, 300, 256))  # utterances, longest in steps, cells in each direction
@@ -58,7 +63,7 @@ def operations(valid_steps: int, inputs: int, hidden: int) -> float:
 
 
 def measure(batch: int, longest: int, hidden: int) -> dict[str, float]:
-    """Median seconds of the three contestants on one shape, and our float32 and bfloat16 operations a second."""
+    """Median seconds of the contestants on one shape, and our float32 operations a second."""
     generator = torch.Generator().manual_seed(1)
     lengths = torch.randint(longest // 2, longest + 1, (batch,), generator=generator).sort(descending=True).values
     lengths[0] = longest
@@ -69,15 +74,19 @@ def measure(batch: int, longest: int, hidden: int) -> dict[str, float]:
         outputs, _ = theirs(nn.utils.rnn.pack_padded_sequence(values, lengths))
         nn.utils.rnn.pad_packed_sequence(outputs)[0].sum().backward()
 
-    def padded(bf16: bool) -> None:
+    def run(layers: Callable[[], Tensor], bf16: bool) -> None:
         with torch.autocast("cpu", torch.bfloat16, enabled=bf16):
-            outputs = ours(values, lengths)
+            outputs = layers()
         outputs.float().sum().backward()
 
-    runs = {"packed": packed, "float32": lambda: padded(False), "bfloat16": lambda: padded(True)}
+    runs: dict[str, Callable[[], None]] = {"packed": packed}
+    for name, bf16 in (("32", False), ("16", True)):
+        if not bf16 or uses_bf16("auto", values.device):  # oneDNN has it where the processor has
+            runs[f"padded {name}"] = partial(run, lambda: theirs(values)[0], bf16)
+        runs[f"ours {name}"] = partial(run, lambda: ours(values, lengths), bf16)
     times = median_seconds(runs, rounds=5)
-    work = operations(int(lengths.sum()), hidden, hidden)
-    return times | {"rate32": work / times["float32"], "rate16": work / times["bfloat16"]}
+    times.setdefault("padded 16", math.nan)
+    return times | {"rate": operations(int(lengths.sum()), hidden, hidden) / times["ours 32"]}
 
 
 def main() -> None:
@@ -85,22 +94,20 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=os.cpu_count(), help="processor threads")
     threads = parser.parse_args().threads
     torch.set_num_threads(threads)
-    peak32, peak16 = gemm_peak(torch.float32), gemm_peak(torch.bfloat16)
-    print(f"{threads} threads; matrix product: float32 {peak32 / 1e9:.0f}, bfloat16 {peak16 / 1e9:.0f} G operations/s")
-    header = ("packed s", "float32 s", "bf16 s", "float32", "bf16", "of peak")
-    print(f"{'batch x steps x hidden':>24} " + " ".join(f"{name:>9}" for name in header))
-    faster32, faster16, shares = [], [], []
+    peak = gemm_peak(torch.float32)
+    print(f"{threads} threads; matrix product in float32: {peak / 1e9:.0f} G operations/s")
+    pairs = (("packed", "ours 32"), ("packed", "ours 16"), ("padded 32", "ours 32"), ("padded 16", "ours 16"))
+    names = ("packed", "padded 32", "ours 32", "padded 16", "ours 16")
+    heads = [*(f"{name} s" for name in names), "pack/32", "pack/16", "pad/32", "pad/16", "of peak"]
+    print(f"{'batch x steps x hidden':>24} " + " ".join(f"{head:>11}" for head in heads))
+    found: list[list[float]] = []
     for shape in SHAPES:
         result = measure(*shape)
-        faster32.append(result["packed"] / result["float32"])
-        faster16.append(result["packed"] / result["bfloat16"])
-        shares.append(result["rate32"] / peak32)
-        print(
-            f"{' x '.join(map(str, shape)):>24} {result['packed']:9.3f} {result['float32']:9.3f} "
-            f"{result['bfloat16']:9.3f} {faster32[-1]:8.2f}x {faster16[-1]:8.2f}x {100 * shares[-1]:7.0f} %"
-        )
-    means = [math.exp(sum(map(math.log, values)) / len(values)) for values in (faster32, faster16, shares)]
-    print(f"{'geometric mean':>24} {'':29} {means[0]:8.2f}x {means[1]:8.2f}x {100 * means[2]:7.0f} %")
+        found.append([*(result[theirs] / result[ours] for theirs, ours in pairs), 100 * result["rate"] / peak])
+        seconds = " ".join(f"{result[name]:11.3f}" for name in names)
+        print(f"{' x '.join(map(str, shape)):>24} {seconds} " + " ".join(f"{value:11.2f}" for value in found[-1]))
+    means = [math.exp(sum(map(math.log, values)) / len(values)) for values in zip(*found, strict=True)]
+    print(f"{'geometric mean':>24} {'':59} " + " ".join(f"{value:11.2f}" for value in means))
 
 
 if __name__ == "__main__":

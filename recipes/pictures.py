@@ -62,7 +62,7 @@ def draw_lines(lines: Mapping[str, Sequence[Point]], axis: str, path: Path) -> N
     axes.set_xticks(sorted({point.at for points in lines.values() for point in points}))
     axes.xaxis.set_major_formatter(ScalarFormatter())
     axes.minorticks_off()
-    axes.set(xlabel=axis, ylabel="test WER %")
+    axes.set(xlabel=f"{axis}\nbars: 95 % interval of one run, or lowest and highest of several", ylabel="test WER %")
     axes.set_ylim(bottom=0)
     axes.grid(alpha=0.3)
     axes.legend()
@@ -71,14 +71,14 @@ def draw_lines(lines: Mapping[str, Sequence[Point]], axis: str, path: Path) -> N
 
 
 def draw_changes(changes: Sequence[Change], path: Path) -> None:
-    """The differences as points with their 95 % intervals, first to last from the top; dark where they exclude 0.
+    """The differences as points with their 95 % intervals, first to last from the top; blue where p is below 0.05.
 
     Where there are several runs, a cross stands for each; where there is one, the point is hollow.
     """
-    figure, axes = pyplot.subplots(figsize=(7, 1.2 + 0.4 * len(changes)), layout="constrained")
+    figure, axes = pyplot.subplots(figsize=(7, 1.6 + 0.4 * len(changes)), layout="constrained")
     for place, change in enumerate(changes):
         bars = [[change.value - change.low], [change.high - change.value]]
-        colour = "tab:blue" if change.low > 0 or change.high < 0 else "tab:gray"
+        colour = "tab:blue" if change.p < 0.05 else "tab:gray"
         several = len(change.each) > 1
         fill_colour = colour if several else "white"
         axes.errorbar(change.value, place, xerr=bars, marker="o", capsize=3, color=colour, markerfacecolor=fill_colour)
@@ -87,7 +87,10 @@ def draw_changes(changes: Sequence[Change], path: Path) -> None:
     axes.axvline(0, color="black", linewidth=0.8)
     axes.set_yticks(range(len(changes)), [fill(change.title.replace("`", ""), 44) for change in changes])
     axes.set_ylim(len(changes) - 0.3, -0.7)  # so that a title of three lines stays above the scale
-    axes.set_xlabel("test WER, points more or less\nbars: over utterances alone; hollow: one run")
+    axes.set_xlabel(
+        "test WER, points more or less\nbars: 95 %, over utterances or\nheld-out speakers; blue: p < 0.05\n"
+        "hollow: one run; crosses: each run"
+    )
     axes.grid(alpha=0.3, axis="x")
     figure.savefig(path, dpi=120, metadata={"Software": None})
     pyplot.close(figure)

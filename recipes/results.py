@@ -25,20 +25,17 @@ import re
 import shlex
 import sys
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from pictures import Change, Point, draw_changes, draw_lines
-
-from asr.score import difference
+from rows import Row, Run, each_once, read_rows
 
 RECIPES = Path(__file__).parent
 OUT = RECIPES.parent / "RESULTS.md"
 FRONT = RECIPES.parent / "README.md"
 PLACE = re.compile(r"(<!-- results ?([\w-]*): made by recipes/results.py -->\n).*?(<!-- results end -->)", re.DOTALL)
-PICTURES = ("curve", "differences")  # that are no table's
 SPLITS = ("valid", "test")  # kept of a report; texts are kept of the test set alone
 INTRODUCTION = """# Results
 
@@ -54,8 +51,8 @@ except in notes.
   other speakers might change: the four speakers of libri-mini's test set lie up to 17 points apart. In reports from
   before 84b9e29, it is up to 0.2 points wider than in later ones where errors are few (`digits`, `fsdd`).
 - Rows are compared run by run of the same name: seed 1 with seed 1. The errors of several runs are added up; the
-  interval and p are over utterances and say nothing about other seeds or speakers. The difference of each run is given
-  below, and is a cross in the pictures.
+  interval and p are over utterances and say nothing about other seeds or speakers; where each run held out another
+  speaker (`fsdd`), they are over speakers. The difference of each run is given below, and is a cross in the pictures.
 - Times are those of training steps; validation and writing checkpoints come on top.
 - Commands are those that were run and hold at the commit named by the row: defaults may have changed since, and folders
   may have had other names, or stand for several models. How data, language models and word lists were made, and today's
@@ -64,118 +61,6 @@ except in notes.
 - Each run's `hypotheses.jsonl` holds the reference and the recognised text of each test utterance, so that it can be
   scored again, or compared with another run, without training.
 """
-
-
-@dataclass(frozen=True)
-class Run:
-    """One model's report, as it was kept."""
-
-    folder: Path
-    report: dict[str, Any]
-
-    @property
-    def test(self) -> dict[str, Any]:
-        """Its figures on the test set."""
-        split: dict[str, Any] = self.report["splits"]["test"]
-        return split
-
-    @property
-    def trained(self) -> dict[str, Any]:
-        """How it was trained; empty where its report does not say."""
-        return self.report["trained"] or {}
-
-    def texts(self) -> dict[str, dict[str, Any]]:
-        """What was recognised of each utterance of its test set, by id."""
-        lines = (self.folder / "hypotheses.jsonl").read_text(encoding="utf-8").split("\n")  # others may be in texts
-        return {record["id"]: record for record in map(json.loads, filter(None, lines))}
-
-    def sittings(self, name: str) -> list[Any]:
-        """What the sittings of the training say of themselves, each different answer once."""
-        return _each_once(one.get(name) for one in self.trained.get("sittings", ()))
-
-
-@dataclass(frozen=True)
-class Row:
-    """One line of a table: runs that differ in their seed, or in who was held out.
-
-    Attributes:
-        title: What the line begins with.
-        name: What it is called where it stands by itself.
-        note: What a reader should know of it.
-        runs: At least one.
-        table: Name of its table in the README; empty for the one without.
-        curve: The line that it is a point of, and where; None where it is none.
-        against: The row that it is compared with.
-        front: What it is called in the README of the project; empty where it is not shown there.
-    """
-
-    title: str
-    name: str
-    note: str
-    runs: Sequence[Run]
-    table: str = ""
-    curve: dict[str, Any] | None = None
-    against: Row | None = field(default=None, repr=False)
-    front: str = ""
-
-    def rates(self, split: str, rate: str) -> list[float]:
-        """A rate of each run on a split, in percent."""
-        return [100 * run.report["splits"][split][rate] for run in self.runs if split in run.report["splits"]]
-
-    def sittings(self, name: str) -> list[Any]:
-        """What the trainings of all runs say of themselves, each different answer once."""
-        return _each_once(said for run in self.runs for said in run.sittings(name))
-
-    def bounds(self) -> tuple[float, float]:
-        """Of the test WER in percent: the lowest and highest of several runs, the 95 % interval of a single one."""
-        ends = self.rates("test", "wer")
-        if len(ends) == 1:
-            ends = [100 * bound for bound in self.runs[0].test["wer_ci95"]]
-        return min(ends), max(ends)
-
-    def change(self) -> Change | None:
-        """By how much its test WER differs from that of the row it is compared with; None without one.
-
-        The errors of an utterance are added up over the runs of one name, such as seed-1, and the utterances drawn anew
-        (`asr.score.difference`). So more seeds tell more of what these sentences say, and nothing of other seeds.
-        """
-        if self.against is None:
-            return None
-        runs, others = ({run.folder.name: run for run in row.runs} for row in (self, self.against))
-        if alone := set(runs) - set(others):
-            raise SystemExit(f"{self.name!r}: {self.against.name!r} has no run {min(alone)} to compare with its own")
-        words: dict[str, int] = defaultdict(int)
-        errors: list[dict[str, int]] = [defaultdict(int), defaultdict(int)]
-        for name in runs:
-            first, second = others[name].texts(), runs[name].texts()
-            said = [{key: text["reference"] for key, text in texts.items()} for texts in (first, second)]
-            if said[0] != said[1]:
-                raise SystemExit(f"{self.name!r} and {self.against.name!r} are not of the same utterances and texts")
-            for key, text in first.items():
-                words[key] += text["words"]
-                errors[0][key] += text["errors"]
-                errors[1][key] += second[key]["errors"]
-        found = difference(*([errors_of[key] for key in words] for errors_of in errors), list(words.values()))
-        each = tuple(100 * (runs[name].test["wer"] - others[name].test["wer"]) for name in runs)
-        return Change(self.title, 100 * found.value, 100 * found.low, 100 * found.high, found.p, each)
-
-
-def read_rows(recipe: Path) -> list[Row]:
-    """The rows of a recipe, in the order of its rows.json."""
-    listed = json.loads((recipe / "results" / "rows.json").read_text(encoding="utf-8"))
-    rows: dict[str, Row] = {}
-    for row in listed:
-        if row["row"] in rows or row.get("table") in PICTURES:
-            raise SystemExit(f"{recipe.name}: row {row['row']!r} stands twice, or its table has a picture's name")
-        folders = sorted(path.parent for path in (recipe / "results" / row["row"]).glob("*/report.json"))
-        if not folders:
-            raise SystemExit(f"{recipe.name}: rows.json has a row {row['row']!r}, but no report is kept of it")
-        runs = [Run(folder, json.loads((folder / "report.json").read_text(encoding="utf-8"))) for folder in folders]
-        if (against := row.get("against")) and against not in rows:
-            raise SystemExit(f"{recipe.name}: {row['row']!r} is compared with {against!r}, and no row above it is that")
-        others = [row.get("note", ""), runs, row.get("table", ""), row.get("curve"), rows.get(against)]
-        rows[row["row"]] = Row(row["title"], row.get("name", row["title"]), *others, row.get("front", ""))
-    return list(rows.values())
 
 
 def tables(rows: Sequence[Row]) -> dict[str, list[Row]]:
@@ -232,8 +117,8 @@ def details(row: Row) -> str:
         for key, value in run.report["decoding"].items():
             decoding[key] += [value] if value not in decoding[key] else []
     seconds = [run.trained["seconds"] for run in row.runs if run.trained]
-    trained = _each_once(program["commit"] for program in row.sittings("program"))
-    decoded = _each_once(run.report["program"]["commit"] for run in row.runs)
+    trained = each_once(program["commit"] for program in row.sittings("program"))
+    decoded = each_once(run.report["program"]["commit"] for run in row.runs)
     precisions = [name or "precision not recorded" for name in row.sittings("precision")]
     facts = [
         f"{training['parameters'] / 1e6:.2f} M weights" if "parameters" in training else None,
@@ -247,7 +132,7 @@ def details(row: Row) -> str:
         f"decoded at commit {', '.join(decoded)}" if decoded != trained else None,
     ]
     lines += ["; ".join(fact for fact in facts if fact) + ".", "", "```sh"]
-    lines += _each_once(command for run in row.runs for command in [*run.sittings("command"), run.report["command"]])
+    lines += each_once(command for run in row.runs for command in [*run.sittings("command"), run.report["command"]])
     lines += ["```", ""]
     lines += [
         "| run | test WER % (95 %) | errors / words | CER % | validation WER % | texts |",
@@ -281,11 +166,6 @@ def _change(change: Change) -> list[str]:
 
 def _errors(split: dict[str, Any]) -> int:
     return int(split["substitutions"] + split["insertions"] + split["deletions"])
-
-
-def _each_once(values: Iterable[Any]) -> list[Any]:
-    """Each different one of some values once, in their order."""
-    return list({json.dumps(value): value for value in values}.values())
 
 
 def _mean(values: Sequence[float]) -> str:

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import soundfile
 
-from asr.audio import AudioInfo, find_audio, probe, read_audio, read_stretch, write_wav
+from asr.audio import AudioInfo, find_audio, probe, read_audio, read_stretch, write_flac, write_wav
 from asr.errors import AudioError
 
 FORMATS = {
@@ -388,3 +388,10 @@ def test_real_recordings(data, pattern, rate):
         waveform = read_audio(file, rate)
         assert len(waveform) == round(info.duration * rate)
         assert 0.01 < np.abs(waveform).max() <= 1.0
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="Linux has a disk that is always full")
+@pytest.mark.parametrize("write", [write_wav, write_flac])
+def test_a_full_disk_is_an_error_of_the_system(write):
+    with pytest.raises(OSError, match="No space left"):
+        write("/dev/full", np.zeros(80_000, np.float32), 8000)

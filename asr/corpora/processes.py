@@ -14,7 +14,7 @@ from multiprocessing import get_context
 from multiprocessing.connection import wait
 from multiprocessing.process import BaseProcess
 
-from asr.errors import CorpusError
+from asr.errors import AsrError, CorpusError
 
 
 def in_fresh_processes(
@@ -62,7 +62,7 @@ def _fork_for_each(function: Callable[..., None], jobs: Sequence[tuple[object, .
     running: list[BaseProcess] = []
     while waiting or running:
         while waiting and len(running) < workers:
-            process = context.Process(target=function, args=waiting.popleft(), daemon=True)
+            process = context.Process(target=_do, args=(function, *waiting.popleft()), daemon=True)
             process.start()
             running.append(process)
         ending = wait([process.sentinel for process in running])
@@ -72,6 +72,15 @@ def _fork_for_each(function: Callable[..., None], jobs: Sequence[tuple[object, .
             if ended.exitcode != 0:
                 sys.exit(1)  # daemons are stopped
         print(len(jobs) - len(waiting) - len(running), flush=True)
+
+
+def _do(function: Callable[..., None], *arguments: object) -> None:
+    """One job; what users can mend, such as a full disk, is said in a line."""
+    try:
+        function(*arguments)
+    except (AsrError, OSError) as error:
+        print(f"asr: error: {error}", file=sys.stderr)
+        sys.exit(1)
 
 
 if __name__ == "__main__":

@@ -26,7 +26,7 @@ import soxr
 
 from asr.audio import write_flac
 from asr.config import TextConfig
-from asr.corpora.common import few, read_text
+from asr.corpora.common import earlier_division, few, read_text
 from asr.corpora.espeak import Espeak, espeak_languages
 from asr.corpora.rooms import in_a_room
 from asr.corpora.spoken import AUDIO, VOICE, speak_corpus
@@ -297,6 +297,8 @@ def prepare(
             islice(splits[voice.split], turn, None, voices[voice.split])
         ):  # a short text needs fewer voices
             plan[voice] = said
+    if not overwrite:
+        _refuse_to_move(out, plan)
     texts_id = hashlib.sha256("\n".join(found.texts).encode()).hexdigest()[:16]
     recipe: dict[str, Any] = {"corpus": "synth", "version": 1, "espeakng-loader": version("espeakng-loader")}
     recipe |= {"texts": texts_id, "languages": list(languages), "hours": hours, "voices": dict(voices)}
@@ -319,3 +321,19 @@ def prepare(
     if kept < planned:
         say(f"left out {planned - kept:,} of {planned:,} recordings: silent, or too long or short for their text")
     return made
+
+
+def _refuse_to_move(out: Path, plan: Mapping[Voice, Sequence[str]]) -> None:
+    """Make sure that no sentence comes into another split: recordings are called by their voice, whatever it says.
+
+    Raises:
+        CorpusError: Some would.
+    """
+    now = {text: voice.split for voice, own in plan.items() for text in own}
+    before = earlier_division(out)
+    moved = [f"{one.id} from {split} to {now[one.text]}" for one, split in before if now.get(one.text, split) != split]
+    if moved:
+        raise CorpusError(
+            f"{out}: the sentences of {len(moved):,} of {len(before):,} recordings would move to another split "
+            f"({few(moved)}); choose another --out, or --overwrite and train again"
+        )

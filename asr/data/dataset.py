@@ -327,9 +327,13 @@ class SpeechData(Dataset[Batch | AsrError]):
         parts = [self.waveforms[example.members[0]]]
         for gap, position in zip(example.gaps, example.members[1:], strict=True):
             parts += [np.zeros(round(gap * rate), np.float32), self.waveforms[position]]
-        waveform = change_speed(np.concatenate(parts), example.speed)
+        joined = np.concatenate(parts)
+        waveform = change_speed(joined, example.speed)
         target = self.tokenizer.encode(self.text(example)) if self.tokenizer else []
-        if self.config.steps(len(waveform) / rate) < steps_needed(target):  # its loss would be infinite
+        needed = steps_needed(target)
+        if self.config.steps(len(waveform) / rate) < needed:  # a manifest may round, and the plan went by it
+            waveform = joined
+        if self.config.steps(len(waveform) / rate) < needed:  # its loss would be infinite
             error = UnreadableError(
                 f"{self.waveforms.utterances[example.members[0]].audio}: too short for its text, and shorter than its "
                 "manifest says; asr check --fix corrects durations, batches.unreadable=1 leaves out one such recording"

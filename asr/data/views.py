@@ -68,7 +68,7 @@ def draw_tone(mels: int, spread_db: float, rng: np.random.Generator) -> NDArray[
 
     Args:
         mels: Mel bands.
-        spread_db: Standard deviation of a band's change.
+        spread_db: Standard deviation of a band's change, in the mean of the bands (more at both ends).
         rng: Where it comes from.
 
     Returns:

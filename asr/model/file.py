@@ -132,7 +132,7 @@ def load_model(path: str | Path, device: str = "cpu") -> ModelFile:
             raise ModelFileError("damaged: its content does not match its model_id")
     except (AsrError, ValidationError, AttributeError, KeyError, TypeError, RuntimeError, ValueError) as error:
         raise ModelFileError(f"{path}: not a usable model: {' '.join(str(error).split())[:300]}") from None
-    told = {key: header.get(key, {}) for key in ("training", "decoding", "heard")}
+    told = {key: header.get(key) or {} for key in ("training", "decoding", "heard")}
     return ModelFile(model.to(device).eval(), tokenizer, normalizer, model_id=header["model_id"], **told)
 
 
@@ -231,7 +231,7 @@ def _header(path: Path, metadata: Mapping[str, str]) -> dict[str, Any]:
     try:
         header = json.loads(metadata["asr"])
         version = int(header["format"])
-    except (ValueError, KeyError, TypeError):
+    except (ValueError, KeyError, TypeError, OverflowError):
         raise ModelFileError(f"{path}: its metadata cannot be read") from None
     if version > FORMAT:
         raise ModelFileError(f"{path}: format {version} is newer than this version of asr reads ({FORMAT})")

@@ -70,11 +70,22 @@ def test_what_was_interrupted_is_completed(corpus, text, tmp_path):
 def test_another_text_may_not_move_sentences_unless_told(corpus, text, tmp_path):
     synth.prepare(tmp_path, texts=[text], languages=["el"], voices=VOICES)
     other = {"texts": [text], "languages": ["el"], "voices": VOICES, "seed": 3}
-    with pytest.raises(CorpusError, match=r"change their split|another corpus"):
+    with pytest.raises(CorpusError, match=r"move to another split|another corpus"):
         synth.prepare(tmp_path, **other)
     assert contents(tmp_path) == contents(corpus)
     synth.prepare(tmp_path, **other, overwrite=True)
     assert contents(tmp_path) != contents(corpus)
+
+
+def test_more_text_may_not_move_the_sentences_of_before(text, tmp_path):
+    lines = text.read_text(encoding="utf-8-sig").splitlines(keepends=True)
+    (tmp_path / "half.txt").write_text("".join(lines[::2]), encoding="utf-8")
+    options = {"languages": ["el"], "voices": VOICES}
+    synth.prepare(tmp_path / "out", texts=[tmp_path / "half.txt"], **options)
+    before = contents(tmp_path / "out")
+    with pytest.raises(CorpusError, match=r"sentences of \d+ of 20 recordings would move to another split"):
+        synth.prepare(tmp_path / "out", texts=[text], **options)
+    assert contents(tmp_path / "out") == before
 
 
 def test_more_hours_than_text_says_sentences_again_in_training_alone(text):

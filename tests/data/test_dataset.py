@@ -381,3 +381,16 @@ def test_a_shard_that_is_cut_is_named(packed):
     shard.write_bytes(shard.read_bytes()[:20_000])
     with pytest.raises(AudioError, match="is truncated"):
         epoch(make(packed, settings(cache_mb=0)))
+
+
+def test_a_speed_that_leaves_too_little_time_for_the_text_is_not_used(utterances):
+    """By its manifest, an utterance may be a few milliseconds longer than it is: then it is heard as recorded."""
+    config = settings({"join_seconds": 0, "noise": 0})
+    data = make(utterances, config)
+    place = max(range(len(utterances)), key=lambda place: len(data.waveforms[place]))
+    samples = len(data.waveforms[place])
+    steps = config.steps(samples / config.features.sample_rate)
+    tight = make([replace(utterances[place], text=("ab" * steps)[:steps])], config)
+    (example,) = (example for examples in plain_plan(tight.items, config) for example in examples)
+    for speed, length in ((0.9, samples / 0.9), (1.1, samples)):
+        assert len(tight.make(replace(example, speed=speed), 0).waveform) == pytest.approx(length, abs=2)

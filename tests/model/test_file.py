@@ -206,6 +206,8 @@ def test_a_newer_format_is_refused(saved, tmp_path):
     path = tmp_path / "newer.safetensors"
     rewrite(saved, path, format=99)
     assert "newer" in refused(path)
+    rewrite(saved, path, format=float("inf"))
+    assert "metadata cannot be read" in refused(path)
 
 
 def test_a_missing_tensor_is_refused(saved, tmp_path):
