@@ -179,7 +179,7 @@ def with_flashlight(race: Race, beam: int, lm: Path | None, folder: Path) -> Non
         sil_token="|" if "|" in tokens else tokens[-1],
     )
 
-    # Words of the lexicon end with a boundary, which our model does not output after the last one: a step more gives it.
+    # Words of the lexicon end with a boundary, which our model never outputs after the last: a step more does.
     end = np.full((1, len(tokens)), -40.0, np.float32)
     end[0, tokens.index("|") if "|" in tokens else 0] = 0.0
     spare = [end] if lm else []

@@ -4,9 +4,9 @@
 
 Prints for each shape the median seconds of packed `nn.LSTM` and of the same over the padding (whose backward direction
 begins in the padding: faster, and its result depends on the batch), in float32, and of ours in float32 and bfloat16; by
-how much ours is faster than packed in both, and than the padded one in float32 and, where that is in bfloat16 too, in
-bfloat16; and the share of this machine's measured matrix-multiplication peak that ours reaches in float32, counting the
-operations of valid steps only. The geometric means over the shapes come last.
+how much ours is faster than packed in both, and than the padded one of the same precision (nan where the processor has
+no bfloat16); and the share of this machine's measured matrix-multiplication peak that ours reaches in float32, counting
+the operations of valid steps only. The geometric means over the shapes come last.
 """
 
 from __future__ import annotations
@@ -80,12 +80,12 @@ def measure(batch: int, longest: int, hidden: int) -> dict[str, float]:
         outputs.float().sum().backward()
 
     runs: dict[str, Callable[[], None]] = {"packed": packed}
-    for name, bf16 in (("32", False), ("16", True)):
-        if not bf16 or uses_bf16("auto", values.device):  # oneDNN has it where the processor has
-            runs[f"padded {name}"] = partial(run, lambda: theirs(values)[0], bf16)
+    kinds = [("32", False), *([("16", True)] if uses_bf16("auto", values.device) else [])]  # oneDNN has no other
+    for name, bf16 in kinds:
+        runs[f"padded {name}"] = partial(run, lambda: theirs(values)[0], bf16)
         runs[f"ours {name}"] = partial(run, lambda: ours(values, lengths), bf16)
     times = median_seconds(runs, rounds=5)
-    times.setdefault("padded 16", math.nan)
+    times = {"padded 16": math.nan, "ours 16": math.nan} | times
     return times | {"rate": operations(int(lengths.sum()), hidden, hidden) / times["ours 32"]}
 
 
