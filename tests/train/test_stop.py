@@ -8,6 +8,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -161,7 +162,12 @@ def test_ctrl_c_on_a_terminal_reaches_the_loaders_too_and_the_step_still_ends(to
     run = tmp_path / "run"
     options = ["train.epochs=1000", "batches.workers=2", "--data", tones, "--out", run]
     command = [sys.executable, "-m", "asr", "train", tiny_yaml, *options]
-    with subprocess.Popen([*map(str, command)], stderr=subprocess.PIPE, text=True, start_new_session=True) as process:
+    heard = partial(
+        signal.signal, signal.SIGINT, signal.SIG_DFL
+    )  # tests in the background of a script inherit deafness
+    with subprocess.Popen(
+        [*map(str, command)], stderr=subprocess.PIPE, text=True, start_new_session=True, preexec_fn=heard
+    ) as process:
         while len(read_log(run / "log.jsonl")) < 5:
             assert process.poll() is None
             time.sleep(0.05)
