@@ -87,17 +87,17 @@ class Race:
             reached[place] = reached[place] if isinstance(one, str) else max(reached[place], one.score)
         if ours:
             self.ours, self.our_texts, self.time = reached, texts, milliseconds
-        time = self.time
+        ours_there = self.time
         if self.again and len(texts) < len(self.our_texts):
-            time = 1000 * timed(self.again, self.rows[: len(texts)])[0] / len(texts)
+            ours_there = 1000 * timed(self.again, self.rows[: len(texts)])[0] / len(texts)
         differences = np.array(reached) - np.array(self.ours[: len(reached)] or reached)
-        ratio = f"{milliseconds / time:8.1f}" if time else f"{'':8}"
+        ratio = f"{milliseconds / ours_there:8.1f}" if ours_there else f"{'':8}"
         errors = 100 * score(list(self.references[: len(texts)]), texts).wer
         lower, higher = (differences < -1e-4).sum(), (differences > 1e-4).sum()
         there = ""
         if len(texts) < len(self.our_texts):
             wer = score(list(self.references[: len(texts)]), self.our_texts[: len(texts)]).wer
-            there = f"   (ours there: {time:.2f} ms, {100 * wer:.2f})"
+            there = f"   (ours there: {ours_there:.2f} ms, {100 * wer:.2f})"
         print(f"{name:52} {milliseconds:9.2f} {ratio} {errors:7.2f} {lower:6} {higher:7}{there}", flush=True)
         if self.losses is not None:
             with self.losses.open("a", encoding="utf-8") as file:

@@ -12,6 +12,7 @@ import matplotlib
 matplotlib.use("Agg")
 from matplotlib import pyplot
 from matplotlib.ticker import ScalarFormatter
+from rows import Change
 
 
 class Point(NamedTuple):
@@ -28,26 +29,6 @@ class Point(NamedTuple):
     rate: float
     low: float
     high: float
-
-
-class Change(NamedTuple):
-    """What one change does to a test WER.
-
-    Attributes:
-        title: What was changed.
-        value: Points of percent; below 0 it helps.
-        low: Of its 95 % interval.
-        high: See above.
-        p: Probability of as much by luck with these sentences, in either direction.
-        each: The points of each of several runs, such as seeds.
-    """
-
-    title: str
-    value: float
-    low: float
-    high: float
-    p: float
-    each: tuple[float, ...] = ()
 
 
 def draw_lines(lines: Mapping[str, Sequence[Point]], axis: str, path: Path) -> None:

@@ -29,8 +29,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from pictures import Change, Point, draw_changes, draw_lines
-from rows import Row, Run, each_once, read_rows
+from pictures import Point, draw_changes, draw_lines
+from rows import Change, Row, Run, each_once, read_rows
 
 RECIPES = Path(__file__).parent
 OUT = RECIPES.parent / "RESULTS.md"

@@ -7,13 +7,31 @@ from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
-
-from pictures import Change
+from typing import Any, NamedTuple
 
 from asr.score import difference
 
 PICTURES = ("curve", "differences")  # that are no table's
+
+
+class Change(NamedTuple):
+    """What one change does to a test WER.
+
+    Attributes:
+        title: What was changed.
+        value: Points of percent; below 0 it helps.
+        low: Of its 95 % interval.
+        high: See above.
+        p: Probability of as much by luck with these sentences, in either direction.
+        each: The points of each of several runs, such as seeds.
+    """
+
+    title: str
+    value: float
+    low: float
+    high: float
+    p: float
+    each: tuple[float, ...] = ()
 
 
 @dataclass(frozen=True)

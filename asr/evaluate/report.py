@@ -131,7 +131,7 @@ def write_report(out: Path, report: dict[str, Any], text: str, results: Sequence
         "report.json": json.dumps(report, ensure_ascii=False, indent=2, allow_nan=False) + "\n",
         **(_trn(results) if extras.trn else {}),
     }
-    spare_inputs((out / name for name in contents), _scored(report))
+    spare_inputs((out / name for name in report_files(report["splits"], extras.trn)), _scored(report))
     for path in [out / "report.html", *_earlier_trn(out, report)]:
         path.unlink(missing_ok=True)
     for name, content in contents.items():

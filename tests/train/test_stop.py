@@ -162,9 +162,8 @@ def test_ctrl_c_on_a_terminal_reaches_the_loaders_too_and_the_step_still_ends(to
     run = tmp_path / "run"
     options = ["train.epochs=1000", "batches.workers=2", "--data", tones, "--out", run]
     command = [sys.executable, "-m", "asr", "train", tiny_yaml, *options]
-    heard = partial(
-        signal.signal, signal.SIGINT, signal.SIG_DFL
-    )  # tests in the background of a script inherit deafness
+    # Tests that run in the background of a script have inherited that it is ignored.
+    heard = partial(signal.signal, signal.SIGINT, signal.SIG_DFL)
     with subprocess.Popen(
         [*map(str, command)], stderr=subprocess.PIPE, text=True, start_new_session=True, preexec_fn=heard
     ) as process:
