@@ -35,6 +35,8 @@ if arguments[0] in ("prepare", "evaluate"):
         (out / (name + ".jsonl")).write_text('{{"id": "a", "audio": "b/a c.wav", "text": "x y"}}\\n')
     rates = {{"wer": 0.0125, "wer_ci95": [0.01, 0.02], "cer": 0.0625}}
     (out / "report.json").write_text(json.dumps({{"splits": {{"valid": rates, "test": rates}}}}))
+if arguments[0] == "prepare":
+    sys.exit(int(os.environ["PREPARE"]))
 if arguments[:2] == ["lm", "train"]:
     lines = [line for text in arguments[2 : arguments.index("--order")] for line in open(text)]
     texts = [json.loads(line)["text"] if line.startswith("{{") else line for line in lines]
@@ -51,15 +53,15 @@ def run(
 ) -> tuple[list[list[str]], str]:
     """The commands that a recipe gives with these variables (SETTINGS, SEEDS, ...), and what it prints.
 
-    `asr check` ends with the status CHECK; the recipe must end with `status`.
+    `asr prepare` and `asr check` end with the statuses PREPARE and CHECK; the recipe must end with `status`.
     """
     (tmp_path / "bin").mkdir()
     for name, program in (("asr", STAND_IN), ("python", f'#!/bin/sh\nexec "{sys.executable}" "$@"\n')):
         (tmp_path / "bin" / name).write_text(program)
         (tmp_path / "bin" / name).chmod(0o755)
     path = f"{tmp_path / 'bin'}{os.pathsep}{os.environ['PATH']}"
-    given = {"SETTINGS": "", "SEEDS": "", "ANYWAY": "", "CHECK": "0", "LOG": str(tmp_path / "log")} | variables
-    environment = os.environ | {"PATH": path} | given
+    given = {"SETTINGS": "", "SEEDS": "", "ANYWAY": "", "PREPARE": "0", "CHECK": "0"} | variables
+    environment = os.environ | {"PATH": path, "LOG": str(tmp_path / "log")} | given
     command = [str(RECIPES / recipe / script), *arguments]
     done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
     assert done.returncode == status, done.stderr
@@ -97,12 +99,16 @@ def test_a_script_goes_from_preparation_to_a_transcript(recipe, tmp_path):
 
 
 @pytest.mark.parametrize("recipe", ["an4", "commonvoice", "librispeech", "own"])
-def test_what_the_check_finds_stops_a_script_unless_told_otherwise(recipe, tmp_path):
-    commands, _ = run(recipe, tmp_path, "source", "out", CHECK="1", status=1)
-    assert [command[0] for command in commands] == ["prepare", "check"]
-    (tmp_path / "again").mkdir()
-    commands, _ = run(recipe, tmp_path / "again", "source", "out", CHECK="1", ANYWAY="1")
+@pytest.mark.parametrize("step", ["prepare", "check"])
+def test_recordings_that_cannot_be_used_stop_a_script_unless_told_otherwise(recipe, step, tmp_path):
+    for name in ("stops", "goes-on", "refused"):
+        (tmp_path / name).mkdir()
+    commands, _ = run(recipe, tmp_path / "stops", "source", "out", **{step.upper(): "1"}, status=1)
+    assert commands[-1][0] == step
+    commands, _ = run(recipe, tmp_path / "goes-on", "source", "out", **{step.upper(): "1"}, ANYWAY="1")
     assert commands[-1][0] == "transcribe"
+    commands, _ = run(recipe, tmp_path / "refused", "source", "out", **{step.upper(): "2"}, ANYWAY="1", status=2)
+    assert commands[-1][0] == step  # the request was wrong, and nothing is there to go on with
 
 
 def test_a_rival_may_be_named(tmp_path):

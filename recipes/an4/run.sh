@@ -6,7 +6,7 @@
 #   OUT       output folder: OUT/data, OUT/run, OUT/report
 #   options   such as --valid 0.05
 #   SETTINGS  (variable) settings on top of conf/an4.yaml, such as SETTINGS="train.seed=2 train.epochs=40"
-#   ANYWAY    (variable) ANYWAY=1 continues even if `asr check` finds errors; training leaves out what cannot be learnt
+#   ANYWAY    (variable) ANYWAY=1 goes on without recordings that cannot be used, and whatever `asr check` finds
 #
 # Run again, the same command resumes where it was interrupted.
 set -euo pipefail

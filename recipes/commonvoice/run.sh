@@ -6,7 +6,7 @@
 #   OUT       output folder: OUT/data, OUT/run, OUT/report
 #   options   such as --shards
 #   SETTINGS  (variable) settings on top of conf/own.yaml, such as SETTINGS="model.hidden=384 train.epochs=20"
-#   ANYWAY    (variable) ANYWAY=1 continues even if `asr check` finds errors; training leaves out what cannot be learnt
+#   ANYWAY    (variable) ANYWAY=1 goes on without recordings that cannot be used, and whatever `asr check` finds
 #
 # Run again, the same command resumes where it was interrupted.
 set -euo pipefail

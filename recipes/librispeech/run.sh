@@ -7,7 +7,7 @@
 #   options   which utterances; train-clean-100, dev-clean and test-clean by default. For an excerpt with id lists:
 #             recipes/librispeech/run.sh LibriSpeech runs/libri-mini --ids recipes/librispeech/libri-mini
 #   SETTINGS  (variable) settings on top of conf/librispeech.yaml, such as SETTINGS="model.hidden=512 train.epochs=15"
-#   ANYWAY    (variable) ANYWAY=1 continues even if `asr check` finds errors; training leaves out what cannot be learnt
+#   ANYWAY    (variable) ANYWAY=1 goes on without recordings that cannot be used, and whatever `asr check` finds
 #
 # Run again, the same command resumes where it was interrupted.
 set -euo pipefail
