@@ -293,9 +293,8 @@ def prepare(
     plan: dict[Voice, list[str]] = {}
     for voice in cast(voices, languages, seed):
         turn = sum(other.split == voice.split for other in plan)
-        if said := list(
-            islice(splits[voice.split], turn, None, voices[voice.split])
-        ):  # a short text needs fewer voices
+        said = list(islice(splits[voice.split], turn, None, voices[voice.split]))
+        if said:  # a short text needs fewer voices
             plan[voice] = said
     if not overwrite:
         _refuse_to_move(out, plan)
