@@ -17,7 +17,7 @@ text=${2:?usage: recipes/librispeech/synthetic.sh OUT TEXT [NAME ...]}
 shift 2
 
 base="model.hidden=192 model.dense=0 model.dropout=0.1 augment.time_mask_every=0 train.consistency=0"
-# Models fine-tuned from the synthetic one get the same epochs and half the learning rate, or they would forget.
+# Models fine-tuned from the synthetic one get the same epochs and half the learning rate, to forget less.
 after="train.init_from=$out/synthetic/run train.lr=0.0015"
 starts="ten-alone ten batches.max_frames=2000 train.epochs=60
 ten-after ten batches.max_frames=2000 train.epochs=60 $after
