@@ -19,7 +19,7 @@ test: lint
 lint: $(VENV)/.installed
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	$(BIN)/mypy --strict -p asr
+	$(BIN)/mypy
 
 check-long: $(VENV)/.installed
 	$(BIN)/python -m pytest

@@ -6,6 +6,7 @@ import argparse
 import os
 from collections.abc import Sequence
 from pathlib import Path
+from typing import cast
 
 import numpy as np
 import torch
@@ -16,6 +17,7 @@ from asr.config_file import load_config
 from asr.data.dataset import SpeechData
 from asr.data.plan import Example, Item, Plan, frames
 from asr.model.acoustic import AcousticModel
+from asr.model.lstm import BidirectionalLSTM
 from asr.train.run import read_data, text_tools
 from asr.train.selection import select
 
@@ -65,7 +67,7 @@ class PackedModel(AcousticModel):
 
     def __init__(self, config: Config, vocabulary: int) -> None:
         super().__init__(config, vocabulary)
-        ours = self.layers
+        ours = cast("list[BidirectionalLSTM]", list(self.layers))
         self.layers = nn.ModuleList(PackedLayer(layer.forwards.input_size, config.model.hidden) for layer in ours)
 
     def encode(self, features: Tensor, frames: Tensor) -> tuple[Tensor, Tensor]:

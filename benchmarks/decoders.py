@@ -84,7 +84,8 @@ class Race:
         milliseconds = 1000 * seconds / len(texts)
         reached = [self.objective(row, text) for row, text in zip(self.rows, texts, strict=False)]
         for place, one in enumerate(found):  # ours may have scored with a space at an edge, which the text has not
-            reached[place] = reached[place] if isinstance(one, str) else max(reached[place], one.score)
+            if isinstance(one, Hypothesis):
+                reached[place] = max(reached[place], one.score)
         if ours:
             self.ours, self.our_texts, self.time = reached, texts, milliseconds
         ours_there = self.time
@@ -92,19 +93,25 @@ class Race:
             ours_there = 1000 * timed(self.again, self.rows[: len(texts)])[0] / len(texts)
         differences = np.array(reached) - np.array(self.ours[: len(reached)] or reached)
         ratio = f"{milliseconds / ours_there:8.1f}" if ours_there else f"{'':8}"
-        errors = 100 * score(list(self.references[: len(texts)]), texts).wer
+        errors = self.percent(texts)
         lower, higher = (differences < -1e-4).sum(), (differences > 1e-4).sum()
         there = ""
         if len(texts) < len(self.our_texts):
-            wer = score(list(self.references[: len(texts)]), self.our_texts[: len(texts)]).wer
-            there = f"   (ours there: {ours_there:.2f} ms, {100 * wer:.2f})"
+            there = f"   (ours there: {ours_there:.2f} ms, {self.percent(self.our_texts[: len(texts)]):.2f})"
         print(f"{name:52} {milliseconds:9.2f} {ratio} {errors:7.2f} {lower:6} {higher:7}{there}", flush=True)
         if self.losses is not None:
             with self.losses.open("a", encoding="utf-8") as file:
-                for place in np.flatnonzero(differences > 1e-4):
-                    loss = {"decoder": name, "id": self.ids[place], "higher": round(float(differences[place]), 4)}
+                for place, higher_by in enumerate(differences):
+                    if higher_by <= 1e-4:
+                        continue
+                    loss = {"decoder": name, "id": self.ids[place], "higher": round(float(higher_by), 4)}
                     loss |= {"text": texts[place], "ours": self.our_texts[place]}
                     file.write(json.dumps(loss, ensure_ascii=False) + "\n")
+
+    def percent(self, texts: Sequence[str]) -> float:
+        """The word error rate of texts of the first utterances; NaN if these have no words."""
+        wer = score(self.references[: len(texts)], texts).wer
+        return math.nan if wer is None else 100 * wer
 
     def objective(self, row: np.ndarray, text: str) -> float:
         """The exact CTC score of a text and what the language model adds; -inf for characters that are no tokens."""

@@ -17,6 +17,7 @@ import subprocess
 import tempfile
 import time
 from collections.abc import Callable
+from functools import partial
 from itertools import accumulate, takewhile
 from pathlib import Path
 from typing import Any
@@ -26,7 +27,7 @@ import numpy as np
 from asr.decode.compiled import compiled
 from asr.decode.kneser_ney import estimate
 from asr.decode.ngram import NgramModel
-from asr.decode.ngram_arrays import advance, score_words
+from asr.decode.ngram_arrays import NgramArrays, advance, score_words
 
 SENTENCES = 10_000  # for the comparison of scores
 
@@ -52,7 +53,7 @@ def outside(*command: str | Path, stdin: Path | None = None, stdout: Path | None
 
 
 @compiled
-def scattered(arrays, states, words):  # type: ignore[no-untyped-def]
+def scattered(arrays: NgramArrays, states: np.ndarray, words: np.ndarray) -> float:
     """Sum of the log-probabilities of words after states that have nothing to do with each other."""
     total = 0.0
     for place in range(len(words)):
@@ -62,13 +63,14 @@ def scattered(arrays, states, words):  # type: ignore[no-untyped-def]
 
 def ours(sentences: list[list[str]], order: int, folder: Path) -> NgramModel:
     seconds, found = timed(lambda: estimate(sentences, order))
+    model: NgramModel
     linking, model = timed(lambda: NgramModel.from_table(found.table))
     print(f"{'n-grams':<34}{' + '.join(f'{count:,}' for count in model.counts)} = {sum(model.counts):,}")
     print(f"{'training, from words in memory':<34}{seconds + linking:8.2f} s")
     model.score(["warm", "up"])
     for name in ("ours.arpa", "ours.ngram"):
-        writing, _ = timed(lambda name=name: model.save(folder / name))
-        loading, _ = timed(lambda name=name: NgramModel.load(folder / name))
+        writing, _ = timed(partial(model.save, folder / name))
+        loading, _ = timed(partial(NgramModel.load, folder / name))
         size = (folder / name).stat().st_size / 1e6
         print(f"{name + ': write, load, size':<34}{writing:8.2f} s {loading:8.3f} s {size:7.1f} MB")
     numbers = np.concatenate([model.numbers(sentence) for sentence in sentences])

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import argparse
 import os
+from functools import partial
 
 import torch
 from lstm import SHAPES
@@ -30,20 +31,20 @@ def outputs(direction: nn.LSTM, values: Tensor) -> Tensor:
 def measure(batch: int, steps: int, hidden: int, bf16: bool, threads: int) -> dict[str, float]:
     """Median seconds of the three ways."""
     directions = nn.LSTM(2 * hidden, hidden), nn.LSTM(2 * hidden, hidden)
-    values = tuple(torch.randn(steps, batch, 2 * hidden, requires_grad=True) for _ in directions)
+    first, second = (torch.randn(steps, batch, 2 * hidden, requires_grad=True) for _ in directions)
     gradient = torch.randn(steps, batch, hidden)
 
     def run(at_once: bool, threads: int) -> None:
         torch.set_num_threads(threads)
         with torch.autocast("cpu", torch.bfloat16, enabled=bf16):
             if at_once:
-                heard = run_in_two_threads(outputs, directions, values)
+                heard = run_in_two_threads(outputs, directions, (first, second))
             else:
-                heard = outputs(directions[0], values[0]), outputs(directions[1], values[1])
+                heard = outputs(directions[0], first), outputs(directions[1], second)
         torch.autograd.backward(heard, [gradient.to(one.dtype) for one in heard])
 
     ways = {"one": (False, 1), "all": (False, threads), "once": (True, threads)}
-    return median_seconds({name: lambda way=way: run(*way) for name, way in ways.items()}, rounds=5)
+    return median_seconds({name: partial(run, *way) for name, way in ways.items()}, rounds=5)
 
 
 def main() -> None:

@@ -24,6 +24,7 @@ from collections import defaultdict
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from typing import cast
 
 import torch
 from contestants import PackedModel, random_plan, training_arguments
@@ -36,7 +37,7 @@ from asr.data.dataset import SpeechData
 from asr.data.plan import Example, Plan, epoch_plan, padding_share
 from asr.device import uses_bf16
 from asr.model.acoustic import AcousticModel
-from asr.model.lstm import Layout
+from asr.model.lstm import BidirectionalLSTM, Layout
 from asr.train.losses import spec_augment
 from asr.train.run import measure_statistics
 from asr.train.schedule import make_optimizer
@@ -103,7 +104,7 @@ def lstm_alone(contestant: Contestant, config: Config, steps: int) -> tuple[floa
         lengths = torch.tensor([config.steps(example.seconds) for example in batch], device=device)
         longest = int(lengths.max())
         layout, work, taken = Layout.of(lengths, longest), 0.0, 0.0
-        for layer in contestant.model.layers:
+        for layer in cast("list[BidirectionalLSTM]", list(contestant.model.layers)):
             inputs, hidden = layer.forwards.input_size, layer.forwards.hidden_size
             values = torch.randn(longest, len(batch), inputs, device=device, requires_grad=True)
             wait_for(device)

@@ -201,7 +201,8 @@ def analysis(result: Path, train: Path, test: Path, lm: Path | None, title: str)
     lines = [line for line in lines if line["split"] == "test"]
     if not any(line["reference"] for line in lines):
         raise SystemExit(f"{result}: no utterance with words of a split called test")
-    scored = score(*({line["id"]: line[side] for line in lines} for side in ("reference", "hypothesis")))
+    references, hypotheses = ({line["id"]: line[side] for line in lines} for side in ("reference", "hypothesis"))
+    scored = score(references, hypotheses)
     items, words = scored.per_utterance, words_of(scored.per_utterance)
     normalize = Normalizer.from_json(report["normalizer"])
     trained = Counter(word for utterance in read_manifest(train) for word in normalize(utterance.text).split())

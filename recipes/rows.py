@@ -130,7 +130,8 @@ class Row:
                 errors[0][unit] += text["errors"]
                 errors[1][unit] += second[key]["errors"]
         units = "speakers" if apart else "utterances"
-        found = difference(*([each[unit] for unit in words] for each in errors), list(words.values()), units=units)
+        ours, theirs = ([each[unit] for unit in words] for each in errors)
+        found = difference(ours, theirs, list(words.values()), units=units)
         each = tuple(100 * (runs[name].test["wer"] - others[name].test["wer"]) for name in runs)
         return Change(self.title, 100 * found.value, 100 * found.low, 100 * found.high, found.p, each)
 
@@ -148,8 +149,16 @@ def read_rows(recipe: Path) -> list[Row]:
         runs = [Run(folder, json.loads((folder / "report.json").read_text(encoding="utf-8"))) for folder in folders]
         if (against := row.get("against")) and against not in rows:
             raise SystemExit(f"{recipe.name}: {row['row']!r} is compared with {against!r}, and no row above it is that")
-        others = [row.get("note", ""), runs, row.get("table", ""), row.get("curve"), rows.get(against)]
-        rows[row["row"]] = Row(row["title"], row.get("name", row["title"]), *others, row.get("front", ""))
+        rows[row["row"]] = Row(
+            row["title"],
+            row.get("name", row["title"]),
+            row.get("note", ""),
+            runs,
+            row.get("table", ""),
+            row.get("curve"),
+            rows.get(against),
+            row.get("front", ""),
+        )
     return list(rows.values())
 
 
