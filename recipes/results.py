@@ -48,9 +48,9 @@ except in notes.
   the ablation of `librispeech`, by which the settings of its best rows were chosen.
 - For several runs of a row, the mean is given, with the lowest and the highest beside it. The 95 % interval of a run is
   over its utterances: what other utterances by the same speakers might give. It does not say how much another seed or
-  other speakers might change: the four speakers of libri-mini's test set lie up to 18 points apart with the best
-  settings, 20 with the earlier ones. In reports from before 84b9e29, it is up to 0.2 points wider than in later ones
-  where errors are few (`digits`, `fsdd`).
+  other speakers might change: the four speakers of libri-mini's test set lie 12 to 18 points apart with the best
+  settings, up to 20 with the earlier ones. In reports from before 84b9e29, it is up to 0.2 points wider than in later
+  ones where errors are few (`digits`, `fsdd`).
 - Rows are compared run by run of the same name: seed 1 with seed 1. The errors of several runs are added up; the
   interval and p are over utterances and say nothing about other seeds or speakers; where each run held out another
   speaker (`fsdd`), they are over speakers. The difference of each run is given below, and is a cross in the pictures.

@@ -27,6 +27,7 @@ from_folder_to_report() { # CORPUS CONF SOURCE OUT [options of `asr prepare CORP
 
     # What it is for: a recording in, text out.
     audio=$(sed -n '1s/.*"audio": "\([^"]*\)".*/\1/p' "$out/data/test.jsonl")
+    echo "asr transcribe $out/run $out/data/$audio"
     asr transcribe "$out/run" "$out/data/$audio"
 }
 

@@ -87,7 +87,7 @@ def test_a_script_goes_from_preparation_to_a_transcript(recipe, tmp_path):
     arguments = {"digits": ["out"], "synth": ["text.txt", "el", "out"]}.get(recipe, ["source", "out"])
     (tmp_path / "source").mkdir()
     (tmp_path / "source" / "7_jackson_0.wav").touch()
-    commands, _ = run(recipe, tmp_path, *arguments, SETTINGS="train.epochs=1")
+    commands, printed = run(recipe, tmp_path, *arguments, SETTINGS="train.epochs=1")
     for command in commands:
         assert_parses(command)
     verbs = [command[0] for command in commands]
@@ -96,6 +96,8 @@ def test_a_script_goes_from_preparation_to_a_transcript(recipe, tmp_path):
     assert all("--resume" in command and "train.epochs=1" in command for command in trainings)
     heard = "source/7_jackson_0.wav" if recipe == "fsdd" else "out/data/b/a c.wav"
     assert commands[-1][-1] == heard
+    if "own" in recipe:
+        assert printed.splitlines()[-1] == f"asr transcribe out/run {heard}"
 
 
 @pytest.mark.parametrize("recipe", ["an4", "commonvoice", "librispeech", "own"])

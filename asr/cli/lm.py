@@ -56,6 +56,9 @@ def train(
     from asr.decode.sentences import characters_of, read_sentences
     from asr.outputs import require_folder, spare_inputs
 
+    for path in texts:
+        if path.suffix == ".jsonl" and path.stem.lower().startswith("test"):
+            typer.echo(f"asr: warning: {path}: with a language model of its texts, a test set tells nothing", err=True)
     spare_inputs([out], [*texts, *([normalizer] if normalizer else [])])
     require_folder(out.parent)
     with progress() as advance:

@@ -147,6 +147,7 @@ def doubts(splits: Mapping[str, Sequence[Utterance]], shared: Sequence[str]) -> 
     normalizer = Normalizer.from_config(TextConfig())
     texts = {split: [normalizer(utterance.text) for utterance in utterances] for split, utterances in splits.items()}
     lines = list(_few_texts(texts, _speakers_apart(splits))) or list(_few_speakers(splits))
+    lines += _nameless_speakers(splits)
     if undeclared := [kind for kind in shared_between(splits) if kind not in shared]:
         lines.append(
             f"The splits share {' and '.join(undeclared)}, and training refuses that. Split differently or, if this is "
@@ -193,6 +194,17 @@ def _few_speakers(splits: Mapping[str, Sequence[Utterance]]) -> Iterator[str]:
         yield (
             f"Training has only {share:.0%} of the audio: each of the {len(everybody)} speakers is in one split only. "
             "Splitting by text (leave the speakers out) gives more, but figures then say nothing about unseen speakers."
+        )
+
+
+def _nameless_speakers(splits: Mapping[str, Sequence[Utterance]]) -> Iterator[str]:
+    """A line where no speaker is known, although the recordings are in folders, of which each may be a speaker's."""
+    everything = [utterance for found in splits.values() for utterance in found]
+    folders = {Path(utterance.audio).parent for utterance in everything}
+    if len(folders) >= len(SPLITS) and all(utterance.speaker is None for utterance in everything):
+        yield (
+            f"No speaker is known, and the recordings are in {len(folders):,} folders. If each of them is a speaker's, "
+            "--speaker-from folder keeps speakers apart."
         )
 
 

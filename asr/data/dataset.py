@@ -347,10 +347,11 @@ class SpeechData(Dataset[Batch | AsrError]):
 
 
 def too_many_unreadable(errors: Sequence[object], tolerated: int) -> AudioError:
-    """The error for recordings that cannot be read: the first few of them, and where more are tolerated, that."""
+    """The error for recordings that cannot be read: the first few of them, and how to go on without them."""
     named = "; ".join(map(str, errors[:_NAMED])) + (f"; and {len(errors) - _NAMED} more" if errors[_NAMED:] else "")
-    limit = f" (batches.unreadable allows {tolerated})" if tolerated else ""
-    return AudioError(named + limit)
+    if tolerated:
+        return AudioError(f"{named} (batches.unreadable allows {tolerated})")
+    return AudioError(f"{named} (`asr check --decode` finds all of them; batches.unreadable=N trains without up to N)")
 
 
 def _spare(text: str, utterance: Utterance, config: Config) -> bool:

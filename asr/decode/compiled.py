@@ -79,7 +79,7 @@ class _Teller(event.Listener):  # type: ignore[misc]
                 if _FOLDER
                 else "every time, because no cache folder is writable: see NUMBA_CACHE_DIR"
             )
-            say(f"compiling the decoder, {kept}")
+            say(f"compiling this part of the decoder, {kept}")
 
     def on_end(self, event: event.Event) -> None:
         """Nothing to tell."""

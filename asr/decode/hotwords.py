@@ -99,7 +99,8 @@ def _spelled(
     numbers = {token: number for number, token in enumerate(tokens)}
     strange = {character for character in "".join(phrase.split()) if character not in numbers}
     if strange:
-        raise DecodeError(f"hot word {phrase!r}: not in the model's alphabet: {describe_characters(strange)}")
+        described = describe_characters(strange)
+        raise DecodeError(f"hot word {phrase!r}: not in the model's alphabet: {described}; write it as the model does")
     letters = [[numbers[character] for character in word] for word in phrase.split()]
     words = [
         list((spell(word) if spell else None) or plain) for word, plain in zip(phrase.split(), letters, strict=True)

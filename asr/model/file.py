@@ -145,7 +145,9 @@ def model_path(path: str | Path) -> Path:
     path = Path(path)
     if path.is_dir():
         if not (path / MODEL_NAME).exists():
-            raise ModelFileError(f"{path}: no {MODEL_NAME} in this folder (a run writes it after its first epoch)")
+            nearer = path / "run"  # where the recipes train
+            why = f"try {nearer}" if (nearer / MODEL_NAME).exists() else "a run writes it after its first epoch"
+            raise ModelFileError(f"{path}: no {MODEL_NAME} in this folder ({why})")
         return path / MODEL_NAME
     if not path.exists():
         raise ModelFileError(f"{path}: no such model file or run folder")

@@ -54,7 +54,10 @@ def refuse_changes(config: Config, out: Path, resume: bool) -> None:
         if config.train.epochs < before.train.epochs:
             changed.append(f"train.epochs: {before.train.epochs} -> {config.train.epochs}, but it can only increase")
         if changed:
-            raise TrainingError(f"{out}: cannot resume with other settings: {'; '.join(changed)}")
+            raise TrainingError(
+                f"{out}: cannot resume with other settings: {'; '.join(changed)}; "
+                "to train with these from the start, choose another --out or move that folder away"
+            )
     elif out.exists() and not _barely_begun(out):
         raise TrainingError(f"{out}: not empty, and not a run folder")
 
@@ -92,9 +95,9 @@ def refuse_other_run(state: dict[str, Any], config: Config, data: Path, data_id:
     before, _, settings = run_id.partition(" ")
     if before != data_id:
         raise TrainingError(
-            f"{data}: not the training and validation sets that {out} was started with (or packed into other shards, "
-            "or with another batches.cache_mb, which affects how shards are shuffled), or other recordings in "
-            "augment.noise_files or augment.reverb_files (or another version of asr started the run)"
+            f"{data}: not the training and validation sets that {out} was started with; to train on these from the "
+            f"start, choose another --out or move {out} away (shards, batches.cache_mb, the recordings of "
+            "augment.noise_files and augment.reverb_files, and the version of asr must be as they were, too)"
         )
     if settings and settings != settings_id(config):
         raise TrainingError(

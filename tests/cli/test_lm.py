@@ -29,6 +29,14 @@ def test_trains_and_measures(run_asr, text, tmp_path, name):
     assert out.split()[:6] == ["sentences", "9", "words", "39", "unknown", "0"]
 
 
+def test_the_texts_of_a_test_set_are_doubted(run_asr, tmp_path):
+    manifest = '{"id": "1", "audio": "a.wav", "text": "a b", "duration": 1.0}\n' * 9
+    for name, told in (("test.jsonl", True), ("train.jsonl", False)):
+        (tmp_path / name).write_text(manifest.replace('"1"', f'"{name}"'), encoding="utf-8")
+        status, _, err = run_asr("lm", "train", tmp_path / name, "--order", 2, "--out", tmp_path / "x.lm")
+        assert status == 0 and ("a test set tells nothing" in err) == told
+
+
 def test_a_text_is_not_written_over(run_asr, text):
     status, _, err = run_asr("lm", "train", text, "--out", text)
     assert status == 2 and "is an input and would be overwritten" in err and text.read_text(encoding="utf-8") == TEXT

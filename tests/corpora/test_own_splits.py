@@ -222,6 +222,13 @@ def test_a_division_that_means_little_is_doubted():
     assert "'i'" in unknown and "'x'" in unknown and "in 3 of 3" in unknown
 
 
+def test_folders_that_may_be_speakers_are_doubted(folder, tmp_path):
+    nameless = own.prepare(folder, tmp_path / "out")
+    assert any("in 4 folders" in line and "--speaker-from folder" in line for line in own.doubts(nameless, ALL))
+    named = own.prepare(folder, tmp_path / "named", speaker_from_folder=True)
+    assert not any("folders" in line for line in own.doubts(named, ALL))
+
+
 @pytest.fixture
 def real(data: Path) -> Path:
     if not (data / "kathleen").is_dir():

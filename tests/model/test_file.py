@@ -182,6 +182,9 @@ def test_other_files_are_refused(tmp_path):
 
 def test_missing_files_and_folders_without_a_model_are_refused(tmp_path):
     assert "no model.safetensors" in refused(tmp_path)
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / "model.safetensors").touch()
+    assert f"no model.safetensors in this folder (try {tmp_path / 'run'})" in refused(tmp_path)
     assert "no such" in refused(tmp_path / "nothing")
     (tmp_path / "model.safetensors").mkdir()
     refused(tmp_path)

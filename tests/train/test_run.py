@@ -229,7 +229,7 @@ def test_noise_and_rooms_are_part_of_the_data(tones, settings, record, tmp_path,
     (moved / "noise-0.wav").unlink()
     for config in (noisy(moved, epochs=3), settings(augment={"noise": 1, "reverb": 1}, train={"epochs": 3})):
         message = refused(TrainingError, config, tones, tmp_path / "run", resume=True)
-        assert "augment.noise_files" in message and "other recordings" in message
+        assert "the recordings of augment.noise_files" in message and "choose another --out" in message
 
 
 def test_noise_that_cannot_be_read_is_named_before_anything_is_written(tones, settings, tmp_path):
